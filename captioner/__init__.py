@@ -1,0 +1,39 @@
+"""Small, offline video captioning: a CNN looks at frames, an attention GRU writes the sentence.
+
+>>> from captioner import Captioner            # doctest: +SKIP
+>>> Captioner.load().caption("clip.mp4").text  # doctest: +SKIP
+'a man is playing a guitar'
+
+Nothing heavy is imported until it is used, so ``captioner --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from captioner.config import SearchConfig as SearchConfig
+    from captioner.config import VideoConfig as VideoConfig
+    from captioner.errors import CaptionerError as CaptionerError
+    from captioner.errors import VideoError as VideoError
+    from captioner.pipeline import Caption as Caption
+    from captioner.pipeline import Captioner as Captioner
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Caption": "captioner.pipeline",
+    "Captioner": "captioner.pipeline",
+    "CaptionerError": "captioner.errors",
+    "SearchConfig": "captioner.config",
+    "VideoConfig": "captioner.config",
+    "VideoError": "captioner.errors",
+}
+__all__ = ["Caption", "Captioner", "CaptionerError", "SearchConfig", "VideoConfig", "VideoError", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'captioner' has no attribute {name!r}")

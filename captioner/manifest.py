@@ -1,0 +1,143 @@
+"""Clips and their captions as JSON Lines: the one format that every data set is turned into.
+
+One object a line: ``{"id": "vid1", "path": "clips/a.mp4", "split": "train", "captions": ["a man ..."]}`` with
+optional ``start_seconds``, ``end_seconds`` and ``category``. ``path`` is relative to the manifest's folder;
+a record without ``path`` is text without a clip (for the language model).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from captioner.errors import DataError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A video (or a part of one, or a photo) with what people said of it."""
+
+    id: str
+    path: Path | None
+    split: str
+    captions: tuple[str, ...]
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    category: str | None = None
+
+
+_KEYS = {"id", "path", "split", "captions", "start_seconds", "end_seconds", "category"}
+
+
+def read_manifest(path: str | Path, *, split: str | None = None) -> list[Clip]:
+    """The clips of a manifest, in order; ``split`` keeps one split only.
+
+    Raises DataError, with the line's number, on anything malformed, on a repeated id, and when nothing is left.
+    """
+    path = Path(path)
+    clips: dict[str, Clip] = {}
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                clip = _parse(line, path.parent, f"{path}, line {number}")
+                if clip.id in clips:
+                    raise DataError(f"{path}, line {number}: the id {clip.id!r} appears twice")
+                clips[clip.id] = clip
+    except OSError as error:
+        raise DataError(f"cannot read the manifest {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    if not clips:
+        raise DataError(f"{path} holds no clips")
+    if split is None:
+        return list(clips.values())
+    chosen = [clip for clip in clips.values() if clip.split == split]
+    if not chosen:
+        there = ", ".join(sorted({clip.split for clip in clips.values()}))
+        raise DataError(f"{path} has no clip in the split {split!r}; it has: {there}")
+    return chosen
+
+
+def _parse(line: str, folder: Path, where: str) -> Clip:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not valid JSON ({error.msg})") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected an object with id, path, split and captions")
+    if unknown := set(row) - _KEYS:
+        raise DataError(f"{where}: unknown key {sorted(unknown)[0]!r}; known: {', '.join(sorted(_KEYS))}")
+    name, split, captions, file = row.get("id"), row.get("split", "test"), row.get("captions", []), row.get("path")
+    if not isinstance(name, str) or not name:
+        raise DataError(f"{where}: 'id' must be a non-empty string")
+    if split not in SPLITS:
+        raise DataError(f"{where}: the split {split!r} is not one of {', '.join(SPLITS)}")
+    if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
+        raise DataError(f"{where}: 'captions' must be a list of strings")
+    if file is not None and not (isinstance(file, str) and file):
+        raise DataError(f"{where}: 'path' must be a file name")
+    start, end = (_number(row.get(key), key, where) for key in ("start_seconds", "end_seconds"))
+    if start is not None and end is not None and end <= start:
+        raise DataError(f"{where}: end_seconds ({end}) must be after start_seconds ({start})")
+    category = row.get("category")
+    if category is not None and not isinstance(category, str):
+        raise DataError(f"{where}: 'category' must be a string")
+    return Clip(
+        id=name,
+        path=None if file is None else folder / file,
+        split=split,
+        captions=tuple(captions),
+        start_seconds=start,
+        end_seconds=end,
+        category=category,
+    )
+
+
+def _number(value: Any, key: str, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise DataError(f"{where}: {key!r} must be a number of seconds, not {value!r}")
+    return float(value)
+
+
+def write_manifest(path: str | Path, clips: Iterable[Clip]) -> int:
+    """Write ``clips`` to ``path`` (through a temporary sibling, then renamed); returns how many.
+
+    File paths are stored relative to the manifest's folder where they lie below it, absolute otherwise.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    count = 0
+    try:
+        with temporary.open("w", encoding="utf-8") as out:
+            for row in _rows(clips, path.parent):
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+                count += 1
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def _rows(clips: Iterable[Clip], folder: Path) -> Iterator[dict[str, Any]]:
+    base = folder.resolve()
+    for clip in clips:
+        row: dict[str, Any] = {"id": clip.id}
+        if clip.path is not None:
+            full = clip.path.absolute()
+            row["path"] = str(full.relative_to(base)) if full.is_relative_to(base) else str(full)
+        row |= {"split": clip.split, "captions": list(clip.captions)}
+        for key in ("start_seconds", "end_seconds", "category"):
+            if (value := getattr(clip, key)) is not None:
+                row[key] = value
+        yield row
