@@ -1,0 +1,99 @@
+"""MSR-VTT (Xu et al., 2016): 10,000 web videos in 20 categories, 20 captions each."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from captioner.errors import DataError
+from data.join import Join, Moment, assign, join
+from data.sources import decode_text, media_files, parse_json, read_text, require_folder, squeeze
+
+ANNOTATIONS = ("train_val_videodatainfo.json", "test_videodatainfo.json")
+CATEGORIES = "category.txt"
+VIDEO_FOLDERS = ("TrainValVideo", "TestVideo", "videos")
+SPLITS = {"train": "train", "validate": "val", "test": "test"}
+LARGEST_TEXT = 256 * 2**20
+"""Bytes an annotation file may unpack to; the published ones are 16 MB and 7 MB."""
+
+
+def msrvtt(source: str | Path, *, videos: str | Path | None = None, text_only: bool = False) -> Join:
+    """Join an MSR-VTT folder in its 2016 layout: ``{train_val,test}_videodatainfo.json``, plain or inside a zip.
+
+    Videos (``videoN.mp4``) are looked for in ``TrainValVideo/``, ``TestVideo/`` and ``videos/``, unless ``videos``
+    names a folder. Categories carry the names of ``category.txt`` (the number where that is missing).
+    """
+    folder = require_folder(source)
+    texts = _find_texts(folder)
+    names = _read_categories(texts.get(CATEGORIES, ""))
+    captions: dict[str, list[str]] = {}
+    splits: dict[str, str] = {}
+    categories: dict[str, str] = {}
+    moments: dict[str, Moment] = {}
+    for name in ANNOTATIONS:
+        if name not in texts:
+            continue
+        content = parse_json(texts[name], name=name)
+        try:
+            for video in content["videos"]:
+                key = str(video["video_id"])
+                assign(splits, key, SPLITS[video["split"]])
+                categories[key] = names.get(str(video["category"]), str(video["category"]))
+                moments[key] = _moment(video)
+                captions.setdefault(key, [])
+            for sentence in content["sentences"]:
+                captions.setdefault(str(sentence["video_id"]), []).append(squeeze(sentence["caption"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{name} is not in the 2016 layout ('videos' with video_id, category, url, start time, end time and "
+                f"split; 'sentences' with video_id and caption): {type(error).__name__} {error}"
+            ) from error
+    files = {} if text_only else _find_videos(folder, videos)
+    return join(captions, splits, files, categories=categories, moments=moments)
+
+
+def _moment(video: dict[str, Any]) -> Moment:
+    return Moment(source=video["url"], start_seconds=video["start time"], end_seconds=video["end time"])
+
+
+def _find_texts(folder: Path) -> dict[str, str]:
+    """The annotation files by base name, plain ones before those inside a zip."""
+    wanted = (*ANNOTATIONS, CATEGORIES)
+    texts = {name: read_text(folder / name) for name in wanted if (folder / name).is_file()}
+    for archive in sorted(folder.glob("*.zip")):
+        try:
+            with zipfile.ZipFile(archive) as opened:
+                for member in opened.infolist():
+                    name = Path(member.filename).name
+                    if name in wanted and name not in texts:
+                        if member.file_size > LARGEST_TEXT:
+                            raise DataError(f"{name} in {archive} unpacks to {member.file_size:,} bytes; too large")
+                        texts[name] = decode_text(opened.read(member), name=f"{name} in {archive}")
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+            raise DataError(f"{archive} is not a whole, plain zip file: {error}") from error
+    if not any(name in texts for name in ANNOTATIONS):
+        raise DataError(f"{folder} holds neither {' nor '.join(ANNOTATIONS)}, plain or inside a .zip")
+    return texts
+
+
+def _read_categories(text: str) -> dict[str, str]:
+    """Number -> name, from lines ``name<TAB>number``."""
+    pairs = (line.rsplit("\t", 1) for line in text.splitlines() if line.strip())
+    return {pair[1].strip(): pair[0].strip() for pair in pairs if len(pair) == 2}
+
+
+def _find_videos(folder: Path, videos: str | Path | None) -> dict[str, Path]:
+    places = [require_folder(videos)] if videos else [folder / n for n in VIDEO_FOLDERS if (folder / n).is_dir()]
+    if not places:
+        raise DataError(
+            f"{folder} has none of the folders {', '.join(VIDEO_FOLDERS)}; name the videos' folder with --videos, "
+            "or write the captions alone with --text-only"
+        )
+    files: dict[str, Path] = {}
+    for place in places:
+        for stem, path in media_files(place).items():
+            if stem in files:
+                raise DataError(f"{path} and {files[stem]} would both be the clip {stem!r}; keep one of them")
+            files[stem] = path
+    return files

@@ -1,0 +1,88 @@
+"""Reading what was published: text, JSON and the media files in a folder, with one clear line when it is not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from captioner.errors import DataError
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv",
+})
+# fmt: on
+PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+
+
+def squeeze(text: str) -> str:
+    """``text`` with runs of white space made one space: real captions hold tabs and newlines."""
+    return " ".join(text.split())
+
+
+def require_folder(path: str | Path) -> Path:
+    """The absolute path of an existing folder."""
+    folder = Path(path)
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise DataError(f"the folder {folder} {what}")
+    return folder.resolve()
+
+
+def first_existing(folder: Path, names: Iterable[str]) -> Path | None:
+    """The first of ``names`` that exists in ``folder``."""
+    return next((folder / name for name in names if (folder / name).exists()), None)
+
+
+def decode_text(raw: bytes, *, name: str | Path) -> str:
+    """UTF-8 bytes as text; a byte-order mark is dropped. ``name`` is for the error."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
+def read_text(path: Path) -> str:
+    """A whole UTF-8 text file."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return decode_text(raw, name=path)
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, each with its number (from 1)."""
+    # split on "\n" only: str.splitlines would also cut at the odd separators that captions hold.
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    return [(number, line.rstrip("\r")) for number, line in lines if line.strip()]
+
+
+def parse_json(text: str, *, name: str | Path) -> Any:
+    """JSON text as a value; ``name`` is for the error."""
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{name} is not valid JSON: {error}") from error
+
+
+def media_files(folder: Path, *, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> dict[str, Path]:
+    """The media files below ``folder`` by stem, sorted; refuses two files with one stem, and none at all."""
+    files: dict[str, Path] = {}
+    for path in walk(folder, suffixes=suffixes):
+        if path.stem in files:
+            raise DataError(
+                f"{path} and {files[path.stem]} would both be the clip {path.stem!r}; keep one of them in {folder}"
+            )
+        files[path.stem] = path
+    if not files:
+        raise DataError(f"{folder} holds no media files ({' '.join(sorted(suffixes))})")
+    return files
+
+
+def walk(folder: Path, *, suffixes: frozenset[str]) -> list[Path]:
+    """Every file below ``folder`` with one of ``suffixes`` (any case), sorted; hidden ones are left out."""
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
