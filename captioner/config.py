@@ -164,12 +164,20 @@ class DataConfig:
 
     manifests: tuple[str, ...] = ()
     """JSONL manifests (``python -m data ...``); their ``train`` clips are learned from."""
+    repeat: tuple[int, ...] = ()
+    """How often an epoch visits the clips of each manifest; default: once each."""
     val: tuple[str, ...] = ()
     """Manifests whose ``val`` clips choose the checkpoint; default: the first of ``manifests``."""
     text: tuple[str, ...] = ()
     """Manifests of captions without clips: their ``train`` captions warm up the decoder as a language model."""
     cache: str = "features"
     """Folder of cached features."""
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.repeat) in (0, len(self.manifests)) and all(n >= 1 for n in self.repeat),
+            f"data.repeat is {list(self.repeat)}; it must name a count from 1 for each of the manifests",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,8 +220,6 @@ class TrainConfig:
     scst_learning_rate: float = 5e-5
     scst_samples: int = 5
     """Captions sampled for each clip; the baseline of each is the mean of the others (Luo 2020)."""
-    scst_captions: float = 0.0
-    """Weight of the cross-entropy kept beside the reward."""
     threads: int = 0
     """CPU threads; 0 is all."""
 

@@ -1,0 +1,97 @@
+"""From clips and captions to padded tensors, in an order that depends only on the seed and the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_POOL = 40  # batches sorted by length together: little padding, yet another order every epoch
+
+
+@dataclass(frozen=True)
+class Example:
+    """One caption of one clip; ``clip`` is -1 for text without a clip."""
+
+    clip: int
+    tokens: tuple[int, ...]  # without bos and eos
+
+
+def draw_examples(
+    captions: Sequence[Sequence[tuple[int, ...]]],
+    *,
+    repeat: Sequence[int],
+    per_clip: int,
+    rng: np.random.Generator,
+) -> list[Example]:
+    """One epoch: ``repeat[clip]`` times every caption of a clip, or ``per_clip`` drawn from it (0 is all)."""
+    examples = []
+    for clip, tokens in enumerate(captions):
+        for _ in range(repeat[clip]):
+            chosen: Sequence[int] = range(len(tokens))
+            if per_clip and len(tokens) > per_clip:
+                chosen = sorted(rng.choice(len(tokens), size=per_clip, replace=False))
+            examples += [Example(clip, tokens[i]) for i in chosen]
+    return examples
+
+
+def bucket(examples: Sequence[Example], *, size: int, rng: np.random.Generator) -> list[list[Example]]:
+    """Shuffled batches of ``size`` examples of similar length."""
+    order = rng.permutation(len(examples))
+    batches: list[list[Example]] = []
+    for start in range(0, len(order), size * _POOL):
+        pool = sorted((examples[i] for i in order[start : start + size * _POOL]), key=lambda e: len(e.tokens))
+        batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def mix_text(
+    batches: Sequence[list[Example]], text: Sequence[tuple[int, ...]], *, share: float, rng: np.random.Generator
+) -> Iterator[list[Example]]:
+    """Each batch with so much text without clips added that it makes up ``share`` of it."""
+    for batch in batches:
+        extra = round(len(batch) * share / (1 - share)) if text else 0
+        chosen = rng.choice(len(text), size=extra) if extra else ()
+        yield batch + [Example(-1, text[i]) for i in chosen]
+
+
+def collate_clips(
+    arrays: Sequence[np.ndarray | None],
+    *,
+    like: np.ndarray,
+    frame_dropout: float = 0.0,
+    rng: np.random.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Arrays (T_i, ...) -> (B, T, ...) padded and the mask (B, T); None is text without a clip.
+
+    ``like`` gives shape and type where every array is None. ``frame_dropout`` hides that share of the frames, but
+    never the last one left.
+    """
+    longest = max([1, *(len(a) for a in arrays if a is not None)])
+    dtype = np.uint8 if like.dtype == np.uint8 else np.float32
+    clips = np.zeros((len(arrays), longest, *like.shape[1:]), dtype=dtype)
+    mask = np.zeros((len(arrays), longest), dtype=bool)
+    for row, array in enumerate(arrays):
+        if array is None:
+            continue
+        clips[row, : len(array)] = array
+        keep = np.ones(len(array), dtype=bool)
+        if frame_dropout and rng is not None and len(array) > 1:
+            keep = rng.random(len(array)) >= frame_dropout
+            keep[rng.integers(len(array))] = True
+        mask[row, : len(array)] = keep
+    return torch.from_numpy(clips), torch.from_numpy(mask)
+
+
+def collate_captions(captions: Sequence[Sequence[int]], *, pad: int, bos: int, eos: int) -> tuple[Tensor, Tensor]:
+    """Captions -> inputs (B, L), from bos on, and targets (B, L), up to eos, both padded."""
+    length = max(len(c) for c in captions) + 1
+    inputs = np.full((len(captions), length), pad, dtype=np.int64)
+    targets = np.full((len(captions), length), pad, dtype=np.int64)
+    for row, tokens in enumerate(captions):
+        inputs[row, : len(tokens) + 1] = [bos, *tokens]
+        targets[row, : len(tokens) + 1] = [*tokens, eos]
+    return torch.from_numpy(inputs), torch.from_numpy(targets)

@@ -1,0 +1,192 @@
+"""A trained captioner as one folder: everything it takes to caption, and nothing that can run code.
+
+    config.json         format number, every setting, the CNN's architecture, what it was trained on, file digests
+    model.safetensors   all weights, float16
+    tokenizer.json      the pretrained tokenizer
+    vocabulary.json     the pieces the output layer covers
+
+Loading checks the digests, every tensor's name and shape and the vocabulary's size, and refuses what does not
+match. Nothing is ever left at random.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from captioner import __version__
+from captioner.config import DecoderConfig, EncoderConfig, SearchConfig, VideoConfig, from_dict, to_dict
+from captioner.encoder import FrameEncoder
+from captioner.errors import CaptionerError, CheckpointError
+from captioner.model import CaptionModel
+from captioner.tokenizer import CaptionTokenizer
+
+FORMAT = 1
+DEFAULT = Path(__file__).parent / "default"
+"""The checkpoint inside the package."""
+
+_WEIGHTS = "model.safetensors"
+_FILES = (_WEIGHTS, "tokenizer.json", "vocabulary.json")
+_KEYS = {"format", "captioner", "video", "encoder", "cnn", "decoder", "search", "trained_on", "files"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a folder holds, loaded and verified."""
+
+    model: CaptionModel
+    tokenizer: CaptionTokenizer
+    video: VideoConfig
+    search: SearchConfig
+    trained_on: dict[str, Any]
+    fingerprint: str
+    """Twelve hex digits that change with any weight, piece or setting."""
+
+
+def save_checkpoint(
+    folder: str | Path,
+    *,
+    model: CaptionModel,
+    tokenizer: CaptionTokenizer,
+    video: VideoConfig,
+    search: SearchConfig,
+    trained_on: dict[str, Any],
+) -> None:
+    """Write a checkpoint to a temporary sibling, then rename it to ``folder`` (replacing what was there)."""
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        save_file(_half(model), temporary / _WEIGHTS)
+        tokenizer.save(temporary)
+        config = {
+            "format": FORMAT,
+            "captioner": __version__,
+            "video": to_dict(video),
+            "encoder": to_dict(model.encoder.config) | {"source": "", "weights": "pretrained"},
+            "cnn": model.encoder.cnn_config(),
+            "decoder": to_dict(model.decoder.config),
+            "search": to_dict(search),
+            "trained_on": trained_on,
+            "files": {name: _digest(temporary / name) for name in _FILES},
+        }
+        (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        _swap(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
+    """Load a checkpoint folder (default: the one in the package) on the CPU, in float32, for inference.
+
+    Raises CheckpointError, naming what is missing or does not match.
+    """
+    folder = DEFAULT if folder is None else Path(folder)
+    config = read_config(folder)
+    for name, digest in config["files"].items():
+        if not (folder / name).is_file():
+            raise CheckpointError(f"the checkpoint {folder} lacks {name}")
+        if _digest(folder / name) != digest:
+            raise CheckpointError(f"{folder / name} is damaged or changed: its digest is not the one in config.json")
+    tokenizer = CaptionTokenizer.load(folder)
+    encoder = FrameEncoder.from_cnn_config(config["cnn"], _section(EncoderConfig, config, "encoder", folder))
+    with torch.device("meta"):
+        decoder_config = _section(DecoderConfig, config, "decoder", folder)
+        model = CaptionModel(encoder, decoder_config, vocabulary=len(tokenizer))
+    _fill(model, folder / _WEIGHTS)
+    return Checkpoint(
+        model=model.eval(),
+        tokenizer=tokenizer,
+        video=_section(VideoConfig, config, "video", folder),
+        search=_section(SearchConfig, config, "search", folder),
+        trained_on=config["trained_on"],
+        fingerprint=_digest(folder / "config.json")[:12],
+    )
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """A checkpoint's config.json, its format and keys checked; cheap (no torch work, no weights)."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no checkpoint folder {folder}")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is not a checkpoint: it has no config.json") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {folder / 'config.json'}: {error}") from error
+    if not isinstance(config, dict) or "format" not in config:
+        raise CheckpointError(f"{folder} is not a captioner checkpoint: its config.json has no format number")
+    if config["format"] != FORMAT:
+        raise CheckpointError(
+            f"{folder} has checkpoint format {config['format']}; this version of captioner reads format {FORMAT}"
+        )
+    if set(config) != _KEYS or set(config["files"]) != set(_FILES):
+        odd = sorted(set(config) ^ _KEYS) or sorted(set(config["files"]) ^ set(_FILES))
+        raise CheckpointError(f"{folder / 'config.json'} does not match format {FORMAT}: see {', '.join(odd)}")
+    return config
+
+
+def _section(cls: Any, config: dict[str, Any], key: str, folder: Path) -> Any:
+    try:
+        return from_dict(cls, config[key], where=key)
+    except CaptionerError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+
+
+def _fill(model: CaptionModel, file: Path) -> None:
+    """Load every weight of ``model`` from ``file``; the names and shapes must be exactly the same."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"cannot read {file}: {error}") from error
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if expected != found:
+        names = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+        first = names[0]
+        raise CheckpointError(
+            f"{file} does not match its config.json in {len(names)} tensors, first {first}: "
+            f"expected {expected.get(first, 'nothing')}, found {found.get(first, 'nothing')}"
+        )
+    full = {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}
+    model.load_state_dict(full, assign=True)
+    assert not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
+
+
+def _half(model: CaptionModel) -> dict[str, torch.Tensor]:
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        half = tensor.detach().to("cpu", torch.float16 if tensor.is_floating_point() else tensor.dtype)
+        if half.is_floating_point() and not half.isfinite().all():
+            raise CheckpointError(f"the weights {name} are not finite in float16; the training has diverged")
+        weights[name] = half.contiguous()
+    return weights
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put ``new`` where ``folder`` is. What was there is only deleted once the new one is in place."""
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

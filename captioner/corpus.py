@@ -1,0 +1,87 @@
+"""What is learned from, in memory: clips, their captions as tokens, their features or pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from captioner.config import DataConfig
+from captioner.errors import DataError, VideoError
+from captioner.features import FeatureCache
+from captioner.manifest import Clip, read_manifest
+from captioner.tokenizer import CaptionTokenizer, normalise
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Parallel lists, one entry a clip."""
+
+    clips: list[Clip]
+    tokens: list[list[tuple[int, ...]]]
+    arrays: list[np.ndarray]
+    repeat: list[int]
+
+    def references(self) -> dict[str, list[str]]:
+        """Normalised captions by index (as a string), for CIDEr."""
+        return {str(i): [normalise(c) for c in clip.captions] for i, clip in enumerate(self.clips)}
+
+
+def training_clips(data: DataConfig) -> tuple[list[Clip], list[int]]:
+    """The ``train`` clips of all manifests, and how often an epoch visits each."""
+    clips: list[Clip] = []
+    repeat: list[int] = []
+    for i, path in enumerate(data.manifests):
+        found = [clip for clip in read_manifest(path, split="train") if clip.path is not None and clip.captions]
+        clips += found
+        repeat += [data.repeat[i] if data.repeat else 1] * len(found)
+    if not clips:
+        raise DataError("there is nothing to train on: data.manifests names no train clip with captions")
+    return clips, repeat
+
+
+def validation_sets(data: DataConfig) -> dict[str, list[Clip]]:
+    """The ``val`` clips of each validation manifest, by the manifest's folder name."""
+    paths = [Path(p) for p in data.val or data.manifests[:1]]
+    names = [p.parent.name if p.stem == "manifest" else p.stem for p in paths]
+    sets = {
+        name: [clip for clip in read_manifest(path, split="val") if clip.path is not None and clip.captions]
+        for name, path in zip(names, paths, strict=True)
+    }
+    if len(sets) != len(paths):
+        raise DataError(f"two validation manifests go by the same name: {', '.join(names)}")
+    return sets
+
+
+def text_captions(data: DataConfig) -> list[str]:
+    """The ``train`` captions of all text manifests."""
+    return [c for path in data.text for clip in read_manifest(path, split="train") for c in clip.captions]
+
+
+def build_corpus(
+    clips: Sequence[Clip],
+    *,
+    cache: FeatureCache,
+    tokenizer: CaptionTokenizer,
+    failures: Sequence[tuple[Clip, VideoError]],
+    longest: int,
+    repeat: Sequence[int] | None = None,
+    in_memory: bool = True,
+) -> Corpus:
+    """What the cache holds of ``clips``, less those that failed and captions of more than ``longest`` tokens."""
+    failed = {id(clip) for clip, _ in failures}
+    kept = [i for i, clip in enumerate(clips) if id(clip) not in failed]
+    if not kept:
+        raise DataError(f"none of the {len(clips)} clips can be used; the first: {failures[0][1]}")
+    tokens = []
+    for i in kept:
+        coded = [tuple(tokenizer.encode(normalise(c))) for c in clips[i].captions]
+        tokens.append([c for c in coded if 0 < len(c) <= longest])
+    return Corpus(
+        clips=[clips[i] for i in kept],
+        tokens=tokens,
+        arrays=[cache.load(clips[i], in_memory=in_memory) for i in kept],
+        repeat=[repeat[i] if repeat else 1 for i in kept],
+    )

@@ -1,0 +1,91 @@
+"""The gated recurrent unit by its equations, in both published forms.
+
+With ``x`` the input, ``h`` the previous state, ``⊙`` the element-wise product (Cho et al. 2014; the article's 3.1)::
+
+    z  = σ(W_z x + U_z h + b_z)                     how much of the state is renewed
+    r  = σ(W_r x + U_r h + b_r)                     how much of the past the candidate sees
+    h~ = tanh(W_h x + U_h (r ⊙ h) + b_h)            reset = "before" the matrix product
+    h~ = tanh(W_h x + b_h + r ⊙ (U_h h + c_h))      reset = "after" it (cuDNN, torch.nn.GRU)
+    h' = (1 - z) ⊙ h + z ⊙ h~
+
+``torch.nn.GRU`` writes ``1 - z`` where we write ``z``; negating its update gate's weights gives ours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Reset = Literal["before", "after"]
+
+
+class GRUCell(nn.Module):
+    """One step of a GRU over inputs (..., I) and states (..., H).
+
+    The product with the input is apart (:meth:`project`), so that a caller who knows all inputs beforehand
+    makes it once for all steps, outside the loop over time.
+    """
+
+    def __init__(self, inputs: int, hidden: int, *, reset: Reset = "after") -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.reset = reset
+        self.input = nn.Linear(inputs, 3 * hidden)  # rows: z, r, h~
+        # "after" is one product for all gates, with torch's second bias; "before" needs r first, so two products
+        self.recurrent = nn.Linear(hidden, (3 if reset == "after" else 2) * hidden, bias=reset == "after")
+        self.candidate = nn.Linear(hidden, hidden, bias=False) if reset == "before" else None
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Glorot for inputs, orthogonal for each recurrent gate, zero biases."""
+        nn.init.xavier_uniform_(self.input.weight)
+        nn.init.zeros_(self.input.bias)
+        for gate in self.recurrent.weight.detach().split(self.hidden):
+            nn.init.orthogonal_(gate)
+        if self.recurrent.bias is not None:
+            nn.init.zeros_(self.recurrent.bias)
+        if self.candidate is not None:
+            nn.init.orthogonal_(self.candidate.weight)
+
+    def project(self, x: Tensor) -> Tensor:
+        """``W x + b`` for all three gates: (..., I) -> (..., 3H)."""
+        return self.input(x)
+
+    def forward(self, projected: Tensor, state: Tensor) -> Tensor:
+        """The next state (..., H) from a projected input (..., 3H) and the state (..., H)."""
+        gates, candidate = projected.split([2 * self.hidden, self.hidden], dim=-1)
+        recurrent = self.recurrent(state)
+        z, r = torch.sigmoid(gates + recurrent[..., : 2 * self.hidden]).chunk(2, dim=-1)
+        if self.candidate is None:
+            past = r * recurrent[..., 2 * self.hidden :]
+        else:
+            past = self.candidate(r * state)
+        return torch.lerp(state, torch.tanh(candidate + past).to(state.dtype), z.to(state.dtype))
+
+
+class GRU(nn.Module):
+    """A GRU run over whole sequences (B, T, I) -> (B, T, H): the temporal encoder.
+
+    ``bidirectional`` runs a second one from the end and concatenates the two, of H/2 each. Frames that ``mask``
+    (B, T) rules out leave the state as it was.
+    """
+
+    def __init__(self, inputs: int, hidden: int, *, bidirectional: bool = False, reset: Reset = "after") -> None:
+        super().__init__()
+        each = hidden // 2 if bidirectional else hidden
+        self.cells = nn.ModuleList(GRUCell(inputs, each, reset=reset) for _ in range(1 + bidirectional))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        outputs = []
+        for direction, cell in enumerate(self.cells):
+            assert isinstance(cell, GRUCell)
+            order = range(x.shape[1]) if direction == 0 else range(x.shape[1] - 1, -1, -1)
+            projected, state = cell.project(x), x.new_zeros(x.shape[0], cell.hidden)
+            states = [state] * x.shape[1]
+            for t in order:
+                state = torch.where(mask[:, t, None], cell(projected[:, t], state), state)
+                states[t] = state
+            outputs.append(torch.stack(states, dim=1))
+        return torch.cat(outputs, dim=-1)

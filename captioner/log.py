@@ -1,0 +1,55 @@
+"""Where a training run reports to: metrics.jsonl always, a line on a terminal, TensorBoard when installed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+class TrainingLog:
+    """Appends one JSON object a record to ``folder/metrics.jsonl`` and keeps people informed on stderr.
+
+    A resumed run first drops the records made after the state it resumes from, so that the file reads as if the
+    run had never stopped.
+    """
+
+    def __init__(self, folder: Path, *, step: int = 0, quiet: bool = False) -> None:
+        self._file = folder / "metrics.jsonl"
+        self._quiet = quiet
+        self._live = sys.stderr.isatty() and not quiet
+        self._shown = 0.0
+        if self._file.exists():
+            lines = self._file.read_text(encoding="utf-8").splitlines(keepends=True)
+            self._file.write_text("".join(r for r in lines if json.loads(r)["step"] <= step), encoding="utf-8")
+        self._board = _tensorboard(folder)
+
+    def record(self, *, step: int, stage: str, values: dict[str, float]) -> None:
+        """One record: the global step, the stage and its numbers."""
+        row: dict[str, Any] = {"step": step, "stage": stage} | values
+        with self._file.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row) + "\n")
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(f"{stage}/{name}", value, step)
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        if not self._quiet:
+            print(("\r\x1b[K" if self._live else "") + text, file=sys.stderr, flush=True)
+
+    def show(self, text: str) -> None:
+        """A line that the next one replaces; nothing where stderr is not a terminal."""
+        if self._live and time.monotonic() - self._shown > 0.2:
+            self._shown = time.monotonic()
+            print("\r\x1b[K" + text, end="", file=sys.stderr, flush=True)
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"))

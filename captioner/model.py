@@ -1,0 +1,50 @@
+"""The whole network: a frame encoder, and the attention GRU on top of it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from captioner.attention import Memory
+from captioner.config import DecoderConfig, SearchConfig
+from captioner.decoder import AttentionGRU
+from captioner.encoder import FrameEncoder
+from captioner.search import Hypothesis, search
+
+
+class CaptionModel(nn.Module):
+    """Pixels or features in, a memory to write captions from out."""
+
+    def __init__(self, encoder: FrameEncoder, config: DecoderConfig, *, vocabulary: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = AttentionGRU(config, vocabulary=vocabulary, width=encoder.width, places=encoder.places)
+
+    def remember(self, clips: Tensor, mask: Tensor) -> Memory:
+        """Clips as uint8 pixels (B, T, H, W, 3) or as features (B, T, P, D), with mask (B, T) -> Memory."""
+        features = self.encoder(clips) if clips.dtype == torch.uint8 else clips
+        return self.decoder.remember(features, mask)
+
+    @torch.inference_mode()
+    def generate(
+        self, memory: Memory, config: SearchConfig, *, bos_id: int, eos_id: int, banned: tuple[int, ...]
+    ) -> list[list[Hypothesis]]:
+        """Search captions for every clip of the memory: B lists, best first. ``banned`` tokens never come out."""
+        return search(
+            lambda tokens, state: self.decoder.step(memory, tokens, state),
+            self.decoder.start(memory),
+            config=config,
+            bos_id=bos_id,
+            eos_id=eos_id,
+            banned=banned,
+        )
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, *, pad: int, smoothing: float = 0.0) -> Tensor:
+    """Mean negative log-likelihood a token, with label smoothing (Szegedy et al. 2016).
+
+    Logits (..., V), targets (...); positions whose target is ``pad`` do not count.
+    """
+    return nn.functional.cross_entropy(
+        logits.flatten(0, -2).float(), targets.flatten(), ignore_index=pad, label_smoothing=smoothing
+    )

@@ -1,0 +1,210 @@
+"""From a path to a caption: the way every video takes through the product."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from captioner.batch import collate_captions, collate_clips
+from captioner.checkpoint import Checkpoint, load_checkpoint
+from captioner.config import SearchConfig, VideoConfig
+from captioner.search import Hypothesis
+from captioner.video import Frames, sample_frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word of a caption, and what the model looked at as it said it."""
+
+    text: str
+    attention: tuple[float, ...]
+    """One share for each frame (T); they sum to 1."""
+    peak_seconds: float
+    """Time of the frame that was looked at most."""
+    grid: tuple[tuple[float, ...], ...] = ()
+    """With a spatial grid: the share of each place in each frame (T, P), row by row from the top left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """Another hypothesis of the n-best list."""
+
+    text: str
+    score: float
+    log_prob: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caption:
+    """What was said of one clip, and how it came about."""
+
+    path: str
+    text: str
+    score: float
+    """Length-penalised log-probability: what the search ranks by."""
+    log_prob: float
+    """Log-probability of the whole caption."""
+    confidence: float
+    """Geometric mean of the words' probabilities, 0 to 1. Not calibrated."""
+    words: tuple[Word, ...]
+    alternatives: tuple[Alternative, ...]
+    """The n-best list, this caption first."""
+    times_seconds: tuple[float, ...]
+    """When each frame that was looked at is shown."""
+    start_seconds: float
+    end_seconds: float | None
+    """The part that was captioned; None when the length is not known."""
+    warnings: tuple[str, ...]
+    model: str
+    """Fingerprint of the checkpoint."""
+
+
+class Captioner:
+    """Captions video files with one checkpoint.
+
+    >>> Captioner.load().caption("clip.mp4").text  # doctest: +SKIP
+    'a man is playing a guitar'
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.tokenizer = checkpoint.tokenizer
+        self._decoder = checkpoint.model.decoder.to(self.device)
+        self._model = checkpoint.model
+        self._encode = checkpoint.model.encoder.to(self.device).fast()
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Captioner:
+        """Load a checkpoint folder; by default the one inside the package. Raises CheckpointError."""
+        return cls(load_checkpoint(folder), device=device)
+
+    @property
+    def video(self) -> VideoConfig:
+        """The frame recipe the model was trained with."""
+        return self.checkpoint.video
+
+    @property
+    def search(self) -> SearchConfig:
+        """The default search settings of the checkpoint."""
+        return self.checkpoint.search
+
+    def caption(
+        self,
+        path: str | Path,
+        *,
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+        video: VideoConfig | None = None,
+        search: SearchConfig | None = None,
+        timeout_seconds: float | None = 60.0,
+    ) -> Caption:
+        """Caption one video file or image, or the part from ``start_seconds`` to ``end_seconds`` of it.
+
+        Raises VideoError, with a code and one sentence, for whatever cannot be captioned.
+        """
+        frames = sample_frames(
+            path,
+            video or self.video,
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            timeout_seconds=timeout_seconds,
+        )
+        found = self.caption_frames(
+            [frames], paths=[str(path)], spans=[(start_seconds or 0.0, end_seconds)], search=search
+        )
+        return found[0]
+
+    def caption_frames(
+        self,
+        clips: Sequence[Frames],
+        *,
+        paths: Sequence[str] | None = None,
+        spans: Sequence[tuple[float, float | None]] | None = None,
+        search: SearchConfig | None = None,
+    ) -> list[Caption]:
+        """Caption clips that are decoded already, all in one batch. ``paths`` and ``spans`` label the results."""
+        if not clips:
+            return []
+        config = search or self.search
+        with torch.inference_mode():
+            arrays = [self._encode(torch.from_numpy(c.pixels).to(self.device)).cpu().numpy() for c in clips]
+            features, mask = collate_clips(arrays, like=arrays[0])
+            memory = self._decoder.remember(features.to(self.device), mask.to(self.device))
+            found = self._model.generate(
+                memory,
+                config,
+                bos_id=self.tokenizer.bos_id,
+                eos_id=self.tokenizer.eos_id,
+                banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
+            )
+            attention = self._attend(memory, [group[0] for group in found])
+        captions = []
+        for i, frames in enumerate(clips):
+            span = spans[i] if spans else (0.0, None)
+            captions.append(
+                self._caption(
+                    frames,
+                    hypotheses=found[i],
+                    attention=attention[i, :, : len(frames.times_seconds)],
+                    path=paths[i] if paths else "",
+                    span=span,
+                )
+            )
+        return captions
+
+    def _attend(self, memory: Any, best: Sequence[Hypothesis]) -> torch.Tensor:
+        """Where each word of each clip's best caption looked: (B, L, T, P)."""
+        inputs, _ = collate_captions(
+            [h.tokens for h in best], pad=self.tokenizer.pad_id, bos=self.tokenizer.bos_id, eos=self.tokenizer.eos_id
+        )
+        _, weights = self._decoder(memory, inputs[:, None].to(self.device))
+        places = self._model.encoder.places
+        return weights[:, 0].reshape(len(best), inputs.shape[1], -1, places).float().cpu()
+
+    def _caption(
+        self,
+        frames: Frames,
+        *,
+        hypotheses: list[Hypothesis],
+        attention: torch.Tensor,
+        path: str,
+        span: tuple[float, float | None],
+    ) -> Caption:
+        best = hypotheses[0]
+        words = []
+        for text, first, last in self.tokenizer.words(best.tokens):
+            looked = attention[first:last].mean(dim=0)  # (T, P)
+            shares = looked.sum(dim=1)
+            grid = tuple(tuple(row) for row in looked.tolist()) if looked.shape[1] > 1 else ()
+            words.append(
+                Word(
+                    text=text,
+                    attention=tuple(shares.tolist()),
+                    peak_seconds=frames.times_seconds[int(shares.argmax())],
+                    grid=grid,
+                )
+            )
+        count = max(1, len(best.token_log_probs))
+        return Caption(
+            path=path,
+            text=self.tokenizer.decode(best.tokens),
+            score=best.score,
+            log_prob=best.log_prob,
+            confidence=math.exp(best.log_prob / count),
+            words=tuple(words),
+            alternatives=tuple(
+                Alternative(text=self.tokenizer.decode(h.tokens), score=h.score, log_prob=h.log_prob)
+                for h in hypotheses
+            ),
+            times_seconds=frames.times_seconds,
+            start_seconds=span[0],
+            end_seconds=span[1] if span[1] is not None else frames.duration_seconds,
+            warnings=frames.warnings,
+            model=self.checkpoint.fingerprint,
+        )

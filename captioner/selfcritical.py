@@ -1,0 +1,65 @@
+"""Self-critical sequence training: make captions that score likelier, and those that do not rarer.
+
+REINFORCE on CIDEr-D (Rennie et al. 2017), where the baseline of each sampled caption is the mean reward of the
+clip's other samples (Luo 2020), which needs no greedy decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captioner.attention import Memory
+from captioner.batch import collate_captions
+from captioner.config import SearchConfig
+from captioner.metrics.cider import CiderScorer
+from captioner.model import CaptionModel
+from captioner.tokenizer import CaptionTokenizer
+
+_END = " endofcaption"  # scored as a word, so that a caption broken off ("a man is playing a") earns less
+
+
+class CiderReward:
+    """CIDEr-D of captions against their clip's references, ends included."""
+
+    def __init__(self, references: Mapping[str, Sequence[str]]) -> None:
+        self._scorer = CiderScorer({clip: [r + _END for r in refs] for clip, refs in references.items()})
+
+    def __call__(self, clips: Sequence[str], captions: Sequence[str]) -> np.ndarray:
+        return self._scorer.score(clips, [c + _END for c in captions])
+
+
+def self_critical_loss(
+    model: CaptionModel,
+    memory: Memory,
+    *,
+    clips: Sequence[str],
+    reward: CiderReward,
+    tokenizer: CaptionTokenizer,
+    samples: int,
+    max_length: int,
+    seed: int,
+) -> tuple[Tensor, float]:
+    """The policy-gradient loss of ``samples`` captions a clip, and their mean reward."""
+    sampling = SearchConfig(beams=samples, n_best=samples, max_length=max_length, temperature=1.0, seed=seed)
+    banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
+    drawn = model.generate(memory, sampling, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, banned=banned)
+    flat = [hypothesis.tokens for group in drawn for hypothesis in group]
+    names = [clip for clip, group in zip(clips, drawn, strict=True) for _ in group]
+    assert len(flat) == len(clips) * samples
+    rewards = torch.from_numpy(reward(names, [tokenizer.decode(t) for t in flat])).float()
+    rewards = rewards.view(len(clips), samples)
+    others = (rewards.sum(dim=1, keepdim=True) - rewards) / (samples - 1)
+    inputs, targets = collate_captions(flat, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id)
+    if max_length < targets.shape[1]:  # cut at max_length: there is no end token to learn
+        inputs, targets = inputs[:, :max_length], targets[:, :max_length]
+    device = memory.values.device
+    shape = (len(clips), samples, -1)
+    inputs, targets = inputs.view(shape).to(device), targets.view(shape).to(device)
+    logits, _ = model.decoder(memory, inputs)
+    log_probs = logits.float().log_softmax(dim=-1).gather(-1, targets[..., None]).squeeze(-1)
+    weights = (rewards - others).to(device)[..., None] * (targets != tokenizer.pad_id)
+    return -(weights * log_probs).sum() / (targets != tokenizer.pad_id).sum(), rewards.mean().item()

@@ -1,0 +1,402 @@
+"""Training, from a recipe to a checkpoint folder: language-model warm-up, captions, self-critical.
+
+Every step's randomness comes from the seed and the step's number alone, and the state is saved as the run goes:
+a killed run that is started again continues bit for bit (on CPU, with the same number of threads).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from captioner.batch import Example, bucket, collate_captions, collate_clips, draw_examples, mix_text
+from captioner.checkpoint import save_checkpoint
+from captioner.config import Recipe, TrainConfig, to_dict
+from captioner.corpus import Corpus, build_corpus, text_captions, training_clips, validation_sets
+from captioner.encoder import FrameEncoder
+from captioner.errors import ConfigError
+from captioner.features import FeatureCache
+from captioner.log import TrainingLog
+from captioner.metrics.cider import CiderScorer
+from captioner.model import CaptionModel, cross_entropy
+from captioner.runstate import Average, Position, load_state, save_state
+from captioner.selfcritical import CiderReward, self_critical_loss
+from captioner.tokenizer import CaptionTokenizer, normalise
+
+_SAVE_SECONDS = 120.0
+_VAL_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of epochs with one objective and one learning-rate schedule."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+
+
+def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False) -> Path:
+    """Train ``recipe`` into the folder ``out`` (or go on where it stopped); returns ``out/checkpoint``.
+
+    ``out`` receives ``checkpoint/`` (the best on validation CIDEr so far), ``state.pt`` (to resume from) and
+    ``metrics.jsonl``. Raises ConfigError when ``out`` belongs to a run of another recipe.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    torch.manual_seed(recipe.train.seed)
+    return Trainer(recipe, out, quiet=quiet).run()
+
+
+class Trainer:
+    """What all stages share: the corpus, the model and its average, the position, the log."""
+
+    def __init__(self, recipe: Recipe, out: Path, *, quiet: bool) -> None:
+        self.recipe, self.config, self.out = recipe, recipe.train, out
+        state = load_state(out / "state.pt") if (out / "state.pt").exists() else None
+        if state and state["recipe"] != _plain(recipe):
+            raise ConfigError(f"{out} holds a run of another recipe; choose another --out or delete that folder")
+        self.position = Position(**state["position"]) if state else Position()
+        self.log = TrainingLog(out, step=self.position.step, quiet=quiet)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._load_data()
+        self.model = CaptionModel(self.encoder, recipe.decoder, vocabulary=len(self.tokenizer)).to(self.device)
+        self.average = Average(self.model, self.config.ema)
+        self.optimizer = _optimizer(self.model, self.config, self.config.learning_rate)
+        self._restored = state["optimizer"] if state else None
+        if state:
+            self.model.load_state_dict(state["model"])
+            self.average.weights = {name: t.to(self.device) for name, t in state["average"].items()}
+            self.average.count = state["averaged"]
+            self.log.say(f"resuming {out} at step {self.position.step}")
+
+    def _load_data(self) -> None:
+        recipe = self.recipe
+        clips, repeat = training_clips(recipe.data)
+        val = validation_sets(recipe.data)
+        text = text_captions(recipe.data)
+        captions = [normalise(c) for clip in clips for c in clip.captions] + [normalise(c) for c in text]
+        if recipe.tokenizer.source:
+            self.tokenizer = CaptionTokenizer.from_pretrained(recipe.tokenizer.source, captions)
+        else:
+            self.tokenizer = CaptionTokenizer.train(captions, vocab_size=recipe.tokenizer.vocab_size)
+        self.encoder = FrameEncoder.load(recipe.encoder)
+        end_to_end = self.config.train_encoder
+        cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=None if end_to_end else self.encoder)
+        done = 0
+
+        def count(_: Any) -> None:
+            nonlocal done
+            done += 1
+            self.log.show(f"features: {done} clips")
+
+        every = [*clips, *(clip for group in val.values() for clip in group)]
+        failures = cache.fill(every, on_clip=count)
+        for clip, error in failures:
+            self.log.say(f"left out: {clip.path}: {error} [{error.code}]")
+        longest = recipe.search.max_length - 1
+
+        def corpus(clips: Sequence[Any], repeat: Sequence[int] | None = None) -> Corpus:
+            return build_corpus(
+                clips,
+                cache=cache,
+                tokenizer=self.tokenizer,
+                failures=failures,
+                longest=longest,
+                repeat=repeat,
+                in_memory=not end_to_end,
+            )
+
+        self.corpus = corpus(clips, repeat)
+        self.val = {name: corpus(group) for name, group in val.items()}
+        coded = (tuple(self.tokenizer.encode(normalise(c))) for c in text)
+        self.text = [c for c in coded if 0 < len(c) <= longest]
+        count_captions = sum(map(len, self.corpus.tokens))
+        self.log.say(
+            f"train: {len(self.corpus.clips)} clips, {count_captions} captions; text: {len(self.text)}; val: "
+            + ", ".join(f"{name} {len(c.clips)}" for name, c in self.val.items())
+            + f"; vocabulary: {len(self.tokenizer)} pieces"
+        )
+
+    def run(self) -> Path:
+        config = self.config
+        stages = [
+            Stage("text", config.text_epochs if self.text else 0, config.learning_rate),
+            Stage("captions", config.epochs, config.learning_rate),
+            Stage("selfcritical", config.scst_epochs, config.scst_learning_rate),
+        ]
+        for number in range(self.position.stage, len(stages)):
+            if number > self.position.stage:
+                self._next_stage(number, stages[number])
+            if stages[number].epochs:
+                self._run_stage(stages[number])
+        if self.position.best_epoch == "":  # nothing was validated: keep what there is
+            self._save_checkpoint({})
+        return self.out / "checkpoint"
+
+    def _next_stage(self, number: int, stage: Stage) -> None:
+        """A fresh optimiser; the self-critical stage starts from the best weights so far."""
+        self.position.stage, self.position.epoch, self.position.batch, self.position.stale = number, 0, 0, 0
+        best = self.out / "best.pt"
+        if stage.name == "selfcritical" and stage.epochs and best.exists():
+            self.model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True))
+        self.average = Average(self.model, self.config.ema)
+        self.optimizer = _optimizer(self.model, self.config, stage.learning_rate)
+
+    def _run_stage(self, stage: Stage) -> None:
+        if self._restored is not None:
+            self.optimizer = _optimizer(self.model, self.config, stage.learning_rate)
+            self.optimizer.load_state_dict(self._restored)
+            self._restored = None
+        for epoch in range(self.position.epoch, stage.epochs):
+            self.position.epoch = epoch
+            started = time.monotonic()
+            loss = self._run_epoch(stage, epoch)
+            seconds = time.monotonic() - started
+            self.position.epoch, self.position.batch = epoch + 1, 0
+            stop = stage.name != "text" and self._validate(stage, epoch, loss, seconds)
+            self._save_state()
+            if stop:
+                self.log.say(f"{stage.name}: no better for {self.config.patience} epochs; stopping early")
+                break
+
+    def _run_epoch(self, stage: Stage, epoch: int) -> float:
+        rng = np.random.default_rng([self.config.seed, self.position.stage, epoch])
+        batches = list(self._batches(stage, rng))
+        total = stage.epochs * len(batches)
+        losses, saved = [], time.monotonic()
+        for number, examples in enumerate(batches):
+            if number < self.position.batch:
+                continue
+            progress = (epoch * len(batches) + number) / total
+            _set_rate(self.optimizer, _schedule(progress, total, self.config.warmup_steps))
+            torch.manual_seed(self.config.seed * 1_000_003 + self.position.step)
+            batch_rng = np.random.default_rng([self.config.seed, self.position.stage, epoch, number])
+            loss, extra = self._step(stage, examples, progress, batch_rng)
+            losses.append(loss)
+            self.position.batch, self.position.step = number + 1, self.position.step + 1
+            rate = self.optimizer.param_groups[0]["lr"]
+            self.log.record(
+                step=self.position.step, stage=stage.name, values={"loss": loss, "learning_rate": rate} | extra
+            )
+            self.log.show(
+                f"{stage.name} epoch {epoch + 1}/{stage.epochs}  batch {number + 1}/{len(batches)}  "
+                f"loss {np.mean(losses[-50:]):.3f}"
+            )
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                self._save_state()
+                saved = time.monotonic()
+        return float(np.mean(losses)) if losses else math.nan
+
+    def _batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[list[Example]]:
+        size = self.config.batch_size
+        if stage.name == "text":
+            yield from bucket([Example(-1, tokens) for tokens in self.text], size=size, rng=rng)
+        elif stage.name == "captions":
+            examples = draw_examples(
+                self.corpus.tokens, repeat=self.corpus.repeat, per_clip=self.config.captions_per_clip, rng=rng
+            )
+            yield from mix_text(bucket(examples, size=size, rng=rng), self.text, share=self.config.text_share, rng=rng)
+        else:
+            clips = [Example(i, ()) for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
+            yield from bucket(clips, size=max(1, size // self.config.scst_samples), rng=rng)
+
+    def _step(
+        self, stage: Stage, examples: list[Example], progress: float, rng: np.random.Generator
+    ) -> tuple[float, dict[str, float]]:
+        clips, mask = collate_clips(
+            [self.corpus.arrays[e.clip] if e.clip >= 0 else None for e in examples],
+            like=self.corpus.arrays[0],
+            frame_dropout=self.config.frame_dropout,
+            rng=rng,
+        )
+        extra: dict[str, float] = {}
+        self.model.train(stage.name != "selfcritical")
+        with self._autocast():
+            memory = self.model.remember(clips.to(self.device), mask.to(self.device))
+            if stage.name == "selfcritical":
+                loss, extra["reward"] = self_critical_loss(
+                    self.model,
+                    memory,
+                    clips=[str(e.clip) for e in examples],
+                    reward=self._reward(),
+                    tokenizer=self.tokenizer,
+                    samples=self.config.scst_samples,
+                    max_length=self.recipe.search.max_length,
+                    seed=self.position.step,
+                )
+            else:
+                loss = self._caption_loss(memory, [e.tokens for e in examples], stage, progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.average.update(self.model)
+        return loss.item(), extra
+
+    def _caption_loss(self, memory: Any, captions: list[tuple[int, ...]], stage: Stage, progress: float) -> Tensor:
+        tokenizer = self.tokenizer
+        inputs, targets = (
+            t.to(self.device)
+            for t in collate_captions(captions, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id)
+        )
+        share = self.config.scheduled_sampling * progress if stage.name == "captions" else 0.0
+        if share > 0:
+            inputs = scheduled_inputs(self.model, memory, inputs, share=share, pad=tokenizer.pad_id)
+        logits, _ = self.model.decoder(memory, inputs[:, None])
+        return cross_entropy(logits[:, 0], targets, pad=tokenizer.pad_id, smoothing=self.config.label_smoothing)
+
+    def _reward(self) -> CiderReward:
+        if not hasattr(self, "_cider"):
+            self._cider = CiderReward(self.corpus.references())
+        return self._cider
+
+    def _validate(self, stage: Stage, epoch: int, loss: float, seconds: float) -> bool:
+        """Score the averaged weights on every validation set; True when it is time to stop early."""
+        weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+        if self.config.ema:
+            self.model.load_state_dict(self.average.weights)
+        self.model.eval()
+        scores = {f"cider_{name}": self._score(corpus) for name, corpus in self.val.items()}
+        score = float(np.mean(list(scores.values())))
+        better = score > self.position.best
+        if better:
+            self.position.best, self.position.stale = score, 0
+            self.position.best_epoch = f"{stage.name} {epoch + 1}"
+            torch.save(self.model.state_dict(), self.out / "best.pt")
+            self._save_checkpoint(scores)
+        else:
+            self.position.stale += 1
+        self.model.load_state_dict(weights)
+        values = {"epoch": epoch + 1, "train_loss": loss, "cider": score} | scores
+        self.log.record(step=self.position.step, stage=f"{stage.name}_val", values=values)
+        self.log.say(
+            f"{stage.name} epoch {epoch + 1}/{stage.epochs}  loss {loss:.4f}  "
+            + "  ".join(f"{name} {100 * value:.1f}" for name, value in scores.items())
+            + ("  best" if better else "")
+            + f"  ({seconds:.0f} s)"
+        )
+        return bool(self.config.patience) and self.position.stale >= self.config.patience
+
+    def _score(self, corpus: Corpus) -> float:
+        """Mean CIDEr-D (1.0 = 100) of the recipe's search over a validation set."""
+        tokenizer = self.tokenizer
+        banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
+        captions = []
+        for start in range(0, len(corpus.clips), _VAL_BATCH):
+            arrays = corpus.arrays[start : start + _VAL_BATCH]
+            clips, mask = collate_clips(arrays, like=arrays[0])
+            with torch.inference_mode(), self._autocast():
+                memory = self.model.remember(clips.to(self.device), mask.to(self.device))
+                found = self.model.generate(
+                    memory, self.recipe.search, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, banned=banned
+                )
+            captions += [tokenizer.decode(group[0].tokens) for group in found]
+        references = corpus.references()
+        return float(CiderScorer(references).score(list(references), captions).mean())
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16)
+
+    def _save_checkpoint(self, scores: dict[str, float]) -> None:
+        save_checkpoint(
+            self.out / "checkpoint",
+            model=self.model,
+            tokenizer=self.tokenizer,
+            video=self.recipe.video,
+            search=self.recipe.search,
+            trained_on={
+                "manifests": [_digest(p) for p in self.recipe.data.manifests],
+                "text": [_digest(p) for p in self.recipe.data.text],
+                "clips": len(self.corpus.clips),
+                "captions": sum(map(len, self.corpus.tokens)),
+                "validation": {name: round(100 * score, 2) for name, score in scores.items()},
+                "chosen_at": self.position.best_epoch,
+                "train": to_dict(self.config),
+            },
+        )
+
+    def _save_state(self) -> None:
+        save_state(
+            self.out / "state.pt",
+            position=self.position,
+            recipe=_plain(self.recipe),
+            model=self.model,
+            average=self.average,
+            optimizer=self.optimizer,
+        )
+
+
+def scheduled_inputs(model: CaptionModel, memory: Any, inputs: Tensor, *, share: float, pad: int) -> Tensor:
+    """Inputs (B, L) with ``share`` of the words after the first replaced by the model's own guesses.
+
+    Two parallel passes in place of a loop over words (Mihaylova & Martins 2019): the guess at each place is drawn
+    from the prediction that teacher forcing gives there.
+    """
+    with torch.no_grad():
+        logits, _ = model.decoder(memory, inputs[:, None])
+        guesses = logits[:, 0].float().softmax(dim=-1).flatten(0, 1).multinomial(1).view_as(inputs)
+    guesses = torch.cat([inputs[:, :1], guesses[:, :-1]], dim=1)
+    replace = (torch.rand(inputs.shape, device=inputs.device) < share) & (inputs != pad)
+    replace[:, 0] = False
+    return torch.where(replace, guesses, inputs)
+
+
+def _optimizer(model: CaptionModel, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
+    """Weight decay on matrices only; the CNN, when it is trained, at its own rate."""
+    model.encoder.requires_grad_(config.train_encoder)
+    groups = []
+    for module, module_rate in ((model.decoder, rate), (model.encoder, config.encoder_learning_rate)):
+        weights = [p for p in module.parameters() if p.requires_grad]
+        for decayed in (True, False):
+            chosen = [p for p in weights if (p.dim() > 1) == decayed]
+            if chosen:
+                decay = config.weight_decay if decayed else 0.0
+                groups.append({"params": chosen, "lr": module_rate, "base": module_rate, "weight_decay": decay})
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+    kind: Callable[..., torch.optim.Optimizer] = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr=rate, betas=(0.9, 0.98))
+
+
+def _schedule(progress: float, total: int, warmup: int) -> float:
+    """Linear warm-up (at most a tenth of the stage), then a cosine to zero: the rate's factor."""
+    start = min(warmup / total, 0.1)
+    if progress < start:
+        return (progress * total + 1) / (start * total)
+    return 0.5 * (1 + math.cos(math.pi * (progress - start) / (1 - start)))
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group["base"] * factor
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as lists and numbers only, as a saved state holds it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    result: dict[str, Any] = plain(to_dict(recipe))
+    return result
+
+
+def _digest(path: str) -> str:
+    """A manifest as its name and the head of its SHA-256, so that a reader can tell what was used."""
+    file = Path(path)
+    return f"{file.parent.name}/{file.name} sha256:{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
