@@ -54,7 +54,20 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("source", type=Path, help="folder of Flickr8k.token.txt and the three image lists")
     command.add_argument("--photos", type=Path, metavar="PATH", help="folder or tar of the photos, if elsewhere")
     command.set_defaults(run=lambda args: flickr8k(args.source, out=args.out, photos=args.photos))
+
+    command = add("shapes", "render small clips with known captions: 'two red circles move left'")
+    for split, number in (("train", 1500), ("val", 96), ("test", 192)):
+        command.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"{split} clips ({number})")
+    command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
+    command.add_argument("--size", type=int, default=96, metavar="PIXELS", help="side of the square frame (96)")
+    command.set_defaults(run=_shapes)
     return parser
+
+
+def _shapes(args: argparse.Namespace) -> Join:
+    from data.shapes import shapes  # numpy and PyAV: only when clips are rendered
+
+    return Join(clips=shapes(args.out, train=args.train, val=args.val, test=args.test, seed=args.seed, size=args.size))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
