@@ -27,9 +27,16 @@ class CaptionModel(nn.Module):
 
     @torch.inference_mode()
     def generate(
-        self, memory: Memory, config: SearchConfig, *, bos_id: int, eos_id: int, banned: tuple[int, ...]
+        self,
+        memory: Memory,
+        config: SearchConfig,
+        *,
+        bos_id: int,
+        eos_id: int,
+        banned: tuple[int, ...],
+        seeds: tuple[int, ...] = (),
     ) -> list[list[Hypothesis]]:
-        """Search captions for every clip of the memory: B lists, best first. ``banned`` tokens never come out."""
+        """Captions of every clip of the memory, as :func:`captioner.search.search` finds them: B lists, best first."""
         return search(
             lambda tokens, state: self.decoder.step(memory, tokens, state),
             self.decoder.start(memory),
@@ -37,6 +44,7 @@ class CaptionModel(nn.Module):
             bos_id=bos_id,
             eos_id=eos_id,
             banned=banned,
+            seeds=seeds,
         )
 
 

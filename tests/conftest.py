@@ -15,3 +15,11 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the development data in ../shared/data")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny untrained checkpoint folder; read it, do not change it."""
+    from tests.tiny import tiny_checkpoint
+
+    return tiny_checkpoint(tmp_path_factory.mktemp("tiny"))

@@ -1,0 +1,60 @@
+"""A tiny seeded captioner: real in every part, but small and untrained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from captioner.checkpoint import save_checkpoint
+from captioner.config import DecoderConfig, EncoderConfig, SearchConfig, VideoConfig
+from captioner.encoder import FrameEncoder
+from captioner.model import CaptionModel
+from captioner.tokenizer import CaptionTokenizer
+
+CAPTIONS = [
+    f"{count} {colour} {shape} {motion}"
+    for count in ("a", "two")
+    for colour in ("red", "blue", "green")
+    for shape in ("circle", "square", "cross")
+    for motion in ("moves left", "moves right", "grows")
+]
+
+
+def tiny_cnn(folder: Path) -> Path:
+    """A folder that holds only the config.json of a very small ResNet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16],
+        "depths": [1, 1],
+        "layer_type": "basic",
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def tiny_model(folder: Path, *, grid: int = 0) -> tuple[CaptionModel, CaptionTokenizer]:
+    """A seeded model of about 20,000 weights and its tokenizer."""
+    torch.manual_seed(0)
+    tokenizer = CaptionTokenizer.train(CAPTIONS, vocab_size=60)
+    config = EncoderConfig(source=str(tiny_cnn(folder)), weights="random", grid=grid)
+    encoder = FrameEncoder.load(config)
+    decoder = DecoderConfig(embed=16, hidden=16, attention=8)
+    return CaptionModel(encoder, decoder, vocabulary=len(tokenizer)).eval(), tokenizer
+
+
+def tiny_checkpoint(folder: Path, *, grid: int = 0) -> Path:
+    """A checkpoint folder with :func:`tiny_model` in it."""
+    model, tokenizer = tiny_model(folder / "cnn", grid=grid)
+    save_checkpoint(
+        folder / "checkpoint",
+        model=model,
+        tokenizer=tokenizer,
+        video=VideoConfig(frames=4, size=32),
+        search=SearchConfig(beams=3, max_length=8),
+        trained_on={"clips": 0},
+    )
+    return folder / "checkpoint"
