@@ -198,13 +198,18 @@ class Captioner:
             log_prob=best.log_prob,
             confidence=math.exp(best.log_prob / count),
             words=tuple(words),
-            alternatives=tuple(
-                Alternative(text=self.tokenizer.decode(h.tokens), score=h.score, log_prob=h.log_prob)
-                for h in hypotheses
-            ),
+            alternatives=self._alternatives(hypotheses),
             times_seconds=frames.times_seconds,
             start_seconds=span[0],
             end_seconds=span[1] if span[1] is not None else frames.duration_seconds,
             warnings=frames.warnings,
             model=self.checkpoint.fingerprint,
         )
+
+    def _alternatives(self, hypotheses: list[Hypothesis]) -> tuple[Alternative, ...]:
+        """Each sentence once, the best way of writing it: pieces may spell the same words in several ways."""
+        found: dict[str, Alternative] = {}
+        for h in hypotheses:
+            text = self.tokenizer.decode(h.tokens)
+            found.setdefault(text, Alternative(text=text, score=h.score, log_prob=h.log_prob))
+        return tuple(found.values())
