@@ -22,6 +22,8 @@ class Position:
     epoch: int = 0
     batch: int = 0
     step: int = 0
+    loss: float = 0.0
+    """Sum over the epoch's batches so far."""
     best: float = float("-inf")
     best_epoch: str = ""
     stale: int = 0

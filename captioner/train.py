@@ -24,7 +24,7 @@ from captioner.checkpoint import save_checkpoint
 from captioner.config import Recipe, TrainConfig, to_dict
 from captioner.corpus import Corpus, build_corpus, text_captions, training_clips, validation_sets
 from captioner.encoder import FrameEncoder
-from captioner.errors import ConfigError
+from captioner.errors import ConfigError, DataError
 from captioner.features import FeatureCache
 from captioner.log import TrainingLog
 from captioner.metrics.cider import CiderScorer
@@ -124,6 +124,10 @@ class Trainer:
         coded = (tuple(self.tokenizer.encode(normalise(c))) for c in text)
         self.text = [c for c in coded if 0 < len(c) <= longest]
         count_captions = sum(map(len, self.corpus.tokens))
+        if dropped := sum(len(c.captions) for c in self.corpus.clips) - count_captions:
+            self.log.say(f"left out: {dropped} captions of more than {longest} tokens (search.max_length)")
+        if not count_captions:
+            raise DataError(f"no caption has at most {longest} tokens; raise search.max_length")
         self.log.say(
             f"train: {len(self.corpus.clips)} clips, {count_captions} captions; text: {len(self.text)}; val: "
             + ", ".join(f"{name} {len(c.clips)}" for name, c in self.val.items())
@@ -165,7 +169,7 @@ class Trainer:
             started = time.monotonic()
             loss = self._run_epoch(stage, epoch)
             seconds = time.monotonic() - started
-            self.position.epoch, self.position.batch = epoch + 1, 0
+            self.position.epoch, self.position.batch, self.position.loss = epoch + 1, 0, 0.0
             stop = stage.name != "text" and self._validate(stage, epoch, loss, seconds)
             self._save_state()
             if stop:
@@ -176,7 +180,7 @@ class Trainer:
         rng = np.random.default_rng([self.config.seed, self.position.stage, epoch])
         batches = list(self._batches(stage, rng))
         total = stage.epochs * len(batches)
-        losses, saved = [], time.monotonic()
+        saved = time.monotonic()
         for number, examples in enumerate(batches):
             if number < self.position.batch:
                 continue
@@ -185,20 +189,20 @@ class Trainer:
             torch.manual_seed(self.config.seed * 1_000_003 + self.position.step)
             batch_rng = np.random.default_rng([self.config.seed, self.position.stage, epoch, number])
             loss, extra = self._step(stage, examples, progress, batch_rng)
-            losses.append(loss)
             self.position.batch, self.position.step = number + 1, self.position.step + 1
+            self.position.loss += loss
             rate = self.optimizer.param_groups[0]["lr"]
             self.log.record(
                 step=self.position.step, stage=stage.name, values={"loss": loss, "learning_rate": rate} | extra
             )
             self.log.show(
                 f"{stage.name} epoch {epoch + 1}/{stage.epochs}  batch {number + 1}/{len(batches)}  "
-                f"loss {np.mean(losses[-50:]):.3f}"
+                f"loss {self.position.loss / self.position.batch:.3f}"
             )
             if time.monotonic() - saved > _SAVE_SECONDS:
                 self._save_state()
                 saved = time.monotonic()
-        return float(np.mean(losses)) if losses else math.nan
+        return self.position.loss / len(batches)
 
     def _batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[list[Example]]:
         size = self.config.batch_size

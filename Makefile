@@ -1,0 +1,47 @@
+# Two commands do everything: `make demo` captions videos, `make test` runs the tests. Both set up .venv first.
+PYTHON ?= python3
+BIN ?= .venv/bin
+# PyTorch's own index has the CPU build; PyPI's Linux build brings gigabytes of CUDA. Where that index cannot be
+# reached, torch comes from wherever pip is set up to look.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PIP := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check torch clean
+
+# make demo               captions clips that it renders
+# make demo VIDEO=a.mp4   captions yours
+demo: .venv/ready
+ifdef VIDEO
+	@$(BIN)/captioner caption "$(VIDEO)"
+else
+	@test -e work/demo/manifest.jsonl || $(BIN)/python -m data shapes --out work/demo --train 0 --val 0 --test 4
+	@for clip in work/demo/*/*.mp4; do echo "$$clip: $$($(BIN)/captioner caption "$$clip")"; done
+endif
+
+test: .venv/ready-dev
+	$(BIN)/python -m pytest
+
+# what CI runs: format, lint, types, import contract, tests
+check: .venv/ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+torch:
+	@$(PIP) --retries 0 --index-url $(TORCH_INDEX) torch 2>/dev/null || $(PIP) torch
+
+.venv/ready: pyproject.toml constraints.txt
+	@echo "setting up .venv (a few minutes, once)" >&2
+	@$(PYTHON) -m venv .venv
+	@$(MAKE) -s torch
+	@$(PIP) -e .
+	@touch $@
+
+.venv/ready-dev: .venv/ready
+	@$(PIP) -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,179 @@
+"""Training on small rendered clips: it learns, it goes on bit for bit after a kill, it saves what it validated."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from captioner import Captioner
+from captioner.checkpoint import load_checkpoint
+from captioner.config import (
+    DataConfig,
+    DecoderConfig,
+    EncoderConfig,
+    Recipe,
+    SearchConfig,
+    TokenizerConfig,
+    TrainConfig,
+    VideoConfig,
+)
+from captioner.errors import CheckpointError, ConfigError, DataError
+from captioner.log import TrainingLog
+from captioner.manifest import Clip, read_manifest, write_manifest
+from captioner.train import fit
+from tests.media import render_text
+from tests.tiny import tiny_cnn
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from data.shapes import render
+
+    return render(tmp_path_factory.mktemp("shapes"), train=24, val=6, test=6, seed=3)
+
+
+@pytest.fixture(scope="module")
+def recipe(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    folder = tmp_path_factory.mktemp("recipe")
+    return Recipe(
+        data=DataConfig(manifests=(str(manifest),), cache=str(folder / "features")),
+        video=VideoConfig(frames=3, size=32),
+        encoder=EncoderConfig(source=str(tiny_cnn(folder / "cnn")), weights="random"),
+        decoder=DecoderConfig(embed=16, hidden=16, attention=8, dropout=0.2),
+        tokenizer=TokenizerConfig(vocab_size=60),
+        search=SearchConfig(beams=2, max_length=20),
+        train=TrainConfig(epochs=2, batch_size=5, scst_epochs=1, scst_samples=2, frame_dropout=0.2, threads=1),
+    )
+
+
+def changed(recipe: Recipe, **train: object) -> Recipe:
+    return dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **train))  # type: ignore[arg-type]
+
+
+def records(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+class Killed(Exception):
+    pass
+
+
+def fit_but_die_at(recipe: Recipe, out: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run until ``step`` and raise, as SIGKILL would between two steps: nothing more is written."""
+    record = TrainingLog.record
+
+    def dying(self: TrainingLog, *, step: int, stage: str, values: dict[str, float]) -> None:
+        record(self, step=step, stage=stage, values=values)
+        if step == wanted:
+            raise Killed
+
+    wanted = step
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(TrainingLog, "record", dying)
+        fit(recipe, out, quiet=True)
+
+
+@pytest.mark.parametrize("save_seconds", [0.0, 1e9])
+def test_a_killed_run_continues_bit_for_bit(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_seconds: float
+) -> None:
+    monkeypatch.setattr("captioner.train._SAVE_SECONDS", save_seconds)
+    recipe = changed(recipe, train_encoder=True, scheduled_sampling=0.3)
+    fit(recipe, tmp_path / "whole", quiet=True)
+    for step in (3, 7, 11):
+        fit_but_die_at(recipe, tmp_path / "killed", step, monkeypatch)
+    fit(recipe, tmp_path / "killed", quiet=True)
+    assert records(tmp_path / "killed") == records(tmp_path / "whole")
+    whole, resumed = (load_checkpoint(tmp_path / name / "checkpoint") for name in ("whole", "killed"))
+    assert whole.fingerprint == resumed.fingerprint
+
+
+def test_it_learns_and_says_what_it_learned_from(recipe: Recipe, tmp_path: Path, manifest: Path) -> None:
+    out = fit(changed(recipe, epochs=12, scst_epochs=0, learning_rate=0.01), tmp_path / "run", quiet=True)
+    losses = [r["loss"] for r in records(tmp_path / "run") if r["stage"] == "captions"]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5  # type: ignore[arg-type]
+    about = load_checkpoint(out).trained_on
+    assert about["clips"] == 24 and about["captions"] == 24 and "sha256:" in about["manifests"][0]
+    clip = read_manifest(manifest, split="test")[0]
+    assert clip.path is not None
+    assert Captioner.load(out).caption(clip.path).text
+
+
+def test_self_critical_training_raises_the_reward(recipe: Recipe, tmp_path: Path) -> None:
+    settings = {"epochs": 6, "learning_rate": 0.01, "scst_epochs": 15, "scst_learning_rate": 0.003, "scst_samples": 5}
+    fit(changed(recipe, batch_size=30, **settings), tmp_path / "run", quiet=True)
+    rewards = [r["reward"] for r in records(tmp_path / "run") if r["stage"] == "selfcritical"]
+    assert np.mean(rewards[-12:]) > np.mean(rewards[:12]) * 1.1  # type: ignore[arg-type]
+
+
+def test_the_language_model_warms_up_on_text(recipe: Recipe, tmp_path: Path, manifest: Path) -> None:
+    clips = [dataclasses.replace(c, path=None) for c in read_manifest(manifest)]
+    write_manifest(tmp_path / "text.jsonl", clips)
+    with_text = dataclasses.replace(
+        changed(recipe, text_epochs=2, text_share=0.3, epochs=1, scst_epochs=0),
+        data=dataclasses.replace(recipe.data, text=(str(tmp_path / "text.jsonl"),)),
+    )
+    fit(with_text, tmp_path / "run", quiet=True)
+    stages = [r["stage"] for r in records(tmp_path / "run")]
+    assert stages.count("text") == 10 and stages.count("captions") == 5  # 24 train captions in batches of 5, twice
+
+
+def test_early_stopping(recipe: Recipe, tmp_path: Path) -> None:
+    fit(changed(recipe, epochs=50, patience=1, learning_rate=1e-9, scst_epochs=0), tmp_path / "run", quiet=True)
+    assert sum(r["stage"] == "captions_val" for r in records(tmp_path / "run")) < 5
+
+
+def test_a_run_of_another_recipe_is_not_continued(recipe: Recipe, tmp_path: Path) -> None:
+    fit(changed(recipe, epochs=1, scst_epochs=0), tmp_path / "run", quiet=True)
+    with pytest.raises(ConfigError, match="another recipe"):
+        fit(changed(recipe, epochs=1, scst_epochs=0, seed=9), tmp_path / "run", quiet=True)
+    (tmp_path / "run" / "state.pt").write_bytes(b"not a state")
+    with pytest.raises(CheckpointError, match=r"state\.pt is damaged"):
+        fit(changed(recipe, epochs=1, scst_epochs=0), tmp_path / "run", quiet=True)
+
+
+def test_a_state_that_would_run_code_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+            import os
+
+            return os.system, (f"touch {tmp_path / 'owned'}",)
+
+    (tmp_path / "run").mkdir()
+    torch.save({"recipe": Evil()}, tmp_path / "run" / "state.pt")
+    with pytest.raises(CheckpointError, match=r"state\.pt is damaged"):
+        fit(recipe, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_bad_clips_are_named_and_left_out(
+    recipe: Recipe, tmp_path: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = Clip(id="bad", path=render_text(tmp_path / "bad.mp4"), split="train", captions=("a red cross grows",))
+    write_manifest(tmp_path / "m.jsonl", [*read_manifest(manifest), bad])
+    data = dataclasses.replace(recipe.data, manifests=(str(tmp_path / "m.jsonl"),))
+    fit(dataclasses.replace(changed(recipe, epochs=1, scst_epochs=0), data=data), tmp_path / "run")
+    said = capsys.readouterr().err
+    assert "left out" in said and "bad.mp4" in said and "train: 24 clips" in said
+    write_manifest(tmp_path / "m.jsonl", [bad, dataclasses.replace(bad, id="v", split="val")])
+    with pytest.raises(DataError, match="none of the 1 clips can be used"):
+        fit(dataclasses.replace(recipe, data=data), tmp_path / "other", quiet=True)
+
+
+def test_captions_that_are_all_too_long_are_an_error(recipe: Recipe, tmp_path: Path) -> None:
+    short = dataclasses.replace(recipe, search=SearchConfig(max_length=3))
+    with pytest.raises(DataError, match=r"no caption has at most 2 tokens; raise search\.max_length"):
+        fit(short, tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_optimizers(recipe: Recipe, tmp_path: Path, optimizer: str) -> None:
+    fit(changed(recipe, epochs=2, scst_epochs=0, optimizer=optimizer, bf16=False), tmp_path / "run", quiet=True)
+    losses = [r["loss"] for r in records(tmp_path / "run") if r["stage"] == "captions"]
+    assert losses[-1] < losses[0]  # type: ignore[operator]
