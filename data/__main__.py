@@ -13,10 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.errors import CaptionerError
+from data.captions import captions
 from data.flickr8k import flickr8k
+from data.folder import folder
 from data.join import Join, report, write
 from data.msrvtt import msrvtt
 from data.msvd import msvd
+from data.vatex import vatex
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,25 +38,39 @@ def build_parser() -> argparse.ArgumentParser:
         )
         return command
 
-    for name, summary in (
-        ("msvd", "MSVD (YouTube2Text): clips, youtube_mapping.txt and captions"),
-        ("msrvtt", "MSR-VTT, 2016 layout: *_videodatainfo.json, plain or zipped"),
+    for build, summary in (
+        (msvd, "MSVD (YouTube2Text): clips, youtube_mapping.txt and captions"),
+        (msrvtt, "MSR-VTT, 2016 layout: *_videodatainfo.json, plain or zipped"),
+        (vatex, "VATEX: the JSON lists of train, validation and test"),
     ):
-        command = add(name, summary)
+        command = add(build.__name__, summary)
         command.add_argument("source", type=Path, help="folder of the annotations")
-        command.add_argument("--videos", type=Path, metavar="DIR", help="folder of the videos, if elsewhere")
-        command.add_argument("--text-only", action="store_true", help="no videos: write the train captions as text")
-    commands.choices["msvd"].set_defaults(
-        run=lambda args: msvd(args.source, videos=args.videos, text_only=args.text_only)
-    )
-    commands.choices["msrvtt"].set_defaults(
-        run=lambda args: msrvtt(args.source, videos=args.videos, text_only=args.text_only)
-    )
+        either = command.add_mutually_exclusive_group()
+        either.add_argument("--videos", type=Path, metavar="DIR", help="folder of the videos, if elsewhere")
+        either.add_argument("--text-only", action="store_true", help="no videos: write the train captions as text")
+        command.set_defaults(
+            run=lambda args, build=build: build(args.source, videos=args.videos, text_only=args.text_only)
+        )
 
     command = add("flickr8k", "Flickr8k: photos as one-frame clips")
     command.add_argument("source", type=Path, help="folder of Flickr8k.token.txt and the three image lists")
     command.add_argument("--photos", type=Path, metavar="PATH", help="folder or tar of the photos, if elsewhere")
     command.set_defaults(run=lambda args: flickr8k(args.source, out=args.out, photos=args.photos))
+
+    command = add("folder", "your own clips, with captions in .txt files beside them or in captions.csv")
+    command.add_argument("source", type=Path, help="folder of clips; subfolders train, val and test are the splits")
+    command.add_argument(
+        "--split",
+        type=_fractions,
+        default=(0.8, 0.1, 0.1),
+        metavar="80,10,10",
+        help="percent for train, val and test where there are no such subfolders",
+    )
+    command.set_defaults(run=lambda args: folder(args.source, fractions=args.split))
+
+    command = add("captions", "captions without clips, for the language model: one a line, or COCO captions")
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt (a caption a line) or COCO .json")
+    command.set_defaults(run=lambda args: captions(args.files))
 
     command = add("shapes", "render small clips with known captions: 'two red circles move left'")
     for split, number in (("train", 1500), ("val", 96), ("test", 192)):
@@ -62,6 +79,17 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--size", type=int, default=96, metavar="PIXELS", help="side of the square frame (96)")
     command.set_defaults(run=_shapes)
     return parser
+
+
+def _fractions(text: str) -> tuple[float, float, float]:
+    """``80,10,10`` as fractions."""
+    try:
+        train, val, test = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers like 80,10,10") from None
+    if not (min(train, val, test) >= 0 and abs(train + val + test - 100) < 1e-6):
+        raise argparse.ArgumentTypeError(f"{text!r} must be three percentages that add up to 100")
+    return train / 100, val / 100, test / 100
 
 
 def _shapes(args: argparse.Namespace) -> Join:

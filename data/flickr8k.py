@@ -30,11 +30,7 @@ def flickr8k(source: str | Path, *, out: Path, photos: str | Path | None = None)
     extracted to ``out/photos`` once. Ids are file names without ``.jpg``; the published ``dev`` is ``val``.
     """
     folder = require_folder(source)
-    captions = _read_captions(folder / CAPTIONS)
-    splits: dict[str, str] = {}
-    for split, name in LISTS.items():
-        for _, line in numbered_lines(folder / name):
-            assign(splits, line.strip().removesuffix(".jpg"), split)
+    captions, splits = read_captions(folder), read_splits(folder)
     place = Path(photos).resolve() if photos else first_existing(folder, PHOTOS)
     if place is None or not place.exists():
         wanted = f"{place} does not exist" if place else f"{folder} has none of {', '.join(PHOTOS)}"
@@ -46,7 +42,9 @@ def flickr8k(source: str | Path, *, out: Path, photos: str | Path | None = None)
     return join(captions, splits, files)
 
 
-def _read_captions(path: Path) -> dict[str, list[str]]:
+def read_captions(folder: Path) -> dict[str, list[str]]:
+    """The captions by id."""
+    path = folder / CAPTIONS
     captions: dict[str, list[str]] = {}
     for number, line in numbered_lines(path):
         match = re.fullmatch(r"(.+)#\d+\t(.*\S.*)", line)
@@ -54,6 +52,15 @@ def _read_captions(path: Path) -> dict[str, list[str]]:
             raise DataError(f"{path}, line {number}: expected '<id>.jpg#k<TAB>caption', not {line!r}")
         captions.setdefault(match[1].removesuffix(".jpg"), []).append(squeeze(match[2]))
     return captions
+
+
+def read_splits(folder: Path) -> dict[str, str]:
+    """The split of every listed id."""
+    splits: dict[str, str] = {}
+    for split, name in LISTS.items():
+        for _, line in numbered_lines(folder / name):
+            assign(splits, line.strip().removesuffix(".jpg"), split)
+    return splits
 
 
 def extract_photos(archive: Path, folder: Path, *, wanted: set[str]) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,12 @@ def assign(splits: dict[str, str], name: str, split: str) -> None:
         raise DataError(f"the clip {name!r} is in two splits, {before} and {split}; take it out of one of them")
 
 
+def parse_moment(name: str) -> Moment | None:
+    """``<YouTube id>_<start>_<end>`` (seconds), as MSVD and VATEX name clips; None where a name is not of that form."""
+    match = re.fullmatch(r"(.+)_(\d+)_(\d+)", name)
+    return match and Moment(source=match[1], start_seconds=float(match[2]), end_seconds=float(match[3]))
+
+
 def join(
     captions: Mapping[str, Sequence[str]],
     splits: Mapping[str, str],
@@ -63,7 +70,7 @@ def join(
     ``files`` may be empty: then only the text manifest is wanted. ``moments`` tells which part of which
     source video an id stands for. Raises DataError when nothing pairs, or when the splits share a clip.
     """
-    categories, moments = categories or {}, moments or {}
+    categories = categories or {}
 
     def clip(name: str) -> Clip:
         return Clip(
@@ -75,13 +82,16 @@ def join(
         )
 
     usable = [name for name in captions if name in splits and captions[name]]
+    clips = tuple(clip(name) for name in usable if name in files)
+    text = tuple(clip(name) for name in usable if name not in files and splits[name] == "train")
+    shown = {one.id: moments[one.id] for one in (*clips, *text) if moments and one.id in moments}
     result = Join(
-        clips=tuple(clip(name) for name in usable if name in files),
-        text=tuple(clip(name) for name in usable if name not in files and splits[name] == "train"),
+        clips=clips,
+        text=text,
         clips_without_captions=tuple(name for name in files if not captions.get(name)),
-        captions_without_clip=tuple(name for name in usable if name not in files),
-        captions_without_split=tuple(name for name in captions if name not in splits),
-        notes=(*notes, *check_moments({name: moments[name] for name in usable if name in moments}, splits)),
+        captions_without_clip=tuple(name for name in captions if captions[name] and name not in files),
+        captions_without_split=tuple(name for name in captions if name in files and name not in splits),
+        notes=(*notes, *check_moments(shown, splits)),
     )
     if files and not result.clips:
         raise DataError(
@@ -111,7 +121,7 @@ def check_moments(moments: Mapping[str, Moment], splits: Mapping[str, str]) -> l
     if not shared:
         return []
     where = "; ".join(", ".join(f"{name} ({splits[name]})" for name in names) for names in shared.values())
-    return [f"{len(shared)} source video(s) give different moments to different splits, as published: {where}"]
+    return [f"{len(shared)} source video(s) give different moments to different splits: {where}"]
 
 
 def check_files(clips: Iterable[Clip]) -> None:

@@ -44,7 +44,7 @@ def msrvtt(source: str | Path, *, videos: str | Path | None = None, text_only: b
                 captions.setdefault(key, [])
             for sentence in content["sentences"]:
                 captions.setdefault(str(sentence["video_id"]), []).append(squeeze(sentence["caption"]))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 f"{name} is not in the 2016 layout ('videos' with video_id, category, url, start time, end time and "
                 f"split; 'sentences' with video_id and caption): {type(error).__name__} {error}"
@@ -54,7 +54,8 @@ def msrvtt(source: str | Path, *, videos: str | Path | None = None, text_only: b
 
 
 def _moment(video: dict[str, Any]) -> Moment:
-    return Moment(source=video["url"], start_seconds=video["start time"], end_seconds=video["end time"])
+    start, end = float(video["start time"]), float(video["end time"])
+    return Moment(source=str(video["url"]), start_seconds=start, end_seconds=end)
 
 
 def _find_texts(folder: Path) -> dict[str, str]:

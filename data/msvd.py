@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from captioner.errors import DataError
-from data.join import Join, Moment, assign, join
+from data.join import Join, assign, join, parse_moment
 from data.sources import first_existing, media_files, numbered_lines, read_text, require_folder, squeeze
 
 SENTENCES = {split: f"sents_{split}_lc_nopunc.txt" for split in ("train", "val", "test")}
@@ -47,12 +47,6 @@ def msvd(source: str | Path, *, videos: str | Path | None = None, text_only: boo
         _check_table(folder / "clips.csv", splits)
     moments = {video: moment for video, name in youtube_ids.items() if (moment := parse_moment(name))}
     return join(captions, splits, files, moments=moments)
-
-
-def parse_moment(name: str) -> Moment | None:
-    """``<youtube id>_<start>_<end>`` (seconds) as a moment; None where a name is not of that form."""
-    match = re.fullmatch(r"(.+)_(\d+)_(\d+)", name)
-    return match and Moment(source=match[1], start_seconds=float(match[2]), end_seconds=float(match[3]))
 
 
 def _read_mapping(path: Path) -> dict[str, str]:

@@ -18,8 +18,11 @@ PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 
 def squeeze(text: str) -> str:
-    """``text`` with runs of white space made one space: real captions hold tabs and newlines."""
-    return " ".join(text.split())
+    """``text`` with runs of white space made one space: real captions hold tabs and newlines.
+
+    Half a surrogate pair (JSON can hold one, UTF-8 cannot) becomes a question mark.
+    """
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
 
 
 def require_folder(path: str | Path) -> Path:
@@ -85,4 +88,10 @@ def media_files(folder: Path, *, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> d
 def walk(folder: Path, *, suffixes: frozenset[str]) -> list[Path]:
     """Every file below ``folder`` with one of ``suffixes`` (any case), sorted; hidden ones are left out."""
     found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    paths = sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    for path in paths:
+        try:
+            str(path).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise DataError(f"the file name {str(path)!a} is not valid UTF-8; rename it") from error
+    return paths

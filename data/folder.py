@@ -1,0 +1,117 @@
+"""A person's own clips: a folder of videos or photos, with captions beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path, PurePosixPath
+
+from captioner.errors import DataError
+from captioner.manifest import SPLITS
+from data.join import Join, file_digest, join
+from data.progress import progress
+from data.sources import (
+    PHOTO_SUFFIXES,
+    VIDEO_SUFFIXES,
+    first_existing,
+    numbered_lines,
+    read_text,
+    require_folder,
+    squeeze,
+    walk,
+)
+
+TABLES = ("captions.csv", "captions.tsv")
+SUBFOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
+
+
+def folder(source: str | Path, *, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)) -> Join:
+    """Join a folder of clips (videos and photos, at any depth) with their captions; ids are file names inside it.
+
+    Captions come from ``captions.csv`` or ``.tsv`` (columns ``file`` and ``caption``, one row a caption) or, without
+    one, from a ``.txt`` file beside each clip (``a.txt`` for ``a.mp4``, one caption a line).
+
+    Subfolders ``train``, ``val`` and ``test`` are the splits. Without them a clip's content decides, by its SHA-256:
+    copies of a file stay together, and a clip never changes its split because others were added or renamed.
+    ``fractions`` are the shares of train, val and test, met on average.
+    """
+    root = require_folder(source)
+    files = {p.relative_to(root).as_posix(): p for p in walk(root, suffixes=VIDEO_SUFFIXES | PHOTO_SUFFIXES)}
+    if not files:
+        raise DataError(f"{root} holds no clips ({' '.join(sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))})")
+    table = first_existing(root, TABLES)
+    captions = _read_table(table) if table else _read_sidecars(root, list(files))
+    splits = _splits_by_folder(files)
+    notes = []
+    if not splits:
+        usable = [name for name in files if captions.get(name)]
+        splits = {name: _split_by_content(files[name], fractions) for name in progress(usable, what="clips hashed")}
+        notes = [
+            f"no clip fell into {split}: for so few clips, put them into subfolders train, val and test instead"
+            for split, fraction in zip(SPLITS, fractions, strict=True)
+            if fraction and usable and split not in splits.values()
+        ]
+    return join(captions, splits, files, notes=notes)
+
+
+def _read_table(path: Path) -> dict[str, list[str]]:
+    captions: dict[str, list[str]] = {}
+    # strict: a quote that is never closed would otherwise swallow the rest of the file as one caption.
+    rows = csv.DictReader(
+        io.StringIO(read_text(path), newline=""), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True
+    )
+    try:
+        if not {"file", "caption"} <= set(rows.fieldnames or ()):
+            raise DataError(f"the first line of {path} must name the columns file and caption, not {rows.fieldnames}")
+        for row in rows:
+            if None in row:
+                raise DataError(
+                    f"{path}, line {rows.line_num}: more cells than columns; put a caption that holds a "
+                    'separator into "quotes"'
+                )
+            if row["file"] and (caption := squeeze(row["caption"] or "")):
+                name = PurePosixPath(row["file"].strip().replace("\\", "/")).as_posix()
+                captions.setdefault(name, []).append(caption)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {rows.line_num}: not a valid table ({error})") from error
+    return captions
+
+
+def _read_sidecars(root: Path, names: list[str]) -> dict[str, list[str]]:
+    """Captions by clip; a ``.txt`` without a clip is kept under its own name, to be reported."""
+    clips: dict[str, str] = {}
+    for name in names:
+        sidecar = PurePosixPath(name).with_suffix(".txt").as_posix()
+        if sidecar in clips and (root / sidecar).exists():
+            raise DataError(
+                f"{root / sidecar} could belong to {clips[sidecar]} or to {name}; keep one of the two clips"
+            )
+        clips[sidecar] = name
+    captions = {}
+    for path in walk(root, suffixes=frozenset({".txt"})):
+        sidecar = path.relative_to(root).as_posix()
+        captions[clips.get(sidecar, sidecar)] = [squeeze(line) for _, line in numbered_lines(path)]
+    if not captions:
+        raise DataError(
+            f"{root} holds no captions: put them into captions.csv (columns file,caption) "
+            "or into a .txt file beside each clip"
+        )
+    return captions
+
+
+def _splits_by_folder(files: dict[str, Path]) -> dict[str, str]:
+    """The split of every clip by its top folder; empty when no clip lies in a folder named for a split."""
+    tops = {name: PurePosixPath(name).parts[0] for name in files}
+    splits = {name: SUBFOLDERS[top] for name, top in tops.items() if top in SUBFOLDERS}
+    if splits and (outside := [name for name in files if name not in splits]):
+        raise DataError(
+            f"{len(splits)} clips lie in subfolders named for a split, but {len(outside)} do not ({outside[0]}); "
+            "move all clips into train, val and test, or none"
+        )
+    return splits
+
+
+def _split_by_content(path: Path, fractions: tuple[float, float, float]) -> str:
+    position = int(file_digest(path)[:15], 16) / 16**15
+    train, val, _ = fractions
+    return "train" if position < train else "val" if position < train + val else "test"
