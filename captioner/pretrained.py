@@ -28,13 +28,13 @@ _BYTES_OF_WORDS: Spec = {
 
 def pretrained(source: str) -> Spec:
     """The plain spec of the tokenizer in the folder, or with the hub id, ``source``; raises CheckpointError."""
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        folder = _fetched(source)
     try:
-        return _read(folder)
+        folder = Path(source).expanduser()
+        return _read(folder if folder.is_dir() else _fetched(source))
+    except CheckpointError:
+        raise
     except Exception as error:  # the libraries raise bare Exception, ValueError, OSError, ...
-        raise CheckpointError(f"the tokenizer in {folder} cannot be used: {error}") from error
+        raise CheckpointError(f"the tokenizer {source!r} cannot be used: {error}") from error
 
 
 def _read(folder: Path) -> Spec:
@@ -46,7 +46,10 @@ def _read(folder: Path) -> Spec:
     if file.is_file():
         tokenizer = Tokenizer.from_file(str(file))
     elif spiece.is_file():  # T5's layout: AutoTokenizer wants a config beside it, T5Tokenizer(vocab_file=) gives junk
-        return from_sentencepiece(spiece.read_bytes())
+        spec = from_sentencepiece(spiece.read_bytes())
+        if all(score.is_integer() for _, score in spec["model"]["vocab"]):  # ranks, not log-probabilities
+            raise ValueError("its SentencePiece model is not a unigram one; save it as tokenizer.json first")
+        return spec
     elif vocab.is_file() and merges.is_file():  # GPT-2's layout: AutoTokenizer wants a config beside it
         tokenizer = Tokenizer(BPE.from_file(str(vocab), str(merges)))
         tokenizer.decoder = ByteLevel()
@@ -56,7 +59,9 @@ def _read(folder: Path) -> Spec:
         slow = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         tokenizer = slow.backend_tokenizer
     else:
-        raise FileNotFoundError("it holds no tokenizer.json, no spiece.model and no vocab.json with merges.txt")
+        raise FileNotFoundError(
+            "it holds no tokenizer.json, no spiece.model, no vocab.json with merges.txt and no tokenizer_config.json"
+        )
     return _plain(json.loads(tokenizer.to_str()))
 
 
@@ -72,28 +77,29 @@ def _fetched(source: str) -> Path:
             f"there is no tokenizer folder {source!r}; give a folder, or a hub id like google/t5-small"
         )
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         return Path(snapshot_download(source, allow_patterns=_HUB_FILES))
-    except Exception as error:  # no network, no such repository, no right to read it, ...
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(f"there is no tokenizer folder {source!r}, and none on the Hugging Face hub") from error
+    except Exception as error:  # no network, a full disk, ...
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(
             f"there is no tokenizer folder {source!r}, and the Hugging Face hub gave none ({reason})"
         ) from error
 
 
 def from_sentencepiece(model: bytes) -> Spec:
-    """A serialised SentencePiece unigram model as a plain spec; raises ValueError on any other kind."""
+    """A serialised SentencePiece unigram model as a plain spec."""
     import sentencepiece
 
     pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
-    vocab: list[tuple[str, float]] = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(len(pieces))]
-    if all(score.is_integer() for _, score in vocab):  # ranks, not log-probabilities
-        raise ValueError("it is a SentencePiece model, but not a unigram one; save it as tokenizer.json first")
+    vocab = [[pieces.id_to_piece(i), pieces.get_score(i)] for i in range(len(pieces))]
     unigram = {
         "type": "Unigram",
         "unk_id": pieces.unk_id(),
-        "vocab": [list(pair) for pair in vocab],
+        "vocab": vocab,
         "byte_fallback": False,
     }
     return _plain({"normalizer": None, "pre_tokenizer": _METASPACE, "decoder": _METASPACE, "model": unigram})
@@ -104,10 +110,14 @@ def _plain(spec: Spec) -> Spec:
     model = spec["model"]
     suffix = model.get("end_of_word_suffix")
     around = json.dumps([spec[part] for part in ("normalizer", "pre_tokenizer", "decoder")], ensure_ascii=False)
-    if '"ByteLevel"' in around:
-        pre_tokenizer, decoder = _BYTES_OF_WORDS if suffix else _BYTE_LEVEL, _BYTE_LEVEL
+    if '"ByteLevel"' in around and suffix:
+        pre_tokenizer = _BYTES_OF_WORDS
+        decoder = _in_turn(_BYTE_LEVEL, {"type": "Replace", "pattern": {"String": suffix}, "content": " "})
+    elif '"ByteLevel"' in around:
+        pre_tokenizer = decoder = _BYTE_LEVEL
     elif "▁" in around:
-        pre_tokenizer = decoder = _METASPACE
+        pre_tokenizer = _METASPACE
+        decoder = _in_turn({"type": "ByteFallback"}, _METASPACE) if model.get("byte_fallback") else _METASPACE
     elif model["type"] == "WordPiece":
         pre_tokenizer = _WHOLE_WORDS
         decoder = {"type": "WordPiece", "prefix": model["continuing_subword_prefix"], "cleanup": False}
@@ -128,6 +138,10 @@ def _plain(spec: Spec) -> Spec:
     }
 
 
+def _in_turn(*steps: Spec) -> Spec:
+    return {"type": "Sequence", "decoders": list(steps)}
+
+
 def unknown_id(spec: Spec) -> int | None:
     """The id by which a plain spec says "not in the vocabulary", where it can."""
     model = spec["model"]
@@ -137,12 +151,13 @@ def unknown_id(spec: Spec) -> int | None:
 def spelling(spec: Spec, pieces: Iterable[str]) -> list[bytes]:
     """What each piece adds to the text, as UTF-8, with the space that begins (or ends) a word."""
     model, alphabet = spec["model"], _byte_alphabet()
+    byte_level = spec["pre_tokenizer"] in (_BYTE_LEVEL, _BYTES_OF_WORDS)
     suffix = model.get("end_of_word_suffix") or ""
     prefix = model.get("continuing_subword_prefix") or ""
     spelled = []
     for piece in pieces:
         body = piece.removesuffix(suffix)
-        if spec["decoder"]["type"] == "ByteLevel":
+        if byte_level:
             raw = bytes(alphabet[character] for character in body if character in alphabet)
         elif model.get("byte_fallback") and (match := re.fullmatch(r"<0x([0-9A-F]{2})>", body)):
             raw = bytes.fromhex(match[1])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ class CaptionTokenizer:
         pieces = {i: piece for piece, i in self._tokenizer.get_vocab(with_added_tokens=False).items()}
         self._spelled = [b""] * _SPECIALS + spelling(spec, (pieces[original] for original in self._kept))
         self._trimmed = {original: _SPECIALS + i for i, original in enumerate(self._kept)}
+        self._known: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
         """V: how many ids there are, the four special ones included."""
@@ -53,23 +55,24 @@ class CaptionTokenizer:
 
     def encode(self, caption: str) -> list[int]:
         """The ids of ``normalise(caption)``, without bos and eos; a piece outside the vocabulary is ``unk_id``."""
-        return self.encode_all([caption])[0]
+        return [token for word in normalise(caption).split() for token in self._word_ids(word)]
 
-    def encode_all(self, captions: Iterable[str]) -> list[list[int]]:
-        """:meth:`encode` of each caption, many times quicker than one by one."""
-        texts = [normalise(caption).split() for caption in captions]
-        ids = {
-            word: [self._trimmed.get(original, self.unk_id) for original in originals]
-            for word, originals in _original_ids(self._tokenizer, texts).items()
-        }
-        return [[token for word in text for token in ids[word]] for text in texts]
+    def _word_ids(self, word: str) -> list[int]:
+        """The ids of one word: always the same, as no piece reaches over a space, so it is worked out once."""
+        if word not in self._known:
+            originals = self._tokenizer.encode(word, add_special_tokens=False).ids
+            self._known[word] = [self._trimmed.get(original, self.unk_id) for original in originals]
+        return self._known[word]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ``ids`` up to the first eos; pad, bos and unk say nothing, nor do bytes that make no character.
 
         ``decode(encode(caption)) == normalise(caption)`` when no piece is outside the vocabulary.
         """
-        return " ".join(word for word, _, _ in self.words(list(ids)))
+        said = list(itertools.takewhile(lambda token: token != self.eos_id, ids))
+        assert min(said, default=0) >= 0, "a negative token"
+        text = b"".join([self._spelled[token] for token in said]).decode("utf-8", errors="ignore")
+        return " ".join(text.split())
 
     def words(self, ids: Sequence[int]) -> list[tuple[str, int, int]]:
         """Each word of ``decode(ids)`` as ``(word, first, last + 1)``: the places in ``ids`` that it was made from."""
@@ -94,8 +97,6 @@ class CaptionTokenizer:
         Fewer when the text does not hold that many useful pieces. The same captions give the same pieces.
         Raises DataError when there are no words, ConfigError when ``vocab_size`` is below the characters in use.
         """
-        import sentencepiece
-
         texts = [text for text in map(normalise, captions) if text]
         if not texts:
             raise DataError("no caption with a word in it to train a tokenizer on")
@@ -106,24 +107,7 @@ class CaptionTokenizer:
                 f"tokenizer.vocab_size is {vocab_size}, but the captions are written with {characters} different "
                 f"characters; it must be at least {needed}"
             )
-        model = io.BytesIO()
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=model,
-            model_type="unigram",
-            vocab_size=vocab_size - _SPECIALS + 1,  # it counts its own unk, and no other special
-            hard_vocab_limit=False,
-            character_coverage=1.0,
-            normalization_rule_name="identity",
-            max_sentence_length=1 << 20,
-            num_threads=1,
-            unk_id=0,
-            bos_id=-1,
-            eos_id=-1,
-            pad_id=-1,
-            minloglevel=2,
-        )
-        spec = from_sentencepiece(model.getvalue())
+        spec = from_sentencepiece(_sentencepiece_model(texts, pieces=vocab_size - _SPECIALS))
         return cls(spec, range(1, len(spec["model"]["vocab"])))
 
     @classmethod
@@ -136,8 +120,9 @@ class CaptionTokenizer:
 
         spec = pretrained(source)
         tokenizer = Tokenizer.from_str(json.dumps(spec))
-        words = _original_ids(tokenizer, (normalise(caption).split() for caption in captions))
-        used: set[int] = set().union(*words.values())
+        words = sorted({word for caption in captions for word in normalise(caption).split()})
+        encodings = tokenizer.encode_batch_fast(words, add_special_tokens=False)
+        used: set[int] = set().union(*(encoding.ids for encoding in encodings))
         kept = sorted(used - {unknown_id(spec)})
         if not kept:
             raise DataError(f"the tokenizer {source} has no piece for any of the captions")
@@ -160,8 +145,9 @@ class CaptionTokenizer:
             raise CheckpointError(
                 f"{folder / VOCABULARY_FILE} has the format {vocabulary.get('format')!r}; this captioner reads {FORMAT}"
             )
-        kept = vocabulary.get("ids")
-        if not isinstance(kept, list) or vocabulary.get("sha256") != _digest(spec, kept):
+        kept: Any = vocabulary.get("ids")
+        in_order = isinstance(kept, list) and all(type(i) is int for i in kept) and kept == sorted(set(kept))
+        if not in_order or vocabulary.get("sha256") != _digest(spec, kept):
             raise CheckpointError(
                 f"{folder / VOCABULARY_FILE} does not belong to the {TOKENIZER_FILE} beside it, or one was changed; "
                 f"copy both again from where they were made"
@@ -172,10 +158,33 @@ class CaptionTokenizer:
             raise CheckpointError(f"the tokenizer in {folder} cannot be used: {error}") from error
 
 
+def _sentencepiece_model(texts: list[str], *, pieces: int) -> bytes:
+    """A serialised unigram model of at most ``pieces`` pieces, after its unk, which is 0; every character is one."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=pieces + 1,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        max_sentence_length=1 << 20,
+        num_threads=1,
+        unk_id=0,
+        bos_id=-1,
+        eos_id=-1,
+        pad_id=-1,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
 def _word(raw: bytes, first: int, end: int) -> list[tuple[str, int, int]]:
-    """The word that ``raw`` spells, or none: bytes that make no character, or an odd space, leave nothing."""
-    text = "".join(raw.decode("utf-8", errors="ignore").split())
-    return [(text, first, end)] if text else []
+    """The word that ``raw`` spells: none, if its bytes make no character; more, if they make some other space."""
+    return [(word, first, end) for word in raw.decode("utf-8", errors="ignore").split()]
 
 
 def _digest(spec: Spec, kept: list[int]) -> str:
@@ -191,12 +200,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds {type(content).__name__}, not the table that was saved")
+        raise CheckpointError(f"{path} must hold a JSON object, not a {type(content).__name__}")
     return content
-
-
-def _original_ids(tokenizer: Any, texts: Iterable[list[str]]) -> dict[str, list[int]]:
-    """The ids that ``tokenizer`` itself gives each different word: no piece reaches over a space."""
-    words = list(dict.fromkeys(word for text in texts for word in text))
-    encodings = tokenizer.encode_batch_fast(words, add_special_tokens=False)
-    return {word: encoding.ids for word, encoding in zip(words, encodings, strict=True)}
