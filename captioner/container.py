@@ -1,13 +1,14 @@
-"""Opening a file that may be anything, and saying what it is.
+"""Opening a file that may be anything: either it is a video, or a VideoError says in one sentence what it is.
 
-Whatever cannot be captioned becomes a :class:`~captioner.errors.VideoError` with a code and one plain sentence.
-A file only ever opens itself: a playlist, a concatenation script or a link inside it reaches neither another file nor
-the network, because FFmpeg gets a list of the formats and protocols it may use, and the path of a regular file.
+A file only ever opens itself. A playlist, a concatenation script or a link inside it reaches neither another file nor
+the network: FFmpeg gets a list of the formats and protocols it may use, and the absolute path of a regular file.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -16,26 +17,50 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.stream import Discard, Disposition
 
 from captioner.errors import VideoError
 
 MAX_PIXELS = 33_554_432
-"""The largest picture that is decoded (8K); a small file can claim to be far larger than memory."""
+"""The largest picture that is decoded, 8K: a small file can claim to be far larger than memory."""
 
-# Image formats are the *_pipe ones: they read one picture from one file. FFmpeg's image2 would expand img%03d.jpg.
+# Left out on purpose: whatever opens other files (hls, dash, concat, image2, sdp, ...). The audio formats are here
+# so that a song is called a song.
 _FORMATS = (
-    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,h264,hevc,m4v,mjpeg,ivf,obu,gif,apng,"
+    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,mjpeg,flv,ogg,asf,gif,apng,"
     "jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe,mp3,wav,flac,aac"
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS, "max_pixels": str(MAX_PIXELS)}
 
+# What the first bytes say, and FFmpeg's format for it. Named outright, because FFmpeg's own guess looks at the file's
+# name as well: anything called img%03d.png would be taken for a numbered sequence of other files.
+_SIGNATURES = [
+    (re.compile(pattern, re.DOTALL), form)
+    for pattern, form in (
+        (rb"\x89PNG\r\n\x1a\n.*acTL", "apng"),
+        (rb"\x89PNG\r\n\x1a\n", "png_pipe"),
+        (rb"\xff\xd8\xff", "jpeg_pipe"),
+        (rb"RIFF....WEBP", "webp_pipe"),
+        (rb"BM....\0\0\0\0", "bmp_pipe"),
+        (rb"II\*\0|MM\0\*", "tiff_pipe"),
+        (rb"GIF8", "gif"),
+        (rb"....(ftyp|moov|mdat|wide|free|skip|pnot)", "mov"),
+        (rb"\x1a\x45\xdf\xa3", "matroska"),
+        (rb"RIFF....AVI ", "avi"),
+        (rb"FLV\x01", "flv"),
+        (rb"OggS", "ogg"),
+        (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+        (rb"\0\0\x01\xba", "mpeg"),
+    )
+]
+_PLAYLISTS = ("#extm3u", "ffconcat", "<?xml", "<mpd", "<smil", "<asx", "[playlist]", "[reference]", "v=0", "rtsptext")
+
 
 class Deadline:
-    """A point in time after which work on a hostile or endless file is given up."""
+    """The moment when work on a file is given up."""
 
     def __init__(self, path: Path, timeout_seconds: float | None) -> None:
-        self.path = path
-        self.timeout_seconds = timeout_seconds
+        self._error = VideoError("timeout", f"{path} took longer than {timeout_seconds} seconds")
         self._end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
 
     @property
@@ -43,75 +68,123 @@ class Deadline:
         return None if self._end is None else max(0.001, self._end - time.monotonic())
 
     def check(self) -> None:
-        """Raise VideoError("timeout") once the time is up."""
+        """Raise VideoError("timeout") once it has passed."""
         if self._end is not None and time.monotonic() > self._end:
             raise self.error()
 
     def error(self) -> VideoError:
-        return VideoError("timeout", f"{self.path} took longer than {self.timeout_seconds:g} seconds")
+        return self._error
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
-    """The absolute path of a non-empty regular file; raises VideoError not_found, not_a_file or empty.
+    """The absolute path of a regular file with something in it; raises VideoError not_found, not_a_file or empty.
 
-    Looked at before anything opens it: opening a FIFO waits for ever, reading a device may do anything.
+    Looked at before it is opened: opening a FIFO waits for ever, and reading a device may do anything.
     """
     name = os.fspath(path)
     try:
-        file = Path(name).absolute()
-        status = file.stat()
+        status = Path(name).stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a valid file name"
-        raise VideoError("not_found", f"{name!r} cannot be opened: {reason}") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise VideoError("not_a_file", f"{name} is a folder; name the video files in it")
+        raise VideoError("not_found", f"{name} cannot be opened: {reason}") from None
+    if not name or stat.S_ISDIR(status.st_mode):
+        raise VideoError("not_a_file", f"{name} is a folder, not a video file")
     if not stat.S_ISREG(status.st_mode):
-        raise VideoError("not_a_file", f"{name} is a pipe, socket or device; only regular files can be captioned")
+        raise VideoError("not_a_file", f"{name} is a pipe, socket or device; only a regular file can be read safely")
     if status.st_size == 0:
         raise VideoError("empty", f"{name} is empty (0 bytes)")
-    return file
+    return Path(name).absolute()
 
 
 @contextmanager
 def open_video(path: Path, deadline: Deadline) -> Iterator[tuple[Any, Any]]:
-    """``(container, video stream)`` of a checked path, closed on leaving; raises VideoError."""
+    """``(container, stream)``: a checked file, open, and the video that a player would show; raises VideoError."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise VideoError("not_found", f"{path} cannot be opened: {error.strerror}") from None
+    form = _format_of(head, path)
     limit = deadline.left_seconds
     try:
-        container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace", timeout=(limit, limit))
+        # "file:" keeps a name such as a:b.mp4 from being taken for a protocol.
+        container = av.open(
+            f"file:{path}", format=form, options=_OPTIONS, metadata_errors="replace", timeout=(limit, limit)
+        )
     except av.FFmpegError as error:
-        raise _refusal(path, error, deadline) from None
+        raise _refusal(path, head, error, deadline) from None
     with container:
-        yield container, _best_stream(path, container)
+        yield container, _video_stream(path, container)
 
 
-def _best_stream(path: Path, container: Any) -> Any:
-    """The stream that a player would show; a cover picture in a music file is none."""
-    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    streams = [s for s in container.streams.video if not s.disposition & cover]
+def is_still(container: Any) -> bool:
+    """Whether the file is one picture, not a video."""
+    return container.format.name.endswith("_pipe")
+
+
+def read_packets(container: Any, stream: Any, deadline: Deadline) -> Iterator[Any]:
+    """The packets of ``stream`` that hold data, from where the file stands; VideoError("timeout") when it is late."""
+    packets = container.demux(stream)
+    try:
+        for packet in packets:
+            deadline.check()
+            if packet.size:  # PyAV ends with an empty one, and AVI has empty ones for repeated frames
+                yield packet
+    except av.error.ExitError:
+        raise deadline.error() from None
+
+
+def _format_of(head: bytes, path: Path) -> str | None:
+    """The format that the first bytes give away; None: let FFmpeg find out."""
+    form = next((form for pattern, form in _SIGNATURES if pattern.match(head)), None)
+    if form == "jpeg_pipe" and path.suffix.lower() in (".mjpeg", ".mjpg"):  # the same bytes, but many pictures
+        return "mjpeg"
+    return form
+
+
+def _video_stream(path: Path, container: Any) -> Any:
+    # A cover in a song is no video, and a tile of a larger picture is not the picture.
+    never = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
+    streams = [s for s in container.streams.video if not s.disposition & never]
     if not streams:
-        raise VideoError("no_video", f"{path} has no video in it, only {_what_else(container)}")
-    stream = next((s for s in streams if s.disposition & av.stream.Disposition.default), streams[0])
+        others = sorted({s.type for s in container.streams})
+        raise VideoError("no_video", f"{path} has no video in it, only {' and '.join(others) or 'nothing at all'}")
+    stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
     context = stream.codec_context
     if context is None:
-        raise VideoError("unsupported", f"{path} holds video in a codec that cannot be decoded here")
-    if context.width * context.height > MAX_PIXELS:
-        raise VideoError(
-            "too_large", f"{path} is {context.width} x {context.height} pixels; the limit is {MAX_PIXELS} in all"
-        )
-    context.options = {"max_pixels": str(MAX_PIXELS)}
-    context.thread_count = 1
+        raise VideoError("unsupported", f"{path} is coded in a way that cannot be decoded here")
+    _check_size(path, context.width, context.height)
+    context.options = {"max_pixels": str(MAX_PIXELS)}  # the option given on opening only guards the opening
+    context.thread_count = 1  # one clip a core beats many cores a clip, and errors come where they belong
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
     return stream
 
 
-def _what_else(container: Any) -> str:
-    kinds = sorted({s.type for s in container.streams})
-    return " and ".join(kinds) if kinds else "no stream at all"
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise VideoError("too_large", f"{path} is {width} x {height} pixels; at most {MAX_PIXELS:,} can be decoded")
 
 
-def _refusal(path: Path, error: av.FFmpegError, deadline: Deadline) -> VideoError:
-    """Why FFmpeg would not open it, in our words."""
+def _refusal(path: Path, head: bytes, error: av.FFmpegError, deadline: Deadline) -> VideoError:
+    """Why FFmpeg did not open it, told by the error and by the first bytes."""
     if isinstance(error, av.error.ExitError):
         return deadline.error()
+    text = _text(head)
+    if text is not None:
+        if text.lstrip("\ufeff \t\r\n").lower().startswith(_PLAYLISTS):
+            return VideoError("blocked", f"{path} is a playlist that points at other files, which are never opened")
+        return VideoError("no_video", f"{path} is a text file, not a video")
     if isinstance(error, av.error.InvalidDataError):
-        return VideoError("damaged", f"{path} is not a video or is damaged beyond reading")
+        return VideoError("damaged", f"{path} is damaged beyond reading, or not a video")
     return VideoError("unsupported", f"{path} is in a format that is not supported")
+
+
+def _text(head: bytes) -> str | None:
+    """The first bytes as text, or None if they are none."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last letter may be cut in two
+    except UnicodeDecodeError:
+        return None
+    return text if all(c.isprintable() or c in "\t\r\n\f\ufeff" for c in text) else None

@@ -1,18 +1,25 @@
-"""From a file to the frames that the network looks at, and to what `captioner probe` says of it."""
+"""From a video file to the frames that the network looks at, and to what ``captioner probe`` says of it."""
 
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from captioner.config import VideoConfig
-from captioner.container import Deadline, check_file, open_video
+from captioner.container import Deadline, check_file, is_still, open_video
 from captioner.errors import VideoError
-from captioner.sampling import Losses, decoded, linear, measure, target_times
+from captioner.sampling import Report, select
+from captioner.timeline import Selection
+
+Mode = Literal["exact", "segment"]
+Resize = Literal["squash", "crop", "pad"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +27,12 @@ class Frames:
     """The frames of a clip as the network gets them."""
 
     pixels: np.ndarray
-    """(T, S, S, 3) uint8 RGB, each distinct frame once: T is at most the frames asked for."""
+    """(T, S, S, 3) uint8 RGB, each distinct frame once: T is at most the number of frames asked for."""
     times_seconds: tuple[float, ...]
-    """When each frame is first shown, from the start of the file's video."""
+    """When each frame is shown, from the first frame of the file's video."""
     duration_seconds: float | None
     width: int
+    """As a player shows it: rotated, and with square pixels."""
     height: int
     lost: int
     """Frames or packets that could not be decoded."""
@@ -33,16 +41,47 @@ class Frames:
 
 @dataclass(frozen=True, kw_only=True)
 class SampledFrame:
-    """One frame at its native resolution, upright."""
+    """One frame at the resolution of the file, rotated as a player would."""
 
     time_seconds: float
     pixels: np.ndarray
-    """(height, width, 3) uint8 RGB, rotated as a player would."""
+    """(height, width, 3) uint8 RGB."""
+    pixel_aspect: float
+    """Width of one pixel over its height; not 1 on DVDs and the like."""
+
+    @property
+    def size_shown(self) -> tuple[int, int]:
+        """(width, height) with square pixels."""
+        height, width = self.pixels.shape[:2]
+        return max(1, round(width * self.pixel_aspect)), height
+
+
+class FrameReader:
+    """Iterates over sampled frames, and tells what is known of the clip once the first has been read."""
+
+    def __init__(self, frames: Iterator[SampledFrame], report: Report) -> None:
+        self._frames = frames
+        self._report = report
+
+    def __iter__(self) -> FrameReader:
+        return self
+
+    def __next__(self) -> SampledFrame:
+        return next(self._frames)
+
+    @property
+    def lost(self) -> int:
+        """Frames or packets that could not be decoded so far."""
+        return self._report.lost
+
+    @property
+    def duration_seconds(self) -> float | None:
+        return self._report.duration_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What a file says of its picture, as a player would show it."""
+    """What a file says of its video, as a player would show it."""
 
     path: str
     container: str
@@ -50,41 +89,25 @@ class VideoInfo:
     width: int
     height: int
     rotation_degrees: int
-    """Applied by the player, counter-clockwise; width and height are those after it."""
+    """By which a player turns the stored picture counter-clockwise; width and height are those after it."""
     frames_per_second: float | None
     duration_seconds: float | None
     size_bytes: int
     has_audio: bool
 
 
-class FrameReader:
-    """An iterator over sampled frames that also tells, as it goes, what it knows of the clip."""
-
-    def __init__(self, frames: Iterator[SampledFrame], losses: Losses) -> None:
-        self._frames = frames
-        self._losses = losses
-        self.duration_seconds: float | None = None
-
-    @property
-    def lost(self) -> int:
-        return self._losses.lost
-
-    def __iter__(self) -> Iterator[SampledFrame]:
-        return self
-
-    def __next__(self) -> SampledFrame:
-        return next(self._frames)
-
-
 def sample_frames(
     path: str | os.PathLike[str],
-    config: VideoConfig = VideoConfig(),  # noqa: B008
+    config: VideoConfig = VideoConfig(),  # noqa: B008 - frozen
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
     timeout_seconds: float | None = 60.0,
 ) -> Frames:
-    """The clip's frames by the recipe in ``config``; raises VideoError, or ConfigError on a bad start or end."""
+    """The frames of a clip, or of its part from start to end, by the recipe in ``config``.
+
+    Raises VideoError for a file that cannot be captioned, and ConfigError for a start or end outside the clip.
+    """
     reader = iter_frames(
         path,
         count=config.frames,
@@ -98,11 +121,10 @@ def sample_frames(
     width = height = 0
     for frame in reader:
         if not pixels:
-            height, width = frame.pixels.shape[:2]
-        pixels.append(resize_frame(frame.pixels, size=config.size, how=config.resize))
+            width, height = frame.size_shown
+        pixels.append(resize_frame(frame.pixels, size=config.size, how=config.resize, pixel_aspect=frame.pixel_aspect))
         times.append(frame.time_seconds)
     lost = reader.lost
-    warnings = (f"{lost} {'frame' if lost == 1 else 'frames'} could not be decoded",) if lost else ()
     return Frames(
         pixels=np.stack(pixels),
         times_seconds=tuple(times),
@@ -110,7 +132,7 @@ def sample_frames(
         width=width,
         height=height,
         lost=lost,
-        warnings=warnings,
+        warnings=(f"{lost} damaged frame{'s' * (lost != 1)} left out",) if lost else (),
     )
 
 
@@ -118,91 +140,116 @@ def iter_frames(
     path: str | os.PathLike[str],
     *,
     count: int,
-    mode: Literal["exact", "segment"] = "exact",
+    mode: Mode = "exact",
     start_seconds: float | None = None,
     end_seconds: float | None = None,
     timeout_seconds: float | None = 60.0,
 ) -> FrameReader:
-    """At most ``count`` sampled frames, in order, at native resolution and one at a time (bounded memory)."""
-    losses = Losses()
+    """The sampled frames one by one, in order and as large as they are; memory does not grow with the clip.
 
-    def frames() -> Iterator[SampledFrame]:
-        file = check_file(path)
-        deadline = Deadline(file, timeout_seconds)
-        with open_video(file, deadline) as (container, stream):
-            timeline = measure(container, stream, deadline)
-        reader.duration_seconds = float(timeline.duration) or None
-        targets = target_times(timeline, count=count, start=start_seconds, end=end_seconds)
-        found = False
-        with open_video(file, deadline) as (container, stream):
-            for seconds, frame in linear(container, stream, timeline, targets, losses, deadline):
-                found = True
-                yield SampledFrame(time_seconds=float(seconds), pixels=upright(frame))
-        if not found:
-            raise VideoError("damaged", f"not one frame of {file} could be decoded")
-
-    reader = FrameReader(frames(), losses)
-    return reader
+    Nothing is opened before the first frame is asked for; errors are those of ``sample_frames``.
+    """
+    report = Report()
+    selection = Selection(count, start_seconds, end_seconds)
+    return FrameReader(_frames(path, selection, mode, timeout_seconds, report), report)
 
 
-def upright(frame: Any) -> np.ndarray:
-    """A decoded frame as (height, width, 3) uint8 RGB, rotated as a player would."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90 % 4)
+def _frames(
+    path: str | os.PathLike[str], selection: Selection, mode: Mode, timeout_seconds: float | None, report: Report
+) -> Iterator[SampledFrame]:
+    file = check_file(path)
+    deadline = Deadline(file, timeout_seconds)
+    found = False
+    for seconds, frame in select(file, selection, stand_ins=mode == "segment", deadline=deadline, report=report):
+        found = True
+        yield _sampled(seconds, frame, report.pixel_aspect)
+    if not found:
+        raise _nothing(file)
+
+
+def _sampled(seconds: Fraction, frame: Any, pixel_aspect: float) -> SampledFrame:
+    pixels = upright(frame.reformat(format="rgb24", threads=1).to_ndarray(), display_matrix(frame))
+    turned = frame.rotation % 180 != 0
+    return SampledFrame(
+        time_seconds=float(seconds), pixels=pixels, pixel_aspect=1 / pixel_aspect if turned else pixel_aspect
+    )
+
+
+def _nothing(file: Path) -> VideoError:
+    return VideoError("damaged", f"not one frame of {file} can be decoded")
+
+
+def display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
+    """(a, b, c, d) of a frame's display matrix, if it has one: a point (x, y) is shown at (ax + cy, bx + dy)."""
+    for item in frame.side_data:
+        if item.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d = struct.unpack_from("=5i", bytes(item))
+            return a, b, c, d
+    return None
+
+
+def upright(pixels: np.ndarray, matrix: tuple[int, int, int, int] | None) -> np.ndarray:
+    """``pixels`` (height, width, 3) turned and mirrored as a player does; by the nearest quarter turn."""
+    if matrix is None:
+        return pixels
+    a, b, c, d = matrix
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels = pixels.transpose(1, 0, 2)
+        a, d = c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 def probe(path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0) -> VideoInfo:
-    """What the file is, by decoding one frame of it; raises VideoError."""
+    """What the file is, by decoding one frame of it; raises VideoError as ``sample_frames`` does."""
     file = check_file(path)
     deadline = Deadline(file, timeout_seconds)
+    report = Report()
+    _, frame = next(select(file, Selection(1), stand_ins=True, deadline=deadline, report=report), (None, None))
+    if frame is None:
+        raise _nothing(file)
+    width, height = _sampled(Fraction(0), frame, report.pixel_aspect).size_shown
     with open_video(file, deadline) as (container, stream):
-        timeline = measure(container, stream, deadline)
-    with open_video(file, deadline) as (container, stream):
-        frame = next(decoded(container, stream, Losses(), deadline), None)
-        if frame is None:
-            raise VideoError("damaged", f"not one frame of {file} could be decoded")
-        rate = stream.average_rate
-        pixels = upright(frame)
+        rate = None if is_still(container) else stream.average_rate
         return VideoInfo(
             path=str(file),
             container=container.format.name,
             codec=stream.codec_context.codec.canonical_name,
-            width=pixels.shape[1],
-            height=pixels.shape[0],
+            width=width,
+            height=height,
             rotation_degrees=frame.rotation % 360,
             frames_per_second=float(rate) if rate else None,
-            duration_seconds=float(timeline.duration) or None,
+            duration_seconds=report.duration_seconds,
             size_bytes=file.stat().st_size,
             has_audio=bool(container.streams.audio),
         )
 
 
-def resize_frame(rgb: np.ndarray, *, size: int, how: Literal["squash", "crop", "pad"]) -> np.ndarray:
-    """``rgb`` (height, width, 3) uint8 as a (size, size, 3) square, with torch's antialiased uint8 scaler.
+def resize_frame(rgb: np.ndarray, *, size: int, how: Resize, pixel_aspect: float = 1.0) -> np.ndarray:
+    """``rgb`` (height, width, 3) uint8 as a square (size, size, 3), by torch's antialiased bilinear scaler.
 
-    ``squash`` ignores the aspect ratio, ``crop`` cuts the longer side, ``pad`` adds black bars.
+    ``squash`` ignores the shape of the picture, ``crop`` cuts its longer side, ``pad`` adds black bars.
+    ``pixel_aspect`` is the width of a pixel of ``rgb`` over its height.
     """
     height, width = rgb.shape[:2]
+    ratio = width * pixel_aspect / height  # of the picture as it is shown
     if how == "squash":
         return _scale(rgb, size, size)
     if how == "crop":
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        return _scale(rgb[top : top + side, left : left + side], size, size)
-    longer = max(height, width)
-    inner = _scale(rgb, max(1, round(height * size / longer)), max(1, round(width * size / longer)))
+        rows = min(height, max(1, round(height * ratio)))
+        columns = min(width, max(1, round(width / ratio)))
+        top, left = (height - rows) // 2, (width - columns) // 2
+        return _scale(rgb[top : top + rows, left : left + columns], size, size)
+    rows = min(size, max(1, round(size / ratio)))
+    columns = min(size, max(1, round(size * ratio)))
+    top, left = (size - rows) // 2, (size - columns) // 2
     square = np.zeros((size, size, 3), np.uint8)
-    top, left = (size - inner.shape[0]) // 2, (size - inner.shape[1]) // 2
-    square[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    square[top : top + rows, left : left + columns] = _scale(rgb, rows, columns)
     return square
 
 
-def _scale(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
+def _scale(rgb: np.ndarray, rows: int, columns: int) -> np.ndarray:
     import torch
 
-    if rgb.shape[:2] == (height, width):
-        return np.ascontiguousarray(rgb)
-    picture = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None]  # channels last, as swscale left it
-    scaled = torch.nn.functional.interpolate(
-        picture, size=(height, width), mode="bilinear", antialias=True, align_corners=False
-    )
+    picture = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None]  # channels last, as it lies in memory
+    scaled = torch.nn.functional.interpolate(picture, size=(rows, columns), mode="bilinear", antialias=True)
     return scaled[0].permute(1, 2, 0).contiguous().numpy()

@@ -1,0 +1,204 @@
+"""When the frames of a clip are shown, learnt from its packets without decoding, and the moments to look at.
+
+A *tick* is a timestamp in the stream's own unit, ``stream.time_base`` seconds, as packets and frames carry it.
+Moments are exact fractions of a second from the clip's first frame.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from captioner.container import Deadline, is_still, read_packets
+from captioner.errors import ConfigError
+
+LOOKAHEAD = 32
+"""Packets by which a frame's place in the file may differ from its place on the screen (H.264 reorders up to 16
+frames, each of one or two packets)."""
+
+_CACHE_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """Where the video of a file begins in its own clock, and where it ends."""
+
+    tick_seconds: Fraction
+    frame_seconds: Fraction
+    """The average distance of two frames; the clock where frames carry no timestamps."""
+    origin: int | None
+    """Tick of the first frame; None: only the decoder can tell."""
+    end: int | None
+    """Tick at which the last frame ends; None: no timestamps, frames are counted instead."""
+    packets: int = 0
+    """How many there are, where all were read."""
+    missing: int = 0
+    """Frames that the file announces but does not hold."""
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame to the end of the last; 0 where the file does not tell."""
+        if self.end is None:
+            return self.packets * self.frame_seconds
+        return max(Fraction(0), (self.end - (self.origin or 0)) * self.tick_seconds)
+
+    def starting_at(self, tick: int | None) -> Timeline:
+        """The same, with the origin that the decoder found."""
+        return self if tick is None or self.origin is not None else dataclasses.replace(self, origin=tick)
+
+    def seconds(self, tick: int) -> Fraction:
+        """When the frame at ``tick`` is shown."""
+        return (tick - (self.origin or 0)) * self.tick_seconds
+
+    def tick(self, seconds: Fraction) -> int:
+        """The last tick that is not after the moment ``seconds``."""
+        return (self.origin or 0) + seconds // self.tick_seconds
+
+
+def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, list[Any] | None]:
+    """The timeline of a freshly opened file, by reading all its packets, and those packets if they are few.
+
+    Packets of more than 8 MB in all are not kept (None): memory does not grow with the clip.
+    """
+    extent = _Extent(stream)
+    if is_still(container):
+        return extent.timeline(), list(itertools.islice(read_packets(container, stream, deadline), 1))
+    kept: list[Any] | None = []
+    size, broken = 0, False
+    try:
+        for packet in read_packets(container, stream, deadline):
+            extent.add(packet)
+            size += packet.size
+            if size > _CACHE_BYTES:
+                kept = None
+            elif kept is not None:
+                kept.append(packet)
+    except av.FFmpegError:
+        broken = True
+    timeline = extent.timeline()
+    if counts_frames(container, stream):
+        timeline = dataclasses.replace(timeline, origin=None, end=None)
+    missing = max(int(broken), stream.frames - extent.count) if broken or is_cut(stream, container.size) else 0
+    return dataclasses.replace(timeline, packets=extent.count, missing=missing), kept
+
+
+def counts_frames(container: Any, stream: Any) -> bool:
+    """Whether timestamps are of no use: AVI stores the order of frames in the file, not when they are shown."""
+    return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+
+
+def is_cut(stream: Any, size_bytes: int) -> bool:
+    """Whether the index names data beyond the end of the file."""
+    index = stream.index_entries
+    last = index[len(index) - 1] if len(index) else None
+    return last is not None and last.pos + last.size > size_bytes
+
+
+def glance(container: Any, stream: Any, deadline: Deadline) -> Timeline | None:
+    """The timeline of a file that has an index, from its first and last packets; None if that leaves a doubt."""
+    head, tail = _Extent(stream), _Extent(stream)
+    try:
+        for packet in read_packets(container, stream, deadline):
+            head.add(packet)
+            if head.shown >= LOOKAHEAD:
+                break
+        container.seek(1 << 62, stream=stream)  # the last keyframe; Matroska reads its index on this first seek
+        for packet in read_packets(container, stream, deadline):
+            tail.add(packet)
+    except av.FFmpegError:
+        return None
+    first, last = head.timeline(), tail.timeline()
+    if first.origin is None or last.end is None or last.end <= first.origin:
+        return None
+    return dataclasses.replace(first, end=last.end)
+
+
+class _Extent:
+    """The first and the last tick among packets, in the order of the file."""
+
+    def __init__(self, stream: Any) -> None:
+        rate = stream.average_rate or stream.guessed_rate or 25
+        rate = rate if Fraction(1, 100) <= rate <= 1000 else Fraction(25)
+        self.tick_seconds: Fraction = stream.time_base
+        self.frame_seconds = 1 / Fraction(rate)
+        self.count = self.shown = 0
+        self._plain = True
+        self._first: int | None = None
+        self._last: int | None = None
+        self._end: int | None = None
+
+    def add(self, packet: Any) -> None:
+        self.count += 1
+        tick = packet.pts
+        if self.count == 1 and not packet.is_keyframe:
+            self._plain = False  # the frames before the first keyframe cannot be decoded
+        if packet.is_discard:  # cut away by an edit list: decoded, but never shown
+            return
+        self.shown += 1
+        if tick is None:
+            self._plain = False
+            return
+        if self._first is None or tick < self._first:
+            if self._first is not None and self.count == self.shown:
+                self._plain = False  # shown before the first keyframe: it may lack what it refers to
+            self._first = tick
+        if self._last is None or tick > self._last:
+            self._last = tick
+            self._end = tick + (packet.duration or int(self.frame_seconds / self.tick_seconds))
+
+    def timeline(self) -> Timeline:
+        return Timeline(
+            tick_seconds=self.tick_seconds,
+            frame_seconds=self.frame_seconds,
+            origin=self._first if self._plain else None,
+            end=self._end,
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the equal parts of a clip that give a frame each, in seconds."""
+
+    first: Fraction
+    last: Fraction
+
+    @property
+    def middle(self) -> Fraction:
+        return (self.first + self.last) / 2
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of a clip to look at: ``count`` equal parts of start .. end; None is the clip's own start or end."""
+
+    count: int
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+    def parts(self, timeline: Timeline) -> list[Part]:
+        """The parts, in order.
+
+        Raises ConfigError unless 0 <= start < end and start lies in the clip; a later end means the clip's own.
+        """
+        start, end, duration = self.start_seconds, self.end_seconds, timeline.duration
+        first = Fraction(0) if start is None else _moment("start_seconds", start)
+        last = duration if end is None else _moment("end_seconds", end)
+        if end is not None and last <= first:
+            raise ConfigError(f"end_seconds is {end}; it must be greater than start_seconds, which is {start or 0}")
+        if duration:
+            last = min(last, duration)
+            if first >= duration:
+                raise ConfigError(f"start_seconds is {start}, but the clip lasts {float(duration):.3f}; start earlier")
+        edges = [first + (last - first) * Fraction(i, self.count) for i in range(self.count + 1)]
+        return [Part(a, b) for a, b in itertools.pairwise(edges)]
+
+
+def _moment(name: str, value: float) -> Fraction:
+    if not 0 <= value < float("inf"):
+        raise ConfigError(f"{name} is {value}; it must be 0 or more, in seconds from the clip's first frame")
+    return Fraction(value)
