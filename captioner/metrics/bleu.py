@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.metrics.ngrams import ORDERS, NgramIndex, Tokens
+from captioner.metrics.ngrams import ORDERS, NgramIndex, Tokens, find, first_of_each
 from captioner.metrics.text import tokenize
 
 _TINY, _SMALL = 1e-15, 1e-9
@@ -44,18 +44,16 @@ def statistics(hypotheses: Sequence[Tokens], references: Sequence[Sequence[Token
     """
     flat = [caption for captions in references for caption in captions]
     clip_of = np.repeat(np.arange(len(references)), [len(captions) for captions in references])
-    index = NgramIndex(flat)
+    index, reference_counts = NgramIndex.of(flat)
     table = np.zeros((len(hypotheses), 2 * ORDERS + 2), dtype=np.int64)
     lengths = np.array([len(caption) for caption in hypotheses], dtype=np.int64)
-    for order, (ours, theirs) in enumerate(zip(index.count(hypotheses), index.count(flat), strict=True)):
-        size = index.sizes[order] + 1
-        known = ours.ngram < index.sizes[order]
-        wanted = ours.caption[known] * size + ours.ngram[known]
+    for order, (ours, theirs) in enumerate(zip(index.count(hypotheses), reference_counts, strict=True)):
+        size = max(index.sizes[order], 1)
         keys, allowed = _largest(clip_of[theirs.caption] * size + theirs.ngram, theirs.count)
-        place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-        found = keys[place] == wanted if len(keys) else np.zeros(len(wanted), dtype=bool)
-        matched = np.minimum(ours.count[known][found], allowed[place[found]])
-        np.add.at(table[:, order], ours.caption[known][found], matched)
+        place = find(keys, ours.caption * size + ours.ngram)
+        place[ours.ngram >= size] = -1  # an n-gram that no reference has
+        matched = np.minimum(ours.count, allowed[place])[place >= 0] if len(keys) else ours.count[:0]
+        table[:, order] = np.bincount(ours.caption[place >= 0], matched, minlength=len(hypotheses))
         table[:, ORDERS + order] = np.maximum(lengths - order, 0)
     table[:, -2] = lengths
     table[:, -1] = [_closest(len(h), [len(r) for r in rs]) for h, rs in zip(hypotheses, references, strict=True)]
@@ -74,11 +72,9 @@ def score(counts: NDArray[np.int64] | Floats) -> Floats:
 
 def _largest(keys: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Each key once, sorted, with the largest of its values."""
-    if not len(keys):
-        return keys, values
-    order = np.argsort(keys, kind="stable")
-    unique, first = np.unique(keys[order], return_index=True)
-    return unique, np.maximum.reduceat(values[order], first)
+    order = np.argsort(keys)
+    starts = np.flatnonzero(first_of_each(keys[order]))
+    return keys[order][starts], np.maximum.reduceat(values[order], starts) if len(starts) else values
 
 
 def _closest(length: int, reference_lengths: Sequence[int]) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioner.errors import DataError
-from captioner.metrics.ngrams import ORDERS, Counts, NgramIndex, Tokens
+from captioner.metrics.ngrams import ORDERS, Counts, NgramIndex, Tokens, first_of_each
 from captioner.metrics.text import tokenize
 
 SIGMA = 6.0
@@ -119,42 +119,38 @@ class CiderScorer:
         self._number = np.array([len(group) for group in references.values()], dtype=np.int64)
         self._first = np.cumsum(self._number) - self._number
         self._length = _lengths(captions)
-        self._index = NgramIndex(captions if frequency is None else [*captions, *frequency.counts])
-        clip_of = np.repeat(np.arange(len(references)), self._number)
-        counts = self._index.count(captions)
         if frequency is None:
-            found = [np.unique(clip_of[c.caption] * size + c.ngram) % size for c, size in self._sized(counts)]
-            documents = [
-                np.bincount(f, minlength=size) for f, (_, size) in zip(found, self._sized(counts), strict=True)
-            ]
-            self._log_clips = np.log(max(len(references), 1))
+            self._index, counts = NgramIndex.of(captions)
         else:
-            documents = self._given(frequency)
-            self._log_clips = np.log(max(frequency.clips, 1))
-        self._idfs = [self._log_clips - np.log(np.maximum(d, 1)) for d in documents]
+            self._index, _ = NgramIndex.of([*captions, *frequency.counts])
+            counts = self._index.count(captions)
+        self._log_clips = np.log(max(frequency.clips if frequency else len(references), 1))
+        self._idfs: list[Floats] = []
         self._norms: list[Floats] = []
         self._postings: list[_Postings] = []
-        for (order_counts, size), idf in zip(self._sized(counts), self._idfs, strict=True):
-            weight = order_counts.count * idf[order_counts.ngram]
-            self._norms.append(_norms(order_counts, weight, len(captions)))
-            key = clip_of[order_counts.caption] * size + order_counts.ngram
-            by_key = np.argsort(key, kind="stable")
-            self._postings.append(_Postings(key[by_key], order_counts.caption[by_key].astype(np.int32), weight[by_key]))
-
-    def _sized(self, counts: list[Counts]) -> list[tuple[Counts, int]]:
-        """Each order's counts and how many n-grams it has (1 where it has none: only used as a stride)."""
-        return [(c, max(size, 1)) for c, size in zip(counts, self._index.sizes, strict=True)]
+        given = self._given(frequency) if frequency else None
+        clip_of = np.repeat(np.arange(len(references)), self._number)
+        for order, found in enumerate(counts):
+            size = max(self._index.sizes[order], 1)
+            key = clip_of[found.caption] * size + found.ngram
+            by_key = np.argsort(key)
+            key = key[by_key]
+            documents = given[order] if given else np.bincount(key[first_of_each(key)] % size, minlength=size)
+            self._idfs.append(self._log_clips - np.log(np.maximum(documents, 1)))
+            weight = found.count * self._idfs[-1][found.ngram]
+            self._norms.append(_norms(found, weight, len(captions)))
+            self._postings.append(_Postings(key, found.caption[by_key].astype(np.int32), weight[by_key]))
 
     def _given(self, frequency: DocumentFrequency) -> list[Integers]:
         """The given document frequencies by order and n-gram number; an n-gram that is not among them has 0."""
         ngrams = list(frequency.counts)
-        orders = np.array([len(ngram) for ngram in ngrams], dtype=np.int64)
+        length = np.array([len(ngram) for ngram in ngrams], dtype=np.int64)
         values = np.array(list(frequency.counts.values()), dtype=np.int64)
         documents = []
-        for order, (counts, size) in enumerate(self._sized(self._index.count(ngrams)), start=1):
-            whole = orders[counts.caption] == order
-            documents.append(np.zeros(size, dtype=np.int64))
-            documents[-1][counts.ngram[whole]] = values[counts.caption[whole]]
+        for order, found in enumerate(self._index.count(ngrams)):
+            whole = length[found.caption] == order + 1
+            documents.append(np.zeros(max(self._index.sizes[order], 1), dtype=np.int64))
+            documents[order][found.ngram[whole]] = values[found.caption[whole]]
         return documents
 
     def _idf(self, order: int, ngram: Integers) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ ORDERS = 4
 """1-grams to 4-grams, as in BLEU-4 and CIDEr."""
 
 _SHIFT = 31
-"""An n-gram's key is ``(id of its first n - 1 words) << 31 | id of its last word``."""
+"""An n-gram's key is ``(number of its first n - 1 words) << 31 | number of its last word``."""
 
 
 @dataclass(frozen=True)
@@ -27,59 +27,97 @@ class Counts:
     count: Integers
 
 
+@dataclass(frozen=True)
 class NgramIndex:
     """Numbers for the n-grams of some captions: those of order n are 0 .. sizes[n - 1] - 1."""
 
-    def __init__(self, captions: Iterable[Tokens]) -> None:
-        captions = list(captions)
-        self._words: dict[str, int] = {}
-        for caption in captions:
-            for token in caption:
-                self._words.setdefault(token, len(self._words))
-        self._keys: list[Integers] = []  # sorted keys of the 2-, 3- and 4-grams; the position is the id
-        tokens, left = self._encode(captions)
-        ids = tokens
+    words: dict[str, int]
+    keys: tuple[Integers, ...]
+    """Of the 2-, 3- and 4-grams, sorted; an n-gram's number is its key's position."""
+
+    @classmethod
+    def of(cls, captions: Sequence[Tokens]) -> tuple[NgramIndex, list[Counts]]:
+        """The index of these captions and, in passing, their counts of each order."""
+        words: dict[str, int] = {}
+        tokens, caption, left = _encode(captions, words, learn=True)
+        numbers, all_keys = tokens, []
+        counts = [_tally(caption, tokens)]
         for order in range(2, ORDERS + 1):
-            ids, words = ids[:-1], tokens[order - 1 :]
-            keys = (ids << _SHIFT) | words
-            self._keys.append(np.unique(keys[left[: len(keys)] >= order]))
-            ids = np.searchsorted(self._keys[-1], keys)  # wrong across captions; those are masked here and above
-        self.sizes = (len(self._words), *(len(keys) for keys in self._keys))
+            starts = np.flatnonzero(left >= order)  # where an n-gram of this order starts
+            keys, found = _unique((numbers[starts] << _SHIFT) | tokens[starts + order - 1])
+            numbers = np.zeros_like(numbers)
+            numbers[starts] = found
+            all_keys.append(keys)
+            counts.append(_tally(caption[starts], found))
+        return cls(words, tuple(all_keys)), counts
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many different n-grams there are of each order."""
+        return len(self.words), *(len(keys) for keys in self.keys)
 
     def count(self, captions: Sequence[Tokens]) -> list[Counts]:
         """The counts of each order. An unknown n-gram gets a number from ``sizes`` up, good within this call."""
-        tokens, left = self._encode(captions)
-        caption = np.repeat(np.arange(len(captions)), [len(c) for c in captions])
-        ids, counts = tokens, []
-        for order in range(1, ORDERS + 1):
-            if order > 1:
-                ids = ids[:-1] if len(ids) else ids
-                ids = self._lookup(order, (ids << _SHIFT) | tokens[order - 1 :])
-            here = left[: len(ids)] >= order
-            counts.append(_tally(caption[: len(ids)][here], ids[here]))
+        tokens, caption, left = _encode(captions, self.words, learn=False)
+        numbers, counts = tokens, [_tally(caption, tokens)]
+        for order, known in enumerate(self.keys, start=2):
+            starts = np.flatnonzero(left >= order)
+            keys = (numbers[starts] << _SHIFT) | tokens[starts + order - 1]
+            found = find(known, keys)
+            missing = found < 0
+            found[missing] = len(known) + _unique(keys[missing])[1]
+            numbers = np.zeros_like(numbers)
+            numbers[starts] = found
+            counts.append(_tally(caption[starts], found))
         return counts
 
-    def _encode(self, captions: Sequence[Tokens]) -> tuple[Integers, Integers]:
-        """The word ids of all captions in a row, and how many words of its caption are left from each on."""
-        words, new = self._words, dict[str, int]()
-        tokens = [
-            words[t] if t in words else new.setdefault(t, len(words) + len(new))
-            for caption in captions
-            for t in caption
-        ]
-        left = [n for caption in captions for n in range(len(caption), 0, -1)]
-        return np.array(tokens, dtype=np.int64), np.array(left, dtype=np.int64)
 
-    def _lookup(self, order: int, keys: Integers) -> Integers:
-        known = self._keys[order - 2]
-        ids = np.searchsorted(known, keys)
-        missing = known[np.minimum(ids, len(known) - 1)] != keys if len(known) else np.ones(len(keys), dtype=bool)
-        _, fresh = np.unique(keys[missing], return_inverse=True)
-        ids[missing] = len(known) + fresh
-        return ids
+def find(keys: Integers, wanted: Integers) -> Integers:
+    """Where each of ``wanted`` stands in the sorted ``keys``; -1 where it does not."""
+    if not len(keys):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[places] == wanted, places, -1)
+
+
+def first_of_each(sorted_keys: Integers) -> NDArray[np.bool_]:
+    """True at the first of each run of equal keys."""
+    first = np.ones(len(sorted_keys), dtype=bool)
+    first[1:] = sorted_keys[1:] != sorted_keys[:-1]
+    return first
+
+
+def _encode(captions: Sequence[Tokens], words: dict[str, int], *, learn: bool) -> tuple[Integers, Integers, Integers]:
+    """All captions in a row: each word's number, its caption, and the words left in that caption from it on.
+
+    New words are numbered from ``len(words)`` up, and kept in ``words`` when ``learn``.
+    """
+    new = words if learn else {}
+    size = 0 if learn else len(words)
+    numbers = [
+        words[token] if token in words else new.setdefault(token, size + len(new))
+        for caption in captions
+        for token in caption
+    ]
+    tokens = np.array(numbers, dtype=np.int64)
+    lengths = np.array([len(caption) for caption in captions], dtype=np.int64)
+    ends = np.repeat(np.cumsum(lengths), lengths)
+    return tokens, np.repeat(np.arange(len(captions)), lengths), ends - np.arange(len(tokens))
 
 
 def _tally(caption: Integers, ngram: Integers) -> Counts:
     width = int(ngram.max(initial=0)) + 1
-    pairs, count = np.unique(caption * width + ngram, return_counts=True)
-    return Counts(pairs // width, pairs % width, count)
+    pairs = np.sort(caption * width + ngram)
+    starts = np.flatnonzero(first_of_each(pairs))
+    count = np.diff(starts, append=len(pairs))
+    return Counts(pairs[starts] // width, pairs[starts] % width, count)
+
+
+def _unique(keys: Integers) -> tuple[Integers, Integers]:
+    """The different keys, sorted, and the position of each key among them."""
+    order = np.argsort(keys)
+    ranked = keys[order]
+    first = first_of_each(ranked)
+    position = np.empty(len(keys), dtype=np.int64)
+    position[order] = np.cumsum(first) - 1
+    return ranked[first], position
