@@ -23,7 +23,7 @@ from captioner.batch import Example, bucket, collate_captions
 from captioner.config import DecoderConfig
 from captioner.decoder import AttentionGRU
 from captioner.encoder import fast_dtype
-from captioner.model import cross_entropy
+from captioner.losses import cross_entropy
 
 PAD, BOS, EOS = 0, 1, 2
 VOCABULARY, FRAMES, WIDTH, BATCH = 4000, 16, 1280, 64

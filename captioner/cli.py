@@ -98,6 +98,7 @@ def _add_caption(parser: argparse.ArgumentParser) -> None:
 
 def _caption(options: argparse.Namespace) -> int:
     from captioner.checkpoint import DEFAULT
+    from captioner.outputs import WRITERS, named_txt
     from captioner.pipeline import Captioner
 
     captioner = Captioner.load(options.model or DEFAULT, device=options.device)
@@ -120,10 +121,9 @@ def _caption(options: argparse.Namespace) -> int:
                 print(f"captioner: {path}: warning: {warning}", file=sys.stderr)
             yield caption
 
-    from captioner.outputs import WRITERS
-
+    writer = named_txt if options.format == "txt" and len(options.paths) > 1 else WRITERS[options.format]
     with _output(options.output) as out:
-        for text in WRITERS[options.format](captions()):
+        for text in writer(captions()):
             out.write(text)
             out.flush()
     if failures and len(options.paths) > 1:
@@ -199,19 +199,13 @@ def _features(options: argparse.Namespace) -> int:
     from captioner.corpus import training_clips, validation_sets
     from captioner.encoder import FrameEncoder
     from captioner.features import FeatureCache
+    from captioner.log import TrainingLog
 
+    log = TrainingLog(None, quiet=options.quiet)
     clips = [*training_clips(recipe.data)[0], *(c for group in validation_sets(recipe.data).values() for c in group)]
     encoder = None if recipe.train.train_encoder else FrameEncoder.load(recipe.encoder)
     cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=encoder)
-    done = 0
-
-    def count(_: object) -> None:
-        nonlocal done
-        done += 1
-        if sys.stderr.isatty() and not options.quiet:
-            print(f"\r{done}/{len(clips)}", end="", file=sys.stderr, flush=True)
-
-    failures = cache.fill(clips, on_clip=count)
+    failures = cache.fill(clips, on_clip=log.counter("features", len(clips)))
     for clip, error in failures:
         print(f"captioner: {clip.path}: {error} [{error.code}]", file=sys.stderr)
     print(cache.folder)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.config import DataConfig
+from captioner.config import DataConfig, Recipe, TokenizerConfig
+from captioner.encoder import FrameEncoder
 from captioner.errors import DataError, VideoError
 from captioner.features import FeatureCache
+from captioner.log import TrainingLog
 from captioner.manifest import Clip, read_manifest
 from captioner.tokenizer import CaptionTokenizer, normalise
 
@@ -27,6 +29,76 @@ class Corpus:
     def references(self) -> dict[str, list[str]]:
         """Normalised captions by index (as a string), for CIDEr."""
         return {str(i): [normalise(c) for c in clip.captions] for i, clip in enumerate(self.clips)}
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that a training run reads."""
+
+    tokenizer: CaptionTokenizer
+    train: Corpus
+    val: dict[str, Corpus]
+    text: list[tuple[int, ...]]
+    """Captions without clips."""
+
+
+def load_training_data(recipe: Recipe, encoder: FrameEncoder, *, log: TrainingLog) -> TrainingData:
+    """Read the recipe's manifests, make the tokenizer and whatever features are missing.
+
+    With ``train.train_encoder`` the arrays are pixels, read from disk as they are needed. Clips that cannot be
+    decoded and captions that are too long are left out and reported; raises DataError when nothing is left.
+    """
+    clips, repeat = training_clips(recipe.data)
+    val = validation_sets(recipe.data)
+    text = text_captions(recipe.data)
+    tokenizer = _tokenizer(recipe.tokenizer, [normalise(c) for clip in clips for c in clip.captions] + text)
+    end_to_end = recipe.train.train_encoder
+    cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=None if end_to_end else encoder)
+    every = [*clips, *(clip for group in val.values() for clip in group)]
+    failures = cache.fill(every, on_clip=log.counter("features", len(every)))
+    for clip, error in failures:
+        log.say(f"left out: {clip.path}: {error} [{error.code}]")
+    longest = recipe.search.max_length - 1
+
+    def corpus(clips: Sequence[Clip], repeat: Sequence[int] | None = None) -> Corpus:
+        return build_corpus(
+            clips,
+            cache=cache,
+            tokenizer=tokenizer,
+            failures=failures,
+            longest=longest,
+            repeat=repeat,
+            in_memory=not end_to_end,
+        )
+
+    coded = (tuple(tokenizer.encode(c)) for c in text)
+    data = TrainingData(
+        tokenizer=tokenizer,
+        train=corpus(clips, repeat),
+        val={name: corpus(group) for name, group in val.items()},
+        text=[c for c in coded if 0 < len(c) <= longest],
+    )
+    _report(data, log, longest=longest)
+    return data
+
+
+def _tokenizer(config: TokenizerConfig, captions: list[str]) -> CaptionTokenizer:
+    if config.source:
+        return CaptionTokenizer.from_pretrained(config.source, captions)
+    return CaptionTokenizer.train(captions, vocab_size=config.vocab_size)
+
+
+def _report(data: TrainingData, log: TrainingLog, *, longest: int) -> None:
+    count = sum(map(len, data.train.tokens))
+    if dropped := sum(len(c.captions) for c in data.train.clips) - count:
+        log.say(f"left out: {dropped} captions of more than {longest} tokens (search.max_length)")
+    if not count:
+        raise DataError(f"no caption has at most {longest} tokens; raise search.max_length")
+    log.say(
+        f"train: {len(data.train.clips)} clips, {count} captions; text: {len(data.text)}; val: "
+        + ", ".join(f"{name} {len(c.clips)}" for name, c in data.val.items())
+        + f"; vocabulary: {len(data.tokenizer)} pieces"
+    )
 
 
 def training_clips(data: DataConfig) -> tuple[list[Clip], list[int]]:
@@ -56,8 +128,8 @@ def validation_sets(data: DataConfig) -> dict[str, list[Clip]]:
 
 
 def text_captions(data: DataConfig) -> list[str]:
-    """The ``train`` captions of all text manifests."""
-    return [c for path in data.text for clip in read_manifest(path, split="train") for c in clip.captions]
+    """The ``train`` captions of all text manifests, normalised."""
+    return [normalise(c) for path in data.text for clip in read_manifest(path, split="train") for c in clip.captions]
 
 
 def build_corpus(

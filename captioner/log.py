@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,23 @@ class TrainingLog:
     run had never stopped.
     """
 
-    def __init__(self, folder: Path, *, step: int = 0, quiet: bool = False) -> None:
-        self._file = folder / "metrics.jsonl"
+    def __init__(self, folder: Path | None, *, step: int = 0, quiet: bool = False) -> None:
+        """``folder`` None: only tell people."""
         self._quiet = quiet
         self._live = sys.stderr.isatty() and not quiet
         self._shown = 0.0
-        if self._file.exists():
+        self._file = folder / "metrics.jsonl" if folder else None
+        self._board = _tensorboard(folder) if folder else None
+        if self._file and self._file.exists():
             lines = self._file.read_text(encoding="utf-8").splitlines(keepends=True)
             self._file.write_text("".join(r for r in lines if json.loads(r)["step"] <= step), encoding="utf-8")
-        self._board = _tensorboard(folder)
 
     def record(self, *, step: int, stage: str, values: dict[str, float]) -> None:
         """One record: the global step, the stage and its numbers."""
         row: dict[str, Any] = {"step": step, "stage": stage} | values
-        with self._file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(row) + "\n")
+        if self._file:
+            with self._file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(row) + "\n")
         if self._board:
             for name, value in values.items():
                 self._board.add_scalar(f"{stage}/{name}", value, step)
@@ -45,6 +48,17 @@ class TrainingLog:
         if self._live and time.monotonic() - self._shown > 0.2:
             self._shown = time.monotonic()
             print("\r\x1b[K" + text, end="", file=sys.stderr, flush=True)
+
+    def counter(self, what: str, total: int) -> Callable[[object], None]:
+        """A function that shows one more of ``total`` done each time it is called."""
+        done = 0
+
+        def count(_: object) -> None:
+            nonlocal done
+            done += 1
+            self.show(f"{what}: {done}/{total}")
+
+        return count
 
 
 def _tensorboard(folder: Path) -> Any:

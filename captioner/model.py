@@ -46,13 +46,3 @@ class CaptionModel(nn.Module):
             banned=banned,
             seeds=seeds,
         )
-
-
-def cross_entropy(logits: Tensor, targets: Tensor, *, pad: int, smoothing: float = 0.0) -> Tensor:
-    """Mean negative log-likelihood a token, with label smoothing (Szegedy et al. 2016).
-
-    Logits (..., V), targets (...); positions whose target is ``pad`` do not count.
-    """
-    return nn.functional.cross_entropy(
-        logits.flatten(0, -2).float(), targets.flatten(), ignore_index=pad, label_smoothing=smoothing
-    )

@@ -53,6 +53,12 @@ def txt(captions: Iterable[Caption]) -> Iterator[str]:
         yield caption.text + "\n"
 
 
+def named_txt(captions: Iterable[Caption]) -> Iterator[str]:
+    """``path: sentence``, one a line: the text format when there are several files."""
+    for caption in captions:
+        yield f"{caption.path}: {caption.text}\n"
+
+
 def jsonl(captions: Iterable[Caption]) -> Iterator[str]:
     """One JSON object a line."""
     for caption in captions:

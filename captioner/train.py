@@ -7,9 +7,8 @@ a killed run that is started again continues bit for bit (on CPU, with the same 
 from __future__ import annotations
 
 import hashlib
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +20,16 @@ from torch import Tensor, nn
 
 from captioner.batch import Example, bucket, collate_captions, collate_clips, draw_examples, mix_text
 from captioner.checkpoint import save_checkpoint
-from captioner.config import Recipe, TrainConfig, to_dict
-from captioner.corpus import Corpus, build_corpus, text_captions, training_clips, validation_sets
+from captioner.config import Recipe, to_dict
+from captioner.corpus import Corpus, load_training_data
 from captioner.encoder import FrameEncoder
-from captioner.errors import ConfigError, DataError
-from captioner.features import FeatureCache
+from captioner.errors import ConfigError
 from captioner.log import TrainingLog
+from captioner.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from captioner.metrics.cider import CiderScorer
-from captioner.model import CaptionModel, cross_entropy
+from captioner.model import CaptionModel
+from captioner.optimizer import build_optimizer, rate_factor, set_rate
 from captioner.runstate import Average, Position, load_state, save_state
-from captioner.selfcritical import CiderReward, self_critical_loss
-from captioner.tokenizer import CaptionTokenizer, normalise
 
 _SAVE_SECONDS = 120.0
 _VAL_BATCH = 64
@@ -71,68 +69,18 @@ class Trainer:
         self.position = Position(**state["position"]) if state else Position()
         self.log = TrainingLog(out, step=self.position.step, quiet=quiet)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._load_data()
-        self.model = CaptionModel(self.encoder, recipe.decoder, vocabulary=len(self.tokenizer)).to(self.device)
+        encoder = FrameEncoder.load(recipe.encoder)
+        data = load_training_data(recipe, encoder, log=self.log)
+        self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
+        self.model = CaptionModel(encoder, recipe.decoder, vocabulary=len(self.tokenizer)).to(self.device)
         self.average = Average(self.model, self.config.ema)
-        self.optimizer = _optimizer(self.model, self.config, self.config.learning_rate)
+        self.optimizer = build_optimizer(self.model, self.config, self.config.learning_rate)
         self._restored = state["optimizer"] if state else None
         if state:
             self.model.load_state_dict(state["model"])
             self.average.weights = {name: t.to(self.device) for name, t in state["average"].items()}
             self.average.count = state["averaged"]
             self.log.say(f"resuming {out} at step {self.position.step}")
-
-    def _load_data(self) -> None:
-        recipe = self.recipe
-        clips, repeat = training_clips(recipe.data)
-        val = validation_sets(recipe.data)
-        text = text_captions(recipe.data)
-        captions = [normalise(c) for clip in clips for c in clip.captions] + [normalise(c) for c in text]
-        if recipe.tokenizer.source:
-            self.tokenizer = CaptionTokenizer.from_pretrained(recipe.tokenizer.source, captions)
-        else:
-            self.tokenizer = CaptionTokenizer.train(captions, vocab_size=recipe.tokenizer.vocab_size)
-        self.encoder = FrameEncoder.load(recipe.encoder)
-        end_to_end = self.config.train_encoder
-        cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=None if end_to_end else self.encoder)
-        done = 0
-
-        def count(_: Any) -> None:
-            nonlocal done
-            done += 1
-            self.log.show(f"features: {done} clips")
-
-        every = [*clips, *(clip for group in val.values() for clip in group)]
-        failures = cache.fill(every, on_clip=count)
-        for clip, error in failures:
-            self.log.say(f"left out: {clip.path}: {error} [{error.code}]")
-        longest = recipe.search.max_length - 1
-
-        def corpus(clips: Sequence[Any], repeat: Sequence[int] | None = None) -> Corpus:
-            return build_corpus(
-                clips,
-                cache=cache,
-                tokenizer=self.tokenizer,
-                failures=failures,
-                longest=longest,
-                repeat=repeat,
-                in_memory=not end_to_end,
-            )
-
-        self.corpus = corpus(clips, repeat)
-        self.val = {name: corpus(group) for name, group in val.items()}
-        coded = (tuple(self.tokenizer.encode(normalise(c))) for c in text)
-        self.text = [c for c in coded if 0 < len(c) <= longest]
-        count_captions = sum(map(len, self.corpus.tokens))
-        if dropped := sum(len(c.captions) for c in self.corpus.clips) - count_captions:
-            self.log.say(f"left out: {dropped} captions of more than {longest} tokens (search.max_length)")
-        if not count_captions:
-            raise DataError(f"no caption has at most {longest} tokens; raise search.max_length")
-        self.log.say(
-            f"train: {len(self.corpus.clips)} clips, {count_captions} captions; text: {len(self.text)}; val: "
-            + ", ".join(f"{name} {len(c.clips)}" for name, c in self.val.items())
-            + f"; vocabulary: {len(self.tokenizer)} pieces"
-        )
 
     def run(self) -> Path:
         config = self.config
@@ -151,17 +99,19 @@ class Trainer:
         return self.out / "checkpoint"
 
     def _next_stage(self, number: int, stage: Stage) -> None:
-        """A fresh optimiser; the self-critical stage starts from the best weights so far."""
+        """A fresh optimiser, from the averaged weights: the last, or after an early stop the best."""
+        stopped_early = self.config.patience and self.position.stale >= self.config.patience
+        if stopped_early:
+            self.model.load_state_dict(torch.load(self.out / "best.pt", map_location="cpu", weights_only=True))
+        elif self.config.ema:
+            self.model.load_state_dict(self.average.weights)
         self.position.stage, self.position.epoch, self.position.batch, self.position.stale = number, 0, 0, 0
-        best = self.out / "best.pt"
-        if stage.name == "selfcritical" and stage.epochs and best.exists():
-            self.model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True))
         self.average = Average(self.model, self.config.ema)
-        self.optimizer = _optimizer(self.model, self.config, stage.learning_rate)
+        self.optimizer = build_optimizer(self.model, self.config, stage.learning_rate)
 
     def _run_stage(self, stage: Stage) -> None:
         if self._restored is not None:
-            self.optimizer = _optimizer(self.model, self.config, stage.learning_rate)
+            self.optimizer = build_optimizer(self.model, self.config, stage.learning_rate)
             self.optimizer.load_state_dict(self._restored)
             self._restored = None
         for epoch in range(self.position.epoch, stage.epochs):
@@ -185,7 +135,7 @@ class Trainer:
             if number < self.position.batch:
                 continue
             progress = (epoch * len(batches) + number) / total
-            _set_rate(self.optimizer, _schedule(progress, total, self.config.warmup_steps))
+            set_rate(self.optimizer, rate_factor(progress, total, self.config.warmup_steps))
             torch.manual_seed(self.config.seed * 1_000_003 + self.position.step)
             batch_rng = np.random.default_rng([self.config.seed, self.position.stage, epoch, number])
             loss, extra = self._step(stage, examples, progress, batch_rng)
@@ -341,51 +291,6 @@ class Trainer:
             average=self.average,
             optimizer=self.optimizer,
         )
-
-
-def scheduled_inputs(model: CaptionModel, memory: Any, inputs: Tensor, *, share: float, pad: int) -> Tensor:
-    """Inputs (B, L) with ``share`` of the words after the first replaced by the model's own guesses.
-
-    Two parallel passes in place of a loop over words (Mihaylova & Martins 2019): the guess at each place is drawn
-    from the prediction that teacher forcing gives there.
-    """
-    with torch.no_grad():
-        logits, _ = model.decoder(memory, inputs[:, None])
-        guesses = logits[:, 0].float().softmax(dim=-1).flatten(0, 1).multinomial(1).view_as(inputs)
-    guesses = torch.cat([inputs[:, :1], guesses[:, :-1]], dim=1)
-    replace = (torch.rand(inputs.shape, device=inputs.device) < share) & (inputs != pad)
-    replace[:, 0] = False
-    return torch.where(replace, guesses, inputs)
-
-
-def _optimizer(model: CaptionModel, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
-    """Weight decay on matrices only; the CNN, when it is trained, at its own rate."""
-    model.encoder.requires_grad_(config.train_encoder)
-    groups = []
-    for module, module_rate in ((model.decoder, rate), (model.encoder, config.encoder_learning_rate)):
-        weights = [p for p in module.parameters() if p.requires_grad]
-        for decayed in (True, False):
-            chosen = [p for p in weights if (p.dim() > 1) == decayed]
-            if chosen:
-                decay = config.weight_decay if decayed else 0.0
-                groups.append({"params": chosen, "lr": module_rate, "base": module_rate, "weight_decay": decay})
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
-    kind: Callable[..., torch.optim.Optimizer] = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=rate, betas=(0.9, 0.98))
-
-
-def _schedule(progress: float, total: int, warmup: int) -> float:
-    """Linear warm-up (at most a tenth of the stage), then a cosine to zero: the rate's factor."""
-    start = min(warmup / total, 0.1)
-    if progress < start:
-        return (progress * total + 1) / (start * total)
-    return 0.5 * (1 + math.cos(math.pi * (progress - start) / (1 - start)))
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = group["base"] * factor
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from captioner.outputs import WRITERS
+from captioner.outputs import WRITERS, named_txt
 from captioner.pipeline import Alternative, Caption, Word
 
 
@@ -82,3 +82,4 @@ def test_subtitles() -> None:
 
 def test_text_is_one_line_a_clip() -> None:
     assert written("txt", *TWO).splitlines() == [c.text for c in TWO]
+    assert list(named_txt(TWO)) == [f"{c.path}: {c.text}\n" for c in TWO]

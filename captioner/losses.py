@@ -1,7 +1,7 @@
-"""Self-critical sequence training: make captions that score likelier, and those that do not rarer.
+"""What training minimises: the cross-entropy of people's captions, then the CIDEr of the model's own.
 
-REINFORCE on CIDEr-D (Rennie et al. 2017), where the baseline of each sampled caption is the mean reward of the
-clip's other samples (Luo 2020), which needs no greedy decoding.
+Self-critical training is REINFORCE on CIDEr-D (Rennie et al. 2017), where the baseline of each sampled caption is
+the mean reward of the clip's other samples (Luo 2020), which needs no greedy decoding.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from captioner.attention import Memory
 from captioner.batch import collate_captions
@@ -18,6 +18,32 @@ from captioner.config import SearchConfig
 from captioner.metrics.cider import CiderScorer
 from captioner.model import CaptionModel
 from captioner.tokenizer import CaptionTokenizer
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, *, pad: int, smoothing: float = 0.0) -> Tensor:
+    """Mean negative log-likelihood a token, with label smoothing (Szegedy et al. 2016).
+
+    Logits (..., V), targets (...); positions whose target is ``pad`` do not count.
+    """
+    return nn.functional.cross_entropy(
+        logits.flatten(0, -2).float(), targets.flatten(), ignore_index=pad, label_smoothing=smoothing
+    )
+
+
+def scheduled_inputs(model: CaptionModel, memory: Memory, inputs: Tensor, *, share: float, pad: int) -> Tensor:
+    """Inputs (B, L) with ``share`` of the words after the first replaced by the model's own guesses.
+
+    Two parallel passes in place of a loop over words (Mihaylova & Martins 2019): the guess at each place is drawn
+    from the prediction that teacher forcing gives there.
+    """
+    with torch.no_grad():
+        logits, _ = model.decoder(memory, inputs[:, None])
+        guesses = logits[:, 0].float().softmax(dim=-1).flatten(0, 1).multinomial(1).view_as(inputs)
+    guesses = torch.cat([inputs[:, :1], guesses[:, :-1]], dim=1)
+    replace = (torch.rand(inputs.shape, device=inputs.device) < share) & (inputs != pad)
+    replace[:, 0] = False
+    return torch.where(replace, guesses, inputs)
+
 
 _END = " endofcaption"  # scored as a word, so that a caption broken off ("a man is playing a") earns less
 
