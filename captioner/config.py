@@ -20,7 +20,8 @@ from captioner.errors import ConfigError
 T = TypeVar("T")
 
 
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
+    """Raise ConfigError with ``message`` unless ``condition`` holds."""
     if not condition:
         raise ConfigError(message)
 
@@ -40,8 +41,8 @@ class VideoConfig:
     the same part of the clip may stand in for the frame in its middle; much faster on long films."""
 
     def __post_init__(self) -> None:
-        _require(1 <= self.frames <= 4096, f"video.frames is {self.frames}; it must be 1 to 4096")
-        _require(16 <= self.size <= 2048, f"video.size is {self.size}; it must be 16 to 2048 pixels")
+        require(1 <= self.frames <= 4096, f"video.frames is {self.frames}; it must be 1 to 4096")
+        require(16 <= self.size <= 2048, f"video.size is {self.size}; it must be 16 to 2048 pixels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +61,8 @@ class EncoderConfig:
     """Pixels reach the CNN as ``(rgb / 255 - mean) / std``."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.grid <= 16, f"encoder.grid is {self.grid}; it must be 0 (pooled) to 16")
-        _require(min(self.std) > 0, f"encoder.std is {self.std}; every value must be above 0")
+        require(0 <= self.grid <= 16, f"encoder.grid is {self.grid}; it must be 0 (pooled) to 16")
+        require(min(self.std) > 0, f"encoder.std is {self.std}; every value must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +88,9 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         for name in ("embed", "hidden", "attention", "layers"):
-            _require(getattr(self, name) >= 1, f"decoder.{name} is {getattr(self, name)}; it must be at least 1")
-        _require(self.hidden % 2 == 0, f"decoder.hidden is {self.hidden}; it must be even")
-        _require(0 <= self.dropout < 1, f"decoder.dropout is {self.dropout}; it must be in [0, 1)")
+            require(getattr(self, name) >= 1, f"decoder.{name} is {getattr(self, name)}; it must be at least 1")
+        require(self.hidden % 2 == 0, f"decoder.hidden is {self.hidden}; it must be even")
+        require(0 <= self.dropout < 1, f"decoder.dropout is {self.dropout}; it must be in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class TokenizerConfig:
     """Pieces of our own model; a pretrained one is trimmed to the ids that the training captions use."""
 
     def __post_init__(self) -> None:
-        _require(self.vocab_size >= 8, f"tokenizer.vocab_size is {self.vocab_size}; it must be at least 8")
+        require(self.vocab_size >= 8, f"tokenizer.vocab_size is {self.vocab_size}; it must be at least 8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,26 +137,26 @@ class SearchConfig:
     """Of the samples."""
 
     def __post_init__(self) -> None:
-        _require(1 <= self.beams <= 1000, f"search.beams is {self.beams}; it must be 1 to 1000")
-        _require(
+        require(1 <= self.beams <= 1000, f"search.beams is {self.beams}; it must be 1 to 1000")
+        require(
             1 <= self.n_best <= self.beams, f"search.n_best is {self.n_best}; it must be 1 to beams ({self.beams})"
         )
-        _require(self.max_length >= 1, f"search.max_length is {self.max_length}; it must be at least 1")
-        _require(
+        require(self.max_length >= 1, f"search.max_length is {self.max_length}; it must be at least 1")
+        require(
             0 <= self.min_length < self.max_length,
             f"search.min_length is {self.min_length}; it must be 0 to max_length - 1 ({self.max_length - 1})",
         )
-        _require(
+        require(
             self.no_repeat_ngram >= 0, f"search.no_repeat_ngram is {self.no_repeat_ngram}; it must not be negative"
         )
-        _require(
+        require(
             self.groups >= 1 and self.beams % self.groups == 0,
             f"search.groups is {self.groups}; it must divide beams ({self.beams})",
         )
-        _require(self.temperature >= 0, f"search.temperature is {self.temperature}; it must not be negative")
-        _require(self.temperature == 0 or self.groups == 1, "search.groups and search.temperature exclude each other")
-        _require(self.top_k >= 0, f"search.top_k is {self.top_k}; it must not be negative")
-        _require(0 < self.top_p <= 1, f"search.top_p is {self.top_p}; it must be in (0, 1]")
+        require(self.temperature >= 0, f"search.temperature is {self.temperature}; it must not be negative")
+        require(self.temperature == 0 or self.groups == 1, "search.groups and search.temperature exclude each other")
+        require(self.top_k >= 0, f"search.top_k is {self.top_k}; it must not be negative")
+        require(0 < self.top_p <= 1, f"search.top_p is {self.top_p}; it must be in (0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +175,7 @@ class DataConfig:
     """Folder of cached features."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             len(self.repeat) in (0, len(self.manifests)) and all(n >= 1 for n in self.repeat),
             f"data.repeat is {list(self.repeat)}; it must name a count from 1 for each of the manifests",
         )
@@ -225,13 +226,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs"):
-            _require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
-        _require(self.batch_size >= 1, f"train.batch_size is {self.batch_size}; it must be at least 1")
+            require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
+        require(self.batch_size >= 1, f"train.batch_size is {self.batch_size}; it must be at least 1")
         for name in ("label_smoothing", "scheduled_sampling", "ema", "text_share", "frame_dropout"):
-            _require(0 <= getattr(self, name) < 1, f"train.{name} is {getattr(self, name)}; it must be in [0, 1)")
+            require(0 <= getattr(self, name) < 1, f"train.{name} is {getattr(self, name)}; it must be in [0, 1)")
         for name in ("learning_rate", "encoder_learning_rate", "scst_learning_rate", "clip_norm"):
-            _require(getattr(self, name) > 0, f"train.{name} is {getattr(self, name)}; it must be above 0")
-        _require(self.scst_samples >= 2, f"train.scst_samples is {self.scst_samples}; it must be at least 2")
+            require(getattr(self, name) > 0, f"train.{name} is {getattr(self, name)}; it must be above 0")
+        require(self.scst_samples >= 2, f"train.scst_samples is {self.scst_samples}; it must be at least 2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,6 +303,12 @@ def load_recipe(path: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     against the recipe's folder.
     """
     path = Path(path)
+    recipe = from_dict(Recipe, read_toml(path, overrides=overrides))
+    return _anchor(recipe, path.resolve().parent)
+
+
+def read_toml(path: Path, *, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The tables of a TOML file, with ``section.key=value`` overrides applied; raises ConfigError."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -318,8 +325,7 @@ def load_recipe(path: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
         except tomllib.TOMLDecodeError:
             value = text.strip()
         values.setdefault(section, {})[key] = value
-    recipe = from_dict(Recipe, values)
-    return _anchor(recipe, path.resolve().parent)
+    return values
 
 
 def _anchor(recipe: Recipe, folder: Path) -> Recipe:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from captioner.config import _require, from_dict
-from captioner.errors import ConfigError
+from captioner.config import from_dict, read_toml, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +28,8 @@ class PhotoConfig:
 
     def __post_init__(self) -> None:
         for name in ("frames", "held_out_frames"):
-            _require(getattr(self, name) >= 1, f"photos.{name} is {getattr(self, name)}; it must be at least 1")
-        _require(32 <= self.size <= 512, f"photos.size is {self.size}; it must be 32 to 512 pixels")
+            require(getattr(self, name) >= 1, f"photos.{name} is {getattr(self, name)}; it must be at least 1")
+        require(32 <= self.size <= 512, f"photos.size is {self.size}; it must be 32 to 512 pixels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +77,11 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "temperature", "clip_norm", "save_minutes"):
-            _require(getattr(self, name) > 0, f"distill.{name} is {getattr(self, name)}; it must be above 0")
+            require(getattr(self, name) > 0, f"distill.{name} is {getattr(self, name)}; it must be above 0")
         for name in ("weight_decay", "warmup", "map_weight", "pooled_weight", "class_weight", "stop_minutes"):
-            _require(getattr(self, name) >= 0, f"distill.{name} is {getattr(self, name)}; it must not be negative")
-        _require(self.batch_size >= 2, f"distill.batch_size is {self.batch_size}; it must be at least 2")
-        _require(0 <= self.ema < 1, f"distill.ema is {self.ema}; it must be in [0, 1)")
+            require(getattr(self, name) >= 0, f"distill.{name} is {getattr(self, name)}; it must not be negative")
+        require(self.batch_size >= 2, f"distill.batch_size is {self.batch_size}; it must be at least 2")
+        require(0 <= self.ema < 1, f"distill.ema is {self.ema}; it must be in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +100,10 @@ class Phase:
     """Share of batches whose crops are blended in pairs (mixup)."""
 
     def __post_init__(self) -> None:
-        _require(self.samples > 0, f"a phase has samples = {self.samples}; it must be above 0")
-        _require(32 <= self.size <= 512, f"a phase has size = {self.size}; it must be 32 to 512 pixels")
-        _require(0 < self.smallest <= 1, f"a phase has smallest = {self.smallest}; it must be above 0 and at most 1")
-        _require(0 <= self.mix <= 1, f"a phase has mix = {self.mix}; it must be 0 to 1")
+        require(self.samples > 0, f"a phase has samples = {self.samples}; it must be above 0")
+        require(32 <= self.size <= 512, f"a phase has size = {self.size}; it must be 32 to 512 pixels")
+        require(0 < self.smallest <= 1, f"a phase has smallest = {self.smallest}; it must be above 0 and at most 1")
+        require(0 <= self.mix <= 1, f"a phase has mix = {self.mix}; it must be 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +115,7 @@ class DistillRecipe:
     phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(len(self.phases) > 0, "the recipe has no [[phases]]; it needs at least one")
+        require(len(self.phases) > 0, "the recipe has no [[phases]]; it needs at least one")
 
     @property
     def samples(self) -> int:
@@ -136,22 +134,7 @@ class DistillRecipe:
 def load_distill_recipe(path: str | Path, *, overrides: tuple[str, ...] = ()) -> DistillRecipe:
     """Read a recipe, apply ``section.key=value`` overrides, and make its paths absolute against its own folder."""
     path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a valid TOML file: {error}") from error
-    for override in overrides:
-        dotted, equals, text = override.partition("=")
-        section, dot, key = dotted.partition(".")
-        if not (equals and dot and section in ("photos", "distill")):
-            raise ConfigError(f"{override!r} is not photos.key=value or distill.key=value")
-        try:
-            value = tomllib.loads(f"v = {text}")["v"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        values.setdefault(section, {})[key] = value
+    values = read_toml(path, overrides=overrides)
     return _anchor(from_dict(DistillRecipe, values), path.resolve().parent)
 
 
