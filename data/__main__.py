@@ -107,7 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CaptionerError, OSError) as error:
         if os.environ.get("CAPTIONER_DEBUG") == "1":
             raise
-        print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, OSError) and error.filename:
+            print(f"error: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        else:
+            print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

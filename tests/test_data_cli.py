@@ -83,7 +83,7 @@ def test_an_output_folder_that_cannot_be_made_is_an_error_of_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     assert main(["folder", str(clips), "--out", str(tmp_path / "file" / "out")]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    assert capsys.readouterr().err == f"error: cannot use {tmp_path / 'file' / 'out'}: Not a directory\n"
 
 
 @pytest.mark.parametrize(
