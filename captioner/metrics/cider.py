@@ -85,6 +85,11 @@ class CiderScorer:
         scorer._prepare(references, None)
         return scorer
 
+    @property
+    def informative(self) -> bool:
+        """Whether any n-gram of the references weighs more than nothing; every score is 0 otherwise."""
+        return any(bool((idf > 0).any()) for idf in self._idfs)
+
     def score(self, clips: Sequence[str], captions: Sequence[str]) -> Floats:
         """CIDEr-D (n,) of each caption against the references of its clip; a clip may be named many times."""
         return self.score_tokens(clips, [tokenize(caption) for caption in captions])

@@ -1,0 +1,91 @@
+"""``python -m eval score``: how good a file of captions is, how sure that is, and over which clips."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from captioner.errors import DataError
+from captioner.manifest import read_manifest
+from eval.diversity import training_captions
+from eval.evaluate import RESAMPLES, SEED, Yardstick, evaluate
+from eval.evaluation import Evaluation
+from eval.predictions import read_predictions
+from eval.references import read_references
+from eval.table import clip_csv, score_table, write_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``score``."""
+    parser.add_argument("predictions", metavar="PREDICTIONS", help="our JSON Lines, coco results JSON or CSV")
+    add_reference_arguments(parser)
+    add_scoring_arguments(parser)
+    parser.add_argument("--name", default="", help="what the system is called (default: the file's name)")
+    parser.add_argument("--json", metavar="FILE", help="write everything as report.json (- for stdout, alone)")
+    parser.add_argument("--csv", metavar="FILE", help="write a row for each clip (- for stdout, alone)")
+
+
+def add_reference_arguments(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
+    """REFERENCES and the split of them."""
+    if positional:
+        parser.add_argument(
+            "references", metavar="REFERENCES", help="a manifest, coco annotations, or MSR-VTT's JSON or zip"
+        )
+    parser.add_argument("--split", help="clips of REFERENCES to score on (default: test, or the only one there is)")
+
+
+def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command that scores has in common."""
+    parser.add_argument(
+        "--missing",
+        choices=["skip", "empty"],
+        default="skip",
+        help="clips without a caption: leave them out, which makes the score a partial one (default), "
+        "or count an empty caption, which makes it whole and lower",
+    )
+    parser.add_argument("--train", metavar="MANIFEST", help="training captions: how many of ours are copied from them")
+    parser.add_argument("--meteor", action="store_true", help="METEOR 1.5 too (needs Java and captioner[meteor])")
+    parser.add_argument("--nltk", action="store_true", help="nltk's corpus BLEU-4 too, under its own name")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the resamples (default: %(default)s)")
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raises DataError on numbers that make no sense."""
+    if not 100 <= args.resamples <= 1_000_000:
+        raise DataError(f"--resamples is {args.resamples}; it must be 100 to 1000000")
+    if args.seed < 0:
+        raise DataError(f"--seed is {args.seed}; it must not be negative")
+
+
+def score_file(path: str, yardstick: Yardstick, args: argparse.Namespace, *, name: str = "") -> Evaluation:
+    """The evaluation of one file of predictions under the options of :func:`add_scoring_arguments`."""
+    training = None
+    if args.train:
+        clips = read_manifest(args.train, split="train")
+        training = training_captions([caption for clip in clips for caption in clip.captions])
+    return evaluate(
+        read_predictions(path),
+        yardstick,
+        name=name,
+        missing=args.missing,
+        resamples=args.resamples,
+        seed=args.seed,
+        training=training,
+        with_meteor=args.meteor,
+        with_nltk=args.nltk,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score, print and write. Exit 0 whatever the score is; ``gate`` judges."""
+    check_arguments(args)
+    yardstick = Yardstick.of(read_references(args.references, split=args.split))
+    evaluation = score_file(args.predictions, yardstick, args, name=args.name)
+    if args.json:
+        write_text(args.json, evaluation.to_json())
+    if args.csv:
+        write_text(args.csv, clip_csv(evaluation))
+    table = score_table(evaluation)
+    print(table, file=sys.stderr if "-" in (args.json, args.csv) else sys.stdout)
+    return 0
