@@ -142,10 +142,10 @@ def _run(
 def _bound(log_prob: Tensor, length: int, config: SearchConfig) -> Tensor:
     """The best score that hypotheses of ``length`` tokens can still reach: if all that is missing were certain.
 
-    A log-probability only falls, and the penalty is monotone in the length, so one end of what is possible is best.
+    A log-probability only falls and the penalty is monotone in the length, so ending at once or as late as possible
+    is best. Rounding is monotone too: no later score can exceed the bound by a bit.
     """
-    shortest, longest = max(length, config.min_length) + 1, config.max_length
-    penalties = (length_penalty(n, config.length_penalty) for n in (shortest, longest))
+    penalties = (length_penalty(n, config.length_penalty) for n in (length + 1, config.max_length))
     return log_prob / max(penalties)
 
 

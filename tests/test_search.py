@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner.config import DecoderConfig, SearchConfig
-from captioner.search import Hypothesis, State, Step, length_penalty, search
+from captioner.search import Hypothesis, State, Step, _draw, length_penalty, search
 from tests.oracle import PrefixModel, exhaustive, slow_beam
 
 BOS, EOS = 0, 1
@@ -248,6 +248,14 @@ def test_stops_as_soon_as_nothing_better_can_come() -> None:
     assert count_steps(rows, beams=4, n_best=3, max_length=50, length_penalty=0.0) == 3
 
 
+def test_goes_on_while_a_longer_sentence_can_win_although_length_is_punished() -> None:
+    rows = [[0, 0, 0.47, 0.53, 0], [0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0]]
+    options = {"beams": 2, "max_length": 50, "length_penalty": -1.0}
+    # After two steps "2" has log 0.47 * 7/6 = -0.88, and "3 4" can have log 0.53 * 8/6 = -0.85 if it ends at once.
+    assert count_steps(rows, **options) == 3
+    assert [h.tokens for h in find_in(rows, **options)] == [(3, 4)]
+
+
 def test_greedy_search_stops_at_eos_whatever_the_penalty() -> None:
     rows = [[0, 0, 0.9, 0.1], [0, 1, 0, 0], [0, 0.6, 0.4, 0], [0, 1, 0, 0]]
     assert count_steps(rows, beams=1, max_length=50, length_penalty=5.0) == 2
@@ -339,6 +347,15 @@ def test_the_first_group_pays_nothing() -> None:
         assert best.score >= alone.score
 
 
+@pytest.mark.parametrize("likely", [0, 2, 3])
+def test_a_group_that_has_ended_costs_the_others_nothing(likely: int) -> None:
+    after = [0.2, 0.0, 0.2, 0.2]  # here bos is a word as well
+    after[likely] = 0.6
+    rows = [[0, 0.6, 0.4, 0], [0, 1, 0, 0], after, [0, 1, 0, 0]]
+    options = {"beams": 2, "groups": 2, "n_best": 2, "diversity": 100.0, "min_length": 0, "max_length": 2}
+    assert [h.tokens for h in find_in(rows, **options)] == [(), (2, likely)]
+
+
 # --- sampling -------------------------------------------------------------------------------------------------------
 
 
@@ -387,24 +404,23 @@ def test_samples_report_the_model_and_not_the_draw() -> None:
     ("options", "expected"),
     [
         ({}, {2, 3, 4, 5}),
-        ({"top_k": 1}, {2}),
-        ({"top_k": 3}, {2, 3, 4}),
+        ({"top_k": 1}, {4}),
+        ({"top_k": 3}, {3, 4, 5}),
         ({"top_k": 99}, {2, 3, 4, 5}),
-        ({"top_p": 0.39}, {2}),
-        ({"top_p": 0.41}, {2, 3}),  # the token that passes top_p is in
-        ({"top_p": 0.69}, {2, 3}),
-        ({"top_p": 0.71}, {2, 3, 4}),
-        ({"top_k": 2, "top_p": 0.56}, {2}),  # of the two, 2 has 0.4 / 0.7 = 0.57
-        ({"top_k": 2, "top_p": 0.58}, {2, 3}),
-        ({"top_p": 0.58, "temperature": 0.5}, {2, 3}),  # 0.4 ** 2 / (0.4 ** 2 + 0.3 ** 2 + ...) = 0.53
-        ({"top_p": 0.52, "temperature": 0.5}, {2}),
+        ({"top_p": 0.39}, {4}),
+        ({"top_p": 0.41}, {4, 5}),  # the token that passes top_p is in
+        ({"top_p": 0.69}, {4, 5}),
+        ({"top_p": 0.71}, {3, 4, 5}),
+        ({"top_k": 2, "top_p": 0.56}, {4}),  # of the two, 4 has 0.4 / 0.7 = 0.57
+        ({"top_k": 2, "top_p": 0.58}, {4, 5}),
+        ({"top_p": 0.58, "temperature": 0.5}, {4, 5}),  # 0.4 ** 2 / (0.1 ** 2 + 0.2 ** 2 + ...) = 0.53
+        ({"top_p": 0.52, "temperature": 0.5}, {4}),
     ],
 )
 def test_top_k_and_top_p_leave_these_tokens(options: dict, expected: set[int]) -> None:
-    rows = [[0.0, 0.0, 0.4, 0.3, 0.2, 0.1]] * 6
-    found = find_in(
-        rows, **{"beams": 500, "n_best": 500, "max_length": 1, "min_length": 0, "temperature": 1.0, **options}
-    )
+    rows = [[0.0, 0.0, 0.1, 0.2, 0.4, 0.3]] * 6
+    defaults = {"beams": 500, "n_best": 500, "max_length": 1, "min_length": 0, "temperature": 1.0}
+    found = find_in(rows, **{**defaults, **options})
     assert {h.tokens[0] for h in found} == expected
 
 
@@ -430,6 +446,13 @@ def test_clips_with_seeds_of_their_own_are_sampled_independently() -> None:
     assert same[0] == same[1]
     assert apart[0] != apart[1]
     assert [apart[1]] == sample(model, 5, beams=20, seed=2)
+
+
+def test_a_draw_of_exactly_zero_is_never_an_impossible_token() -> None:
+    allowed = torch.tensor([NOWHERE, NOWHERE, -0.7, -0.7]).view(1, 1, 1, 4)
+    zero = torch.zeros(1, 1, dtype=torch.float64)
+    log_prob, token = _draw(torch.zeros(1, 1, 1), allowed, zero, SearchConfig(temperature=1.0))
+    assert token.item() == 2 and log_prob.item() == pytest.approx(-0.7)
 
 
 def test_a_low_temperature_is_greedy_search() -> None:
