@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import sentencepiece
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -73,6 +73,7 @@ _PARTS = st.sampled_from(
 )
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.one_of(st.text(), st.lists(_PARTS).map(" ".join), st.lists(_PARTS).map("".join)))
 def test_normalise_twice_changes_nothing(text: str) -> None:
     plain = normalise(text)
@@ -135,13 +136,11 @@ def _like_clip(folder: Path) -> None:
 
 def _like_bert(folder: Path) -> None:
     """WordPiece with ``##``, BERT's accent-stripping normaliser and its [CLS] ... [SEP]."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=200, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"], show_progress=False
-    )
-    tokenizer.train_from_iterator(map(normalise, CAPTIONS), trainer)
+    words = sorted({word for caption in CAPTIONS for word in normalise(caption).split()})
+    characters = sorted(set("".join(words)))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *characters, *(f"##{c}" for c in characters), *words[::2], "##ing"]
+    vocab = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
@@ -157,9 +156,9 @@ def _like_llama(folder: Path) -> None:
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
     special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False, limit_alphabet=30)
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
-    tokenizer.train_from_iterator(CAPTIONS, trainer)
+    tokenizer.train_from_iterator(filter(str.isascii, CAPTIONS), trainer)  # é and к are left to the bytes
     tokenizer.pre_tokenizer = None
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -224,6 +223,7 @@ def test_words_of_a_caption_cover_all_its_tokens(every: dict[str, CaptionTokeniz
             assert tokenizer.decode([1, *ids][first:end]) == word
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.data())
 def test_words_of_any_tokens(every: dict[str, CaptionTokenizer], data: st.DataObject) -> None:
     tokenizer = every[data.draw(st.sampled_from(KINDS))]
@@ -299,6 +299,7 @@ def test_own_pieces_are_the_same_every_time(tmp_path: Path) -> None:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(st.text("ab é'", max_size=8), min_size=1, max_size=4), st.integers(8, 60))
 def test_tiny_texts_get_fewer_pieces(captions: list[str], vocab_size: int) -> None:
     try:
