@@ -36,7 +36,7 @@ def written(name: str, *captions: Caption) -> str:
     return "".join(WRITERS[name](captions))
 
 
-TWO = (caption(), caption(path="b,\"ü\n.mp4", text="zwei Hunde & <eine> Katze", end_seconds=None))
+TWO = (caption(), caption(path='b,"ü\n.mp4', text="zwei Hunde & <eine> Katze", end_seconds=None))
 
 
 def test_json_lines_and_json_hold_the_same() -> None:
