@@ -16,7 +16,7 @@ from captioner.errors import CaptionerError
 # A command is a module with add_arguments(parser) and run(args) -> exit code. Only the one that is asked
 # for is imported, with all it needs: --help answers at once.
 COMMANDS = {
-    "run": "caption a split with a checkpoint, then score it",
+    "run": "caption a split with a checkpoint, score it and write the report",
     "score": "score captions against references, with 95 %% intervals and a signature",
     "compare": "compare systems on the same clips: differences, p-values, the clips that changed most",
     "gate": "exit 1 when a score is significantly below a baseline's",

@@ -1,97 +1,111 @@
-"""Caption a split through the product's own pipeline, from the video files, then score it."""
+"""``python -m eval run``: caption a split with a checkpoint, score it and write the report."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
-from captioner.errors import DataError, VideoError
-from captioner.manifest import Clip, read_manifest
-from eval import score
+from captioner.config import SearchConfig
+from captioner.errors import DataError
+from captioner.manifest import SPLITS, read_manifest
+from eval.evaluate import Yardstick
+from eval.references import read_references
+from eval.score import add_scoring_arguments, check_arguments, score_file
+from eval.table import printable, score_table
 
 if TYPE_CHECKING:
     from captioner.pipeline import Captioner
 
-PREDICTIONS = "predictions.jsonl"
+SHOWN = 6
+"""Best, and worst, clips in the report."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """CHECKPOINT, MANIFEST, where to and how to score."""
+    """Declare the options of ``run``."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the package's")
+    parser.add_argument("manifest", metavar="MANIFEST", help="clips with captions (python -m data ...)")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the results; a run in it goes on")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="clips to caption (default: %(default)s)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N clips: a partial score, for a look")
+    parser.add_argument("--name", default="", help="what the system is called (default: the folder and fingerprint)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the package's own"
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each file (default: %(default)s)"
     )
-    parser.add_argument("references", metavar="MANIFEST", help="clips and their captions (python -m data ...)")
-    parser.add_argument("--split", default="test", help="default: %(default)s")
-    parser.add_argument("--out", required=True, metavar="DIR", help="predictions.jsonl and report.json go here")
-    score.add_scoring_arguments(parser)
+    search = parser.add_argument_group("search (defaults: the checkpoint's)")
+    search.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
+    search.add_argument("--n-best", type=int, metavar="N", help="hypotheses kept of each clip")
+    search.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
+    search.add_argument("--max-length", type=int, metavar="L", help="tokens")
+    report = parser.add_argument_group("report")
+    report.add_argument("--no-images", action="store_true", help="no frames in it: to show where the clips may not be")
+    report.add_argument(
+        "--show", type=int, default=SHOWN, metavar="N", help="best, and worst, clips in it (default: %(default)s)"
+    )
+    add_scoring_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 1 when a clip could not be captioned; the others are captioned and scored all the same."""
-    score.check_arguments(args)
-    clips = read_manifest(args.references, split=args.split)
+    """Caption, score, print and write. Exit 1 if a clip could not be captioned."""
+    _check(args)
+    references = read_references(args.manifest, split=args.split)
+    # Clips that nobody described cannot be scored; the report counts them.
+    clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.captions]
+    if args.train:
+        read_manifest(args.train, split="train")  # a wrong one is refused now, not after an hour
+    from eval.report import Subject, require_jinja, write_report
+
+    require_jinja()
+    captioner = _load(args)
+    search = _search(captioner.search, args)
     out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    failed = caption_split(args.checkpoint, clips, out / PREDICTIONS)
-    args.predictions, args.name = str(out / PREDICTIONS), Path(args.checkpoint).name
-    args.json, args.csv = str(out / "report.json"), None
-    score.run(args)
+    chosen = clips[: args.limit]
+    from eval.captioning import PREDICTIONS, Job, caption_clips
+
+    job = Job.of(captioner, clips, search=search)
+    rows = caption_clips(captioner, chosen, job=job, out=out, timeout_seconds=args.timeout)
+    name = args.name or f"{Path(args.checkpoint).resolve().name} {job.checkpoint}"
+    evaluation = score_file(str(out / PREDICTIONS), Yardstick.of(references), args, name=name)
+    evaluation.save(out / "report.json")
+    subject = Subject.of(
+        evaluation, references, clips=chosen, rows=rows, checkpoint=captioner.checkpoint, search=search
+    )
+    train = read_manifest(args.train, split="train") if args.train else None
+    written = write_report(subject, out, train=train, images=not args.no_images, show=args.show)
+    print(score_table(evaluation))
+    failed = [row for row in rows.values() if "error" in row]
+    for row in failed:
+        print(f"eval: {printable(row['id'])}: {printable(row['error'])} [{row['code']}]", file=sys.stderr)
+    for path in (out / "report.json", *written):
+        print(path)
     return 1 if failed else 0
 
 
-def caption_split(checkpoint: str, clips: list[Clip], path: Path) -> int:
-    """Append a row for each clip that ``path`` lacks, as it is made; returns how many clips failed.
+def _check(args: argparse.Namespace) -> None:
+    """Raises DataError on numbers that make no sense."""
+    check_arguments(args)
+    for name, least in (("limit", 1), ("show", 0)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise DataError(f"--{name} is {value}; it must be at least {least}")
+    if not args.timeout > 0:
+        raise DataError(f"--timeout is {args.timeout}; it must be above 0 seconds")
 
-    Raises DataError when ``path`` holds captions of another checkpoint, so that two models never mix in one file.
-    """
+
+def _load(args: argparse.Namespace) -> Captioner:
     from captioner.pipeline import Captioner
 
-    captioner = Captioner.load(None if checkpoint == "default" else checkpoint)
-    done = _read(path)
-    for row in done.values():
-        if row.get("model") != captioner.checkpoint.fingerprint:
-            raise DataError(f"{path} holds captions of another checkpoint; choose another --out or delete it")
-    with path.open("a", encoding="utf-8") as out:
-        for number, clip in enumerate(clips, start=1):
-            if clip.id not in done and clip.path is not None:
-                done[clip.id] = _write(out, _caption(captioner, clip))
-            if sys.stderr.isatty():
-                print(f"\r{number}/{len(clips)}", end="\n" if number == len(clips) else "", file=sys.stderr, flush=True)
-    return sum("error" in done.get(clip.id, {}) for clip in clips)
+    inside = args.checkpoint == "default" and not Path("default").is_dir()
+    return Captioner.load(None if inside else args.checkpoint, device=args.device)
 
 
-def _caption(captioner: Captioner, clip: Clip) -> dict[str, Any]:
-    from captioner.outputs import row
-
-    assert clip.path is not None
-    try:
-        caption = captioner.caption(clip.path, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds)
-    except VideoError as error:
-        print(f"eval: {clip.path}: {error} [{error.code}]", file=sys.stderr)
-        failure = {"path": str(clip.path), "error": str(error), "code": error.code}
-        return {"id": clip.id} | failure | {"model": captioner.checkpoint.fingerprint}
-    return {"id": clip.id} | row(caption)
-
-
-def _write(out: TextIO, row: dict[str, Any]) -> dict[str, Any]:
-    out.write(json.dumps(row, ensure_ascii=False) + "\n")
-    out.flush()
-    return row
-
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """The rows that are whole, by id; a line cut short by a kill is dropped from the file."""
-    if not path.exists():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    try:
-        rows = [json.loads(line) for line in whole.splitlines()]
-        return {row["id"]: row for row in rows}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a file of predictions: {error}") from error
+def _search(search: SearchConfig, args: argparse.Namespace) -> SearchConfig:
+    """The checkpoint's settings with those that the command line names replaced."""
+    names = ("beams", "n_best", "length_penalty", "max_length")
+    named = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if "beams" in named and "n_best" not in named:
+        named["n_best"] = min(search.n_best, named["beams"])
+    return dataclasses.replace(search, **named)

@@ -59,7 +59,7 @@ def test_two_models_do_not_mix(
     assert main(["run", str(checkpoint), str(manifest), "--out", str(tmp_path / "out")]) == 0
     other = tiny_checkpoint(tmp_path / "other", grid=2)
     assert main(["run", str(other), str(manifest), "--out", str(tmp_path / "out")]) == 1
-    assert "another checkpoint" in capsys.readouterr().err
+    assert "another run (checkpoint was" in capsys.readouterr().err
 
 
 def test_a_manifest_without_the_split(checkpoint: Path, manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:

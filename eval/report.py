@@ -1,0 +1,274 @@
+"""The report: one HTML file that needs nothing beside it, and a short Markdown for a pull request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioner.config import SearchConfig, to_dict
+from captioner.errors import CaptionerError
+from captioner.manifest import Clip
+from eval.alarms import alarms
+from eval.evaluation import ClipScore, Evaluation
+from eval.human import HumanLine, leave_one_out
+from eval.references import References
+from eval.slices import slicings
+from eval.table import coverage_line, diversity_lines, write_text
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from captioner.checkpoint import Checkpoint
+
+TEMPLATES = Path(__file__).parent / "templates"
+REFERENCES_SHOWN = 6
+FAILURES_SHOWN = 20
+HISTOGRAMS = ("CIDEr", "ROUGE-L")
+
+_MARKS = frozenset("&<>@#*_`[]|~\\!")
+"""What Markdown (or the place that shows it) could take for more than text; written as entities."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a report is about."""
+
+    evaluation: Evaluation
+    clips: dict[str, Clip]
+    rows: Mapping[str, Mapping[str, Any]]
+    """The row of each clip in predictions.jsonl."""
+    human: HumanLine | None
+    """None where no clip has two references."""
+    card: dict[str, dict[str, str]]
+    """The model card: sections of names and values."""
+    checkpoint: Checkpoint
+
+    @classmethod
+    def of(
+        cls,
+        evaluation: Evaluation,
+        references: References,
+        *,
+        clips: Sequence[Clip],
+        rows: Mapping[str, Mapping[str, Any]],
+        checkpoint: Checkpoint,
+        search: SearchConfig,
+    ) -> Subject:
+        """Draw the human line and write the model card."""
+        several = any(len(group) > 1 for group in references.captions.values())
+        return cls(
+            evaluation=evaluation,
+            clips={clip.id: clip for clip in clips},
+            rows=rows,
+            human=leave_one_out(references) if several else None,
+            card=model_card(checkpoint, search=search),
+            checkpoint=checkpoint,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One line of the table of scores, in points."""
+
+    name: str
+    score: float
+    low: float
+    high: float
+    human: float | None
+    chart: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordView:
+    """A word and the picture of its attention."""
+
+    text: str
+    heat: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipView:
+    """A clip as the report shows it."""
+
+    clip: ClipScore
+    confidence: float | None
+    strip: str | None
+    """Data URI of its frames."""
+    note: str
+    """Why there are no frames."""
+    words: tuple[WordView, ...]
+    begin_seconds: float
+    end_seconds: float
+
+
+def require_jinja() -> None:
+    """Raises CaptionerError where jinja2 is not installed."""
+    try:
+        import jinja2  # noqa: F401
+    except ImportError:
+        raise CaptionerError("the report needs jinja2; install it with: pip install 'captioner[eval]'") from None
+
+
+def write_report(
+    subject: Subject, out: Path, *, train: Sequence[Clip] | None = None, images: bool = True, show: int = 6
+) -> list[Path]:
+    """Write ``out/report.html`` and ``out/report.md``; returns their paths.
+
+    ``train``: the clips learned from, to look for leaks. ``images=False`` leaves the frames out. ``show``: how many
+    best and how many worst clips are shown.
+    """
+    evaluation = subject.evaluation
+    ranked = sorted(evaluation.clips, key=lambda c: (-c.scores["CIDEr"], -c.scores["ROUGE-L"], c.id))
+    show = min(show, len(ranked) // 2) if len(ranked) > 1 else min(show, 1)
+    best, worst = ranked[:show], ranked[::-1][:show] if len(ranked) > 1 else []
+    values: dict[str, Any] = {
+        "evaluation": evaluation,
+        "metrics": _metrics(evaluation, subject.human),
+        "human": subject.human,
+        "coverage": coverage_line(evaluation),
+        "diversity": diversity_lines(evaluation).split("\n"),
+        "alarms": alarms(evaluation, list(subject.clips.values()), train=train),
+        "slicings": slicings(evaluation),
+        "slice_metrics": [name for name in ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR") if name in evaluation.scores],
+        "failures": list(evaluation.coverage.failed.items())[:FAILURES_SHOWN],
+        "failures_left": max(0, len(evaluation.coverage.failed) - FAILURES_SHOWN),
+        "card": subject.card,
+        "references_shown": REFERENCES_SHOWN,
+    }
+    page = {
+        "histograms": _histograms(evaluation),
+        "best": [_view(clip, subject, images=images) for clip in best],
+        "worst": [_view(clip, subject, images=images) for clip in worst],
+    }
+    files = {
+        "report.html": _environment(html=True).get_template("report.html.j2").render(values | page),
+        "report.md": _environment(html=False)
+        .get_template("report.md.j2")
+        .render(values | {"best": best, "worst": worst}),
+    }
+    for name, text in files.items():
+        write_text(str(out / name), text)
+    return [out / name for name in files]
+
+
+def _environment(*, html: bool) -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=html,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Markdown has no autoescape of its own: every value goes through markdown() instead.
+        finalize=None if html else markdown,
+    )
+    environment.filters["points"] = lambda score: f"{100 * score:.1f}"
+    return environment
+
+
+def markdown(value: Any) -> Any:
+    """Text that Markdown shows as it is: no formatting, no HTML, no table cells, nobody called by an @."""
+    if not isinstance(value, str):
+        return value
+    return "".join(f"&#{ord(c)};" if c in _MARKS else c for c in " ".join(value.split()))
+
+
+def _metrics(evaluation: Evaluation, human: HumanLine | None) -> list[Metric]:
+    from eval.plots import interval, round_ticks
+
+    people = {} if human is None else {name: 100 * score for name, score in human.scores.items()}
+    top = round_ticks(max([100 * s.high for s in evaluation.scores.values()] + list(people.values())))[-1]
+    return [
+        Metric(
+            name=name,
+            score=100 * s.score,
+            low=100 * s.low,
+            high=100 * s.high,
+            human=people.get(name),
+            chart=interval(100 * s.score, 100 * s.low, 100 * s.high, top=top, other=people.get(name)),
+        )
+        for name, s in evaluation.scores.items()
+    ]
+
+
+def _histograms(evaluation: Evaluation) -> list[Markup]:
+    from eval.plots import histogram
+
+    return [
+        histogram([100 * clip.scores[name] for clip in evaluation.clips], unit=f"{name} of a clip")
+        for name in HISTOGRAMS
+    ]
+
+
+def _view(clip: ClipScore, subject: Subject, *, images: bool) -> ClipView:
+    from eval.plots import heat
+
+    row = subject.rows.get(clip.id, {})
+    spoken = row.get("words", [])
+    top = max((share for word in spoken for share in word["attention"]), default=0.0)
+    times = row.get("times_seconds") or [0.0]
+    picture, note = None, "left out with --no-images"
+    if images:
+        from eval.strips import try_strip
+
+        source = subject.clips.get(clip.id)
+        picture, note = (None, "not in the manifest") if source is None else try_strip(source, subject.checkpoint.video)
+    return ClipView(
+        clip=clip,
+        confidence=row.get("confidence"),
+        strip=picture,
+        note=note,
+        words=tuple(
+            WordView(
+                text=word["text"],
+                heat=heat(
+                    word["attention"],
+                    top=top,
+                    label=f"{word['text']}: looks most at {word['peak_seconds']:.1f} s "
+                    f"({100 * max(word['attention'], default=0):.0f} %)",
+                ),
+            )
+            for word in spoken
+        ),
+        begin_seconds=times[0],
+        end_seconds=times[-1],
+    )
+
+
+def model_card(checkpoint: Checkpoint, *, search: SearchConfig) -> dict[str, dict[str, str]]:
+    """What the checkpoint is, how its frames and sentences are chosen, and what it was trained on."""
+    model = checkpoint.model
+    numbers = {
+        "CNN": str(model.encoder.cnn_config().get("model_type")),
+        "CNN weights": f"{sum(p.numel() for p in model.encoder.parameters()):,}",
+        "Decoder weights": f"{sum(p.numel() for p in model.decoder.parameters()):,}",
+        "Vocabulary": f"{len(checkpoint.tokenizer):,} pieces",
+        "Fingerprint": checkpoint.fingerprint,
+    }
+    decoder = {name: _plain(value) for name, value in to_dict(model.decoder.config).items()}
+    return {
+        "Model": numbers,
+        "Decoder": decoder,
+        "Frames": {name: _plain(value) for name, value in to_dict(checkpoint.video).items()},
+        "Search": {name: _plain(value) for name, value in to_dict(search).items()},
+        "Trained on": {name: _plain(value) for name, value in _flat(checkpoint.trained_on).items()},
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False)
