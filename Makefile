@@ -15,7 +15,7 @@ ifdef VIDEO
 	@$(BIN)/captioner caption "$(VIDEO)"
 else
 	@test -e work/demo/manifest.jsonl || $(BIN)/python -m data shapes --out work/demo --train 0 --val 0 --test 4
-	@for clip in work/demo/*/*.mp4; do echo "$$clip: $$($(BIN)/captioner caption "$$clip")"; done
+	@$(BIN)/captioner caption work/demo/clips/*.mp4
 endif
 
 test: .venv/ready-dev
