@@ -69,6 +69,7 @@ def evaluate(
     if with_meteor:
         rows = np.hstack([rows, meteor.statistics(list(tokens.values()), theirs)])
     frequency = document_frequency(references.captions) if alternatives else None
+    unsaid = {*coverage.missing, *coverage.failed}
     return Evaluation(
         name=name or Path(predictions.source).name,
         predictions=predictions.source,
@@ -79,7 +80,7 @@ def evaluate(
         extras={"nltk BLEU-4": nltk_bleu(list(tokens.values()), theirs)} if with_nltk else {},
         coverage=coverage,
         diversity=diversity(
-            tokens,
+            {clip: tokens[clip] for clip in clips if clip not in unsaid},
             {clip: yardstick.tokens[clip] for clip in clips},
             training=training,
             self_cider=self_cider(alternatives, frequency=frequency) if frequency else None,

@@ -88,7 +88,7 @@ class CiderScorer:
     @property
     def informative(self) -> bool:
         """Whether any n-gram of the references weighs more than nothing; every score is 0 otherwise."""
-        return any(bool((idf > 0).any()) for idf in self._idfs)
+        return any(bool((idf[:size] > 0).any()) for idf, size in zip(self._idfs, self._index.sizes, strict=True))
 
     def score(self, clips: Sequence[str], captions: Sequence[str]) -> Floats:
         """CIDEr-D (n,) of each caption against the references of its clip; a clip may be named many times."""
