@@ -30,7 +30,7 @@ VOCABULARY, FRAMES, WIDTH, BATCH = 4000, 16, 1280, 64
 
 
 def captions(clips: int, rng: np.random.Generator) -> tuple[np.ndarray, list[Example]]:
-    """Clips (C, T, D) and five captions each, of MSVD's lengths (median 7, up to 25), that the clips foretell."""
+    """Features (C, T, D) and five captions each, of MSVD's lengths (median 7, up to 25), that the clips foretell."""
     topics = rng.normal(size=(40, WIDTH)).astype(np.float32)
     chains = rng.integers(4, VOCABULARY, size=(40, 26))
     kinds = rng.integers(40, size=clips)
@@ -103,7 +103,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     features, examples = captions(options.clips + 40, np.random.default_rng(0))
-    clips = torch.from_numpy(features)
+    clips = torch.from_numpy(features)[:, :, None]
     train = [e for e in examples if e.clip < options.clips]
     val = [e for e in examples if e.clip >= options.clips]
     loops = {"naive": naive, "ours": ours}
