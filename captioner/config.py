@@ -138,17 +138,13 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         require(1 <= self.beams <= 1000, f"search.beams is {self.beams}; it must be 1 to 1000")
-        require(
-            1 <= self.n_best <= self.beams, f"search.n_best is {self.n_best}; it must be 1 to beams ({self.beams})"
-        )
+        require(1 <= self.n_best <= self.beams, f"search.n_best is {self.n_best}; it must be 1 to beams ({self.beams})")
         require(self.max_length >= 1, f"search.max_length is {self.max_length}; it must be at least 1")
         require(
             0 <= self.min_length < self.max_length,
             f"search.min_length is {self.min_length}; it must be 0 to max_length - 1 ({self.max_length - 1})",
         )
-        require(
-            self.no_repeat_ngram >= 0, f"search.no_repeat_ngram is {self.no_repeat_ngram}; it must not be negative"
-        )
+        require(self.no_repeat_ngram >= 0, f"search.no_repeat_ngram is {self.no_repeat_ngram}; it must not be negative")
         require(
             self.groups >= 1 and self.beams % self.groups == 0,
             f"search.groups is {self.groups}; it must divide beams ({self.beams})",
