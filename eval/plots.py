@@ -90,7 +90,7 @@ def round_ticks(largest: float) -> list[float]:
 def heat(shares: Sequence[float], *, top: float, label: str) -> Markup:
     """A strip of cells, one a frame, as strong as its share of the attention; ``top`` is as strong as can be."""
     cells = "".join(
-        f'<rect x="{i}" y="0" width="1.02" height="1" fill-opacity="{min(1.0, share / top) if top > 0 else 0:.2f}"/>'
+        f'<rect x="{i}" y="0" width="1" height="1" fill-opacity="{min(1.0, share / top) if top > 0 else 0:.2f}"/>'
         for i, share in enumerate(shares)
     )
     return Markup(

@@ -122,8 +122,8 @@ def write_report(
     """
     evaluation = subject.evaluation
     ranked = sorted(evaluation.clips, key=lambda c: (-c.scores["CIDEr"], -c.scores["ROUGE-L"], c.id))
-    show = min(show, len(ranked) // 2) if len(ranked) > 1 else min(show, 1)
-    best, worst = ranked[:show], ranked[::-1][:show] if len(ranked) > 1 else []
+    best = ranked[: min(show, (len(ranked) + 1) // 2)]
+    worst = ranked[len(best) :][::-1][:show]  # no clip twice
     values: dict[str, Any] = {
         "evaluation": evaluation,
         "metrics": _metrics(evaluation, subject.human),
@@ -163,6 +163,7 @@ def _environment(*, html: bool) -> Any:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         # Markdown has no autoescape of its own: every value goes through markdown() instead.
         finalize=None if html else markdown,
     )

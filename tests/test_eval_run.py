@@ -62,6 +62,72 @@ def test_two_models_do_not_mix(
     assert "another run (checkpoint was" in capsys.readouterr().err
 
 
+def test_settings_do_not_mix_and_failures_are_tried_again(
+    checkpoint: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = read_manifest(manifest)
+    assert clips[1].path is not None
+    away = clips[1].path.rename(tmp_path / "away.mp4")
+    command = ["run", str(checkpoint), str(manifest), "--out", str(tmp_path / "out"), "--limit", "3"]
+    assert main(command) == 1 and "cannot be opened" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["coverage"]["failed"].keys() == {clips[1].id}
+    away.rename(clips[1].path)
+    assert main([*command, "--beams", "1"]) == 1
+    assert "search.beams was 3, now 1" in capsys.readouterr().err
+    assert main(command) == 0
+    assert "score on 3 of 5 clips" in capsys.readouterr().out  # --limit is never printed as if it were whole
+    made = rows(tmp_path / "out")
+    assert [r["id"] for r in made] == [clips[i].id for i in (0, 2, 1, 1)]
+    assert "error" in made[2] and "caption" in made[3]
+
+
+def test_the_report_lies_beside_the_scores(checkpoint: Path, manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["run", str(checkpoint), str(manifest), "--out", str(out), "--train", str(tmp_path / "train.jsonl")]
+    train = [dataclasses.replace(clip, split="train", id=f"t-{clip.id}") for clip in read_manifest(manifest)[:2]]
+    write_manifest(tmp_path / "train.jsonl", train)
+    assert main(command) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "2 of 5 clips are training clips too: test-00000 is t-test-00000" in page
+    assert page.count('src="data:image/jpeg') == 5 and "Category" in page
+    assert main([*command, "--no-images"]) == 0
+    assert "data:image" not in (out / "report.html").read_text(encoding="utf-8")
+    assert (out / "report.md").read_text(encoding="utf-8").count("Leakage from training") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--limit", "0"], "--limit is 0; it must be at least 1"),
+        (["--timeout", "0"], "--timeout is 0.0; it must be above 0 seconds"),
+        (["--beams", "0"], "search.beams is 0"),
+        (["--train", "nowhere.jsonl"], "cannot read the manifest nowhere.jsonl"),
+    ],
+)
+def test_options_that_make_no_sense(
+    checkpoint: Path,
+    manifest: Path,
+    tmp_path: Path,
+    options: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", str(checkpoint), str(manifest), "--out", str(tmp_path / "out"), *options]) == 1
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_no_clip_and_a_folder_of_something_else(
+    checkpoint: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.jsonl").write_text("\n")
+    assert main(["run", str(checkpoint), str(tmp_path / "empty.jsonl"), "--out", str(tmp_path / "out")]) == 1
+    assert "holds no clips" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "predictions.jsonl").write_text('{"id": "a", "caption": "b"}\n')
+    assert main(["run", str(checkpoint), str(manifest), "--out", str(tmp_path / "mine")]) == 1
+    assert "holds captions of another run (it has no run.json)" in capsys.readouterr().err
+
+
 def test_a_manifest_without_the_split(checkpoint: Path, manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(checkpoint), str(manifest), "--split", "val", "--out", "unused"]) == 1
     assert "no clip in the split 'val'" in capsys.readouterr().err
