@@ -105,6 +105,8 @@ def open_video(path: Path, deadline: Deadline) -> Iterator[tuple[Any, Any]]:
     except OSError as error:
         raise VideoError("not_found", f"{path} cannot be opened: {error.strerror}") from None
     form = _format_of(head, path)
+    if form == "png_pipe" and len(head) >= 24:  # FFmpeg would only say that a bomb cannot be decoded
+        _check_size(path, int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"))
     limit = deadline.left_seconds
     try:
         # "file:" keeps a name such as a:b.mp4 from being taken for a protocol.
