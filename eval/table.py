@@ -110,7 +110,7 @@ def write_text(path: str, text: str) -> None:
     target = Path(path)
     sibling = target.with_name(f".{target.name}.tmp")
     try:
-        sibling.write_text(text, encoding="utf-8", newline="")
+        sibling.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
         sibling.replace(target)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from error

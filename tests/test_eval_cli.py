@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -294,6 +295,17 @@ def test_all_clips_failed(manifest, tmp_path, capsys):
     path = write_lines(tmp_path / "p.jsonl", [{"id": clip, "error": "timeout"} for clip in PEOPLE])
     assert main(["score", path, manifest]) == 1
     assert "all 32 clips" in capsys.readouterr().err
+
+
+def test_names_that_no_encoding_holds_end_neither_the_table_nor_the_report(manifest, good, tmp_path):
+    odd = tmp_path / "odd.jsonl"
+    odd.write_text(Path(good).read_text() + '{"id": "\\ud800é", "caption": "été"}\n', encoding="utf-8")
+    report = tmp_path / "r.json"
+    command = [sys.executable, "-m", "eval", "compare", str(odd), str(odd), manifest, "--json", "-"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    assert subprocess.run(command, env=environment, capture_output=True, check=True).stdout.startswith(b"[")
+    assert main(["score", str(odd), manifest, "--json", str(report), "--name", "été"]) == 0
+    assert load_evaluation(report).coverage.extra == ("\ud800é",) and load_evaluation(report).name == "été"
 
 
 def test_help_answers_without_numpy_or_torch():
