@@ -21,7 +21,8 @@ LOOKAHEAD = 32
 """Packets by which a frame's place in the file may differ from its place on the screen (H.264 reorders up to 16
 frames, each of one or two packets)."""
 
-_CACHE_BYTES = 8 << 20
+_KEPT_BYTES = 8 << 20
+_PACKET_BYTES = 512  # what a packet takes beside its data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class Timeline:
 def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, list[Any] | None]:
     """The timeline of a freshly opened file, by reading all its packets, and those packets if they are few.
 
-    Packets of more than 8 MB in all are not kept (None): memory does not grow with the clip.
+    More than 8 MB of them are not kept (None): memory does not grow with the clip.
     """
     extent = _Extent(stream)
     if is_still(container):
@@ -73,26 +74,41 @@ def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, 
     try:
         for packet in read_packets(container, stream, deadline):
             extent.add(packet)
-            size += packet.size
-            if size > _CACHE_BYTES:
+            size += packet.size + _PACKET_BYTES
+            if size > _KEPT_BYTES:
                 kept = None
             elif kept is not None:
                 kept.append(packet)
     except av.FFmpegError:
         broken = True
     timeline = extent.timeline()
-    if counts_frames(container, stream):
+    if _counts_frames(container, stream):
         timeline = dataclasses.replace(timeline, origin=None, end=None)
-    missing = max(int(broken), stream.frames - extent.count) if broken or is_cut(stream, container.size) else 0
+    missing = max(int(broken), stream.frames - extent.count) if broken or _is_cut(stream, container.size) else 0
     return dataclasses.replace(timeline, packets=extent.count, missing=missing), kept
 
 
-def counts_frames(container: Any, stream: Any) -> bool:
+def _counts_frames(container: Any, stream: Any) -> bool:
     """Whether timestamps are of no use: AVI stores the order of frames in the file, not when they are shown."""
     return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
 
 
-def is_cut(stream: Any, size_bytes: int) -> bool:
+def is_short(container: Any) -> bool:
+    """Whether all packets fit into the memory that ``measure`` spends on them, give or take."""
+    return container.size <= _KEPT_BYTES
+
+
+def has_index(container: Any, stream: Any) -> bool:
+    """Whether ``glance`` may be tried: a container with a whole index of the times and places of its keyframes."""
+    return (
+        container.format.name.split(",")[0] in ("mov", "matroska", "avi")
+        and len(stream.index_entries) > 0
+        and not _is_cut(stream, container.size)
+        and not _counts_frames(container, stream)
+    )
+
+
+def _is_cut(stream: Any, size_bytes: int) -> bool:
     """Whether the index names data beyond the end of the file."""
     index = stream.index_entries
     last = index[len(index) - 1] if len(index) else None

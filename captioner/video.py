@@ -159,44 +159,60 @@ def _frames(
 ) -> Iterator[SampledFrame]:
     file = check_file(path)
     deadline = Deadline(file, timeout_seconds)
-    found = False
+    found, upright = False, _Upright()
     for seconds, frame in select(file, selection, stand_ins=mode == "segment", deadline=deadline, report=report):
         found = True
-        yield _sampled(seconds, frame, report.pixel_aspect)
+        yield upright(seconds, frame, report.pixel_aspect)
     if not found:
         raise _nothing(file)
-
-
-def _sampled(seconds: Fraction, frame: Any, pixel_aspect: float) -> SampledFrame:
-    pixels = upright(frame.reformat(format="rgb24", threads=1).to_ndarray(), display_matrix(frame))
-    turned = frame.rotation % 180 != 0
-    return SampledFrame(
-        time_seconds=float(seconds), pixels=pixels, pixel_aspect=1 / pixel_aspect if turned else pixel_aspect
-    )
 
 
 def _nothing(file: Path) -> VideoError:
     return VideoError("damaged", f"not one frame of {file} can be decoded")
 
 
-def display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
-    """(a, b, c, d) of a frame's display matrix, if it has one: a point (x, y) is shown at (ax + cy, bx + dy)."""
-    for item in frame.side_data:
-        if item.type.name == "DISPLAYMATRIX":
-            a, b, _, c, d = struct.unpack_from("=5i", bytes(item))
-            return a, b, c, d
-    return None
+class _Upright:
+    """Turns the frames of one clip into RGB pictures that stand as a player shows them."""
+
+    def __init__(self) -> None:
+        self._turns: dict[int, _Turn] = {0: _Turn()}
+
+    def __call__(self, seconds: Fraction, frame: Any, pixel_aspect: float) -> SampledFrame:
+        rotation = frame.rotation
+        if rotation not in self._turns:
+            self._turns[rotation] = _Turn.of(frame)
+        turn = self._turns[rotation]
+        return SampledFrame(
+            time_seconds=float(seconds),
+            pixels=turn.apply(frame.reformat(format="rgb24", threads=1).to_ndarray()),
+            pixel_aspect=1 / pixel_aspect if turn.transpose else pixel_aspect,
+        )
 
 
-def upright(pixels: np.ndarray, matrix: tuple[int, int, int, int] | None) -> np.ndarray:
-    """``pixels`` (height, width, 3) turned and mirrored as a player does; by the nearest quarter turn."""
-    if matrix is None:
-        return pixels
-    a, b, c, d = matrix
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        pixels = pixels.transpose(1, 0, 2)
-        a, d = c, b
-    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+@dataclass(frozen=True)
+class _Turn:
+    """A quarter turn, half turn or mirroring, as rows and columns exchanged first and turned round then."""
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    @classmethod
+    def of(cls, frame: Any) -> _Turn:
+        """The nearest to a frame's display matrix, by which the point (x, y) is shown at (ax + cy, bx + dy).
+
+        Called as rarely as can be: PyAV's side data and its frame hold each other until the garbage collector comes.
+        """
+        matrix = next(bytes(item) for item in frame.side_data if item.type.name == "DISPLAYMATRIX")
+        a, b, _, c, d = struct.unpack_from("=5i", matrix)
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(transpose=True, flip_rows=b < 0, flip_columns=c < 0)
+        return cls(transpose=False, flip_rows=d < 0, flip_columns=a < 0)
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        if self.transpose:
+            pixels = pixels.transpose(1, 0, 2)
+        return pixels[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
 
 def probe(path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0) -> VideoInfo:
@@ -207,7 +223,7 @@ def probe(path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0)
     _, frame = next(select(file, Selection(1), stand_ins=True, deadline=deadline, report=report), (None, None))
     if frame is None:
         raise _nothing(file)
-    width, height = _sampled(Fraction(0), frame, report.pixel_aspect).size_shown
+    width, height = _Upright()(Fraction(0), frame, report.pixel_aspect).size_shown
     with open_video(file, deadline) as (container, stream):
         rate = None if is_still(container) else stream.average_rate
         return VideoInfo(
