@@ -43,20 +43,23 @@ def load_cnn(config: EncoderConfig) -> nn.Module:
 
 
 def build_cnn(architecture: dict[str, Any]) -> nn.Module:
-    """The architecture alone, in eval mode; weights and buffers are NaN until ``load_state_dict`` fills them."""
+    """The architecture alone, in eval mode; weights are NaN, counters 0, until ``load_state_dict`` fills them."""
     values = dict(architecture)
     try:
         known = AutoConfig.for_model(values.pop("model_type"), **values)
         with _quiet(), torch.device("meta"):  # transformers spends most of its time drawing random weights
+            cnn = AutoModel.from_config(known, dtype=torch.float32)
+        if {name for name, _ in cnn.named_buffers()} - set(cnn.state_dict()):  # computed, and nowhere saved
             cnn = AutoModel.from_config(known, dtype=torch.float32)
     except Exception as error:
         name = architecture.get("model_type")
         raise CheckpointError(
             f"transformers {transformers.__version__} cannot build the CNN of type {name!r}: {_first_line(error)}"
         ) from error
-    cnn = cnn.to_empty(device="cpu")
-    for tensor in (*cnn.parameters(), *cnn.buffers()):
-        tensor.data.fill_(float("nan") if tensor.is_floating_point() else 0)
+    if cnn.device.type == "meta":
+        cnn = cnn.to_empty(device="cpu")
+    for tensor in cnn.state_dict().values():
+        tensor.fill_(float("nan") if tensor.is_floating_point() else 0)
     return cnn.eval()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from captioner.config import EncoderConfig
-
-CHUNK = 16
-"""Frames a forward pass in inference: more are no faster and only cost memory."""
+from captioner.fast import LEAST_COSINE, FastCNN, can_fuse, dead_leaves, exact_convolutions, fast_dtype
+from captioner.fold import fold
+from captioner.graph import Graph, record
+from captioner.recorded import RecordedCNN, describe
 
 _NOT_ARCHITECTURE = {
     *("id2label", "label2id", "num_labels", "problem_type", "architectures", "dtype", "_name_or_path"),
@@ -32,7 +34,7 @@ class FrameEncoder(nn.Module):
     (``train()`` does not reach them): the clips of one batch are too few and too alike to estimate them anew.
     """
 
-    cnn: Any  # a transformers model
+    cnn: Any  # a transformers model, or a RecordedCNN
     scale: Tensor
     shift: Tensor
 
@@ -62,20 +64,40 @@ class FrameEncoder(nn.Module):
     def from_cnn_config(cls, cnn: dict[str, Any], config: EncoderConfig) -> FrameEncoder:
         """The architecture alone, from what :meth:`cnn_config` gave: every weight is NaN until ``load_state_dict``.
 
-        Raises CheckpointError if it is not a CNN that transformers knows.
+        Where it holds a recording, transformers is imported only once the encoder is trained or given frames of
+        another size. Raises CheckpointError if it is not a CNN that is known.
         """
+        if "recording" in cnn:
+            recorded = RecordedCNN(cnn)
+            return cls(recorded, config, width=recorded.graph.features)
         from captioner.cnn import build_cnn, feature_width
 
         model = build_cnn(cnn)
         return cls(model, config, width=feature_width(model))
 
-    def cnn_config(self) -> dict[str, Any]:
-        """The CNN's architecture as plain JSON values, enough for :meth:`from_cnn_config`."""
-        values = json.loads(json.dumps(self.cnn.config.to_dict()))
-        return {key: value for key, value in sorted(values.items()) if key not in _NOT_ARCHITECTURE}
+    def cnn_config(self, *, size: int | None = None) -> dict[str, Any]:
+        """The CNN's architecture as plain JSON values, enough for :meth:`from_cnn_config`.
+
+        With ``size``, the side of the frames, it holds a recording too if the CNN can be recorded: then a program
+        that only captions frames of that size starts without transformers, which takes seconds to import.
+        """
+        if isinstance(self.cnn, RecordedCNN):
+            values = self.cnn.architecture
+        else:
+            values = json.loads(json.dumps(self.cnn.config.to_dict()))
+        values = {key: value for key, value in sorted(values.items()) if key not in _NOT_ARCHITECTURE}
+        graph = self.graph(size, size) if size else None
+        if graph is None:
+            return values
+        folded, weights = fold(graph, self.cnn.state_dict())
+        probe = self.probe(graph.height, graph.width)
+        exact = exact_convolutions(folded, weights, dtype=torch.bfloat16, pixels=probe)
+        return values | {"recording": describe(graph, self.cnn, exact=exact)}
 
     def train(self, mode: bool = True) -> FrameEncoder:
         """Training mode, but for the batch normalisation of pretrained weights, which stays in eval mode."""
+        if mode:
+            self._leave_recording()
         super().train(mode)
         if self.config.weights == "pretrained":
             for module in self.modules():
@@ -85,29 +107,61 @@ class FrameEncoder(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Features ``(..., P, D)`` float32 of frames ``(..., H, W, 3)`` uint8; the places are in row-major order."""
-        frames = pixels.reshape(-1, *pixels.shape[-3:]).permute(0, 3, 1, 2)  # NCHW; in memory already channels-last
+        if isinstance(self.cnn, RecordedCNN) and not self.cnn.takes(*pixels.shape[-3:-1]):
+            self._leave_recording()
+        return self.encode(pixels, lambda normalised: self.cnn(normalised).last_hidden_state)
+
+    def encode(self, pixels: Tensor, cnn: Callable[[Tensor], Tensor]) -> Tensor:
+        """:meth:`forward`, by any function from ``(N, 3, H, W)`` normalised pixels to a map ``(N, D, h, w)``."""
+        frames = pixels.reshape(-1, *pixels.shape[-3:])
         if torch.is_grad_enabled():
-            features = self._encode(frames)
-        elif len(frames):  # in chunks, so that memory does not grow with the number of frames
-            features = torch.cat([self._encode(chunk) for chunk in frames.split(CHUNK)])
+            features = self._pool(cnn(self.normalise(frames)))
+        elif len(frames):  # few at a time: quicker (decision 0052), and memory does not grow with their number
+            chunks = frames.split(8 if frames.device.type == "cpu" else 64)
+            features = torch.cat([self._pool(cnn(self.normalise(chunk))) for chunk in chunks])
         else:
             features = torch.empty(0, self.places, self.width, device=pixels.device)
         return features.reshape(*pixels.shape[:-3], self.places, self.width)
 
-    def _encode(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8 -> (N, P, D) float32."""
-        dtype = next(self.cnn.parameters()).dtype
-        maps = self.cnn(torch.addcmul(self.shift, frames.float(), self.scale).to(dtype)).last_hidden_state.float()
+    def normalise(self, frames: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 -> (N, 3, H, W) float32, channels-last in memory: ``(rgb / 255 - mean) / std``."""
+        return torch.addcmul(self.shift, frames.permute(0, 3, 1, 2).float(), self.scale)
+
+    def _pool(self, maps: Tensor) -> Tensor:
+        """(N, D, h, w) -> (N, P, D) float32."""
+        maps = maps.float()
         if self.config.grid == 0:
             return maps.mean(dim=(2, 3)).unsqueeze(1)
         return adaptive_avg_pool2d(maps, self.config.grid).flatten(2).transpose(1, 2)
 
-    def fast(self) -> FrameEncoder:
-        """A copy for inference: channels-last in memory, bfloat16 where the processor has it, else float32."""
-        quick = copy.deepcopy(self).requires_grad_(False).eval()
-        device = next(self.parameters()).device
-        quick.cnn.to(dtype=fast_dtype(device), memory_format=torch.channels_last)
-        return quick
+    def probe(self, height: int, width: int) -> Tensor:
+        """A few made-up frames, normalised, to compare a quicker way with the exact one on."""
+        return self.normalise(dead_leaves(4, height=height, width=width).to(self.shift.device))
+
+    def graph(self, height: int, width: int) -> Graph | None:
+        """The CNN's recording for frames of this size, None where it has none."""
+        if isinstance(self.cnn, RecordedCNN):
+            if self.cnn.takes(height, width):
+                return self.cnn.graph
+            self._leave_recording()
+        training = self.training
+        try:
+            return record(self.eval().cnn, height=height, width=width)
+        finally:
+            self.train(training)
+
+    def _leave_recording(self) -> None:
+        """Put transformers' own CNN, with the very same parameters, in the place of a recorded one."""
+        if isinstance(self.cnn, RecordedCNN):
+            from captioner.cnn import build_cnn
+
+            cnn = build_cnn(self.cnn.architecture)
+            cnn.load_state_dict(self.cnn.state_dict(keep_vars=True), assign=True)
+            self.cnn = cnn
+
+    def fast(self) -> FastEncoder:
+        """A frozen copy for inference on this machine, several times as fast (decision 0052)."""
+        return FastEncoder(self)
 
     def fingerprint(self) -> str:
         """16 hex digits that change with the weights, the architecture, the grid or the normalisation."""
@@ -121,10 +175,48 @@ class FrameEncoder(nn.Module):
         return digest.hexdigest()[:16]
 
 
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where it is computed in hardware (CUDA from Ampere on, CPUs with AVX512_BF16 or AMX), else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
-        return torch.bfloat16
-    return torch.float32
+class FastEncoder(nn.Module):
+    """What :meth:`FrameEncoder.fast` gives: the same frames in, the same features out but for rounding.
+
+    Prepared at the first frames of each size (a fraction of a second). Later changes of the weights do not reach it.
+    """
+
+    def __init__(self, encoder: FrameEncoder) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
+        self.config, self.width, self.places = encoder.config, encoder.width, encoder.places
+        self._ready: dict[tuple[int, int, torch.device], Callable[[Tensor], Tensor]] = {}
+
+    @torch.no_grad()
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features ``(..., P, D)`` float32 of frames ``(..., H, W, 3)`` uint8."""
+        height, width = pixels.shape[-3:-1]
+        key = (height, width, self.encoder.shift.device)
+        if key not in self._ready:
+            self._ready[key] = self._prepare(height, width)
+        return self.encoder.encode(pixels, self._ready[key])
+
+    def _prepare(self, height: int, width: int) -> Callable[[Tensor], Tensor]:
+        device = self.encoder.shift.device
+        dtype = fast_dtype(device)
+        graph = self.encoder.graph(height, width)
+        if graph is None:
+            return self._whole(self.encoder.probe(height, width), dtype)
+        folded, weights = fold(graph, self.encoder.cnn.state_dict())
+        if isinstance(self.encoder.cnn, RecordedCNN) and can_fuse(device):
+            exact = self.encoder.cnn.exact  # found when the recording was made, with the same operators
+        else:
+            exact = exact_convolutions(folded, weights, dtype=dtype, pixels=self.encoder.probe(height, width))
+        return FastCNN(folded, weights, dtype=dtype, exact=exact)
+
+    def _whole(self, probe: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        """For a CNN that cannot be recorded: itself, channels-last, in ``dtype`` if its features bear that."""
+        truth = self.encoder.cnn(probe).last_hidden_state.mean(dim=(2, 3))
+        cnn: Any = copy.deepcopy(self.encoder.cnn)
+        low = copy.deepcopy(cnn.to(memory_format=torch.channels_last)).to(dtype)
+        try:
+            features = low(probe.to(dtype)).last_hidden_state.float().mean(dim=(2, 3))
+            close = float(torch.cosine_similarity(truth, features).mean()) >= LEAST_COSINE
+        except RuntimeError:  # an operation that this dtype does not have
+            close = False
+        return lambda x: (low(x.to(dtype)) if close else cnn(x)).last_hidden_state
