@@ -59,6 +59,7 @@ def histogram(values: Sequence[float], *, unit: str) -> Markup:
             f'<rect class="bar" x="{begin + 0.5:.1f}" y="{floor - tall:.1f}" width="{wide - 1:.1f}" '
             f'height="{tall:.1f}"><title>{title}</title></rect>'
         )
+    parts.append(f'<line class="mean" x1="{x(mean):.1f}" x2="{x(mean):.1f}" y1="16" y2="{floor}"/>')
     peak = int(counts.argmax())
     near_mean = abs(left + (peak + 0.5) * wide - x(mean)) < 40
     parts.append(
@@ -66,7 +67,6 @@ def histogram(values: Sequence[float], *, unit: str) -> Markup:
         f'text-anchor="{"start" if peak < 2 else "end" if peak > BINS - 3 else "middle"}">{most}</text>'
     )
     parts.append(f'<line class="axis" x1="{left}" x2="{width - left}" y1="{floor}" y2="{floor}"/>')
-    parts.append(f'<line class="mean" x1="{x(mean):.1f}" x2="{x(mean):.1f}" y1="16" y2="{floor}"/>')
     anchor, shift = ("end", -4) if mean > 0.6 * ticks[-1] else ("start", 4)
     parts.append(
         f'<text x="{x(mean) + shift:.1f}" y="{12 if near_mean else 24}" text-anchor="{anchor}">mean {mean:.1f}</text>'

@@ -98,7 +98,7 @@ def test_the_report_says_what_it_must(written: tuple[Path, Evaluation]) -> None:
     folder, evaluation = written
     text = (folder / "report.html").read_text(encoding="utf-8")
     for name, value in evaluation.scores.items():
-        assert f"<td>{name}</td><td>{100 * value.score:.1f}</td>" in text
+        assert f'<td class="metric">{name}</td><td>{100 * value.score:.1f}</td>' in text
     assert evaluation.signature in text
     assert "leave one out: one reference of each of 3 clips" in text
     assert text.count("No frames: ") == text.count("cannot be opened: No such file") == 1  # the clip that has gone
