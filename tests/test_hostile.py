@@ -15,6 +15,7 @@ import pytest
 
 from captioner.errors import VideoError
 from captioner.video import sample_frames
+from tests.broken import broken_files
 from tests.media import encode_image, render_audio_only, render_clip, render_text, truncate
 
 
@@ -138,3 +139,13 @@ def test_flipped_bytes_never_crash(tmp_path: Path) -> None:
                 assert 1 <= len(frames.pixels) <= 16
             except VideoError as error:
                 assert error.code in ("damaged", "unsupported", "no_video", "too_large")
+
+
+def test_broken_files_each_say_what_is_wrong(tmp_path: Path, server: tuple[int, list[object]]) -> None:
+    port, visitors = server
+    paths = broken_files(tmp_path, port=port)
+    assert len({path.read_bytes() for path in paths}) == 30
+    codes = {path.name: code_of(path) for path in paths}
+    assert {"empty", "blocked", "damaged", "no_video", "unsupported", "too_large"} <= set(codes.values())
+    assert {code for name, code in codes.items() if name.startswith(("playlist", "script"))} == {"blocked"}
+    assert visitors == []
