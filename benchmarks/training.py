@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from captioner.batch import Example, bucket, collate_captions
 from captioner.config import DecoderConfig
 from captioner.decoder import AttentionGRU
-from captioner.encoder import fast_dtype
+from captioner.fast import fast_dtype
 from captioner.losses import cross_entropy
 
 PAD, BOS, EOS = 0, 1, 2

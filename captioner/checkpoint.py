@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from captioner import __version__
 from captioner.config import DecoderConfig, EncoderConfig, SearchConfig, VideoConfig, from_dict, to_dict
@@ -75,7 +76,7 @@ def save_checkpoint(
             "captioner": __version__,
             "video": to_dict(video),
             "encoder": to_dict(model.encoder.config) | {"source": "", "weights": "pretrained"},
-            "cnn": model.encoder.cnn_config(),
+            "cnn": model.encoder.cnn_config(size=video.size),
             "decoder": to_dict(model.decoder.config),
             "search": to_dict(search),
             "trained_on": trained_on,
@@ -101,7 +102,7 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
             raise CheckpointError(f"{folder / name} is damaged or changed: its digest is not the one in config.json")
     tokenizer = CaptionTokenizer.load(folder)
     encoder = FrameEncoder.from_cnn_config(config["cnn"], _section(EncoderConfig, config, "encoder", folder))
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         decoder_config = _section(DecoderConfig, config, "decoder", folder)
         model = CaptionModel(encoder, decoder_config, vocabulary=len(tokenizer))
     _fill(model, folder / _WEIGHTS)
@@ -143,6 +144,16 @@ def _section(cls: Any, config: dict[str, Any], key: str, folder: Path) -> Any:
         return from_dict(cls, config[key], where=key)
     except CaptionerError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the random numbers that a model starts with: on the meta device there is nowhere to put them, and
+    torch would import its compiler for them, which takes two seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = kwargs or {}
+        return options["tensor"] if func is torch.nn.init.normal_ else func(*args, **options)
 
 
 def _fill(model: CaptionModel, file: Path) -> None:

@@ -19,7 +19,7 @@ from captioner.config import EncoderConfig
 from captioner.fast import LEAST_COSINE, FastCNN, can_fuse, dead_leaves, exact_convolutions, fast_dtype
 from captioner.fold import fold
 from captioner.graph import Graph, record
-from captioner.recorded import RecordedCNN, describe
+from captioner.recorded import RecordedCNN, add_recording
 
 _NOT_ARCHITECTURE = {
     *("id2label", "label2id", "num_labels", "problem_type", "architectures", "dtype", "_name_or_path"),
@@ -67,7 +67,7 @@ class FrameEncoder(nn.Module):
         Where it holds a recording, transformers is imported only once the encoder is trained or given frames of
         another size. Raises CheckpointError if it is not a CNN that is known.
         """
-        if "recording" in cnn:
+        if cnn.get("recording"):
             recorded = RecordedCNN(cnn)
             return cls(recorded, config, width=recorded.graph.features)
         from captioner.cnn import build_cnn, feature_width
@@ -92,7 +92,7 @@ class FrameEncoder(nn.Module):
         folded, weights = fold(graph, self.cnn.state_dict())
         probe = self.probe(graph.height, graph.width)
         exact = exact_convolutions(folded, weights, dtype=torch.bfloat16, pixels=probe)
-        return values | {"recording": describe(graph, self.cnn, exact=exact)}
+        return add_recording(values, graph, self.cnn, exact=exact)
 
     def train(self, mode: bool = True) -> FrameEncoder:
         """Training mode, but for the batch normalisation of pretrained weights, which stays in eval mode."""
@@ -203,7 +203,7 @@ class FastEncoder(nn.Module):
         if graph is None:
             return self._whole(self.encoder.probe(height, width), dtype)
         folded, weights = fold(graph, self.encoder.cnn.state_dict())
-        if isinstance(self.encoder.cnn, RecordedCNN) and can_fuse(device):
+        if isinstance(self.encoder.cnn, RecordedCNN) and can_fuse(device, dtype):
             exact = self.encoder.cnn.exact  # found when the recording was made, with the same operators
         else:
             exact = exact_convolutions(folded, weights, dtype=dtype, pixels=self.encoder.probe(height, width))

@@ -49,7 +49,7 @@ class FastCNN:
                 continue
             precision = torch.float32 if step.number < first_low else dtype
             result = step.number
-            if _is_fusible(step, weights):
+            if _is_fusible(step, weights, precision):
                 takers = uses.get(step.number, [])
                 after = takers[0] if len(takers) == 1 and _activation(takers[0]) else None
                 if after:
@@ -83,11 +83,13 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def can_fuse(device: torch.device) -> bool:
-    """Whether oneDNN's fused convolutions are there: torch keeps them for its compiler, and promises nothing."""
-    here = device.type == "cpu" and torch.backends.mkldnn.is_available()
-    names = ("_convolution_pointwise", "_reorder_convolution_weight")
-    return here and all(hasattr(torch.ops.mkldnn, name) for name in names)
+def can_fuse(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether oneDNN's fused convolutions can be had: torch keeps them for its compiler, and promises nothing."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    names = ("_convolution_pointwise", "_reorder_convolution_weight", "_is_mkldnn_bf16_supported")
+    there = all(hasattr(torch.ops.mkldnn, name) for name in names)
+    return there and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def exact_convolutions(
@@ -132,12 +134,13 @@ def dead_leaves(count: int, *, height: int, width: int) -> Tensor:
     return images
 
 
-def _is_fusible(step: Step, weights: Mapping[str, Tensor]) -> bool:
+def _is_fusible(step: Step, weights: Mapping[str, Tensor], dtype: torch.dtype) -> bool:
     """A convolution of a value with weights of its own, all its settings in numbers, where oneDNN's can be had."""
     if step.op != "conv2d" or len(step.args) != 7 or not isinstance(step.args[4], list):
         return False
     weight = step.args[1]
-    return isinstance(step.args[0], Value) and isinstance(weight, Weight) and can_fuse(weights[weight.name].device)
+    own = isinstance(step.args[0], Value) and isinstance(weight, Weight)
+    return own and can_fuse(weights[weight.name].device, dtype)
 
 
 def _activation(step: Step) -> tuple[str, list[float]] | None:

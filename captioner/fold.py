@@ -26,23 +26,27 @@ def fold(graph: Graph, weights: Mapping[str, Tensor]) -> tuple[Graph, dict[str, 
     def current(argument: Any) -> Any:
         return stands_for.get(argument.number, argument) if isinstance(argument, Value) else argument
 
-    for step in graph.steps:
+    for recorded in graph.steps:
         step = replace(
-            step,
-            args=tuple(current(a) for a in step.args),
-            options={name: current(a) for name, a in step.options.items()},
+            recorded,
+            args=tuple(current(a) for a in recorded.args),
+            options={name: current(a) for name, a in recorded.options.items()},
         )
         if step.op == "conv2d":
             step = _with_numeric_padding(step, tensors)
-        before = steps.get(step.args[0].number) if isinstance(step.args[0], Value) else None
-        alone = before is not None and len(uses[before.number]) == 1
-        if before and alone and _is_batch_norm(step) and _is_convolution(before):
-            steps[before.number] = _with_batch_norm(before, step, tensors)
-            stands_for[step.number] = Value(before.number)
-            continue
-        if before and alone and _is_convolution(step) and (padded := _with_padding(step, before, tensors)):
-            del steps[before.number]
-            step = padded
+        source = recorded.args[0]
+        if (
+            isinstance(source, Value)
+            and len(uses[source.number]) == 1
+            and (before := steps.get(current(source).number))
+        ):
+            if _is_batch_norm(step) and _is_convolution(before):
+                steps[before.number] = _with_batch_norm(before, step, tensors)
+                stands_for[step.number] = Value(before.number)
+                continue
+            if _is_convolution(step) and (padded := _with_padding(step, before, tensors)):
+                del steps[before.number]
+                step = padded
         steps[step.number] = step
     shorter = replace(graph, steps=tuple(steps.values()))
     return shorter, {name: tensors[name] for name in shorter.weight_names()}
@@ -94,10 +98,16 @@ def _with_padding(convolution: Step, pad: Step, tensors: dict[str, Tensor]) -> S
     """
     if pad.op != "pad" or _argument(pad, 2, "mode", "constant") != "constant" or _argument(pad, 3, "value", None):
         return None
-    left, right, top, bottom = (*_argument(pad, 1, "pad", ()), 0, 0)[:4]
+    sides: list[int] = [*_argument(pad, 1, "pad", ()), 0, 0]
+    left, right, top, bottom = sides[:4]
     _, weight, bias, stride, padding, dilation, groups = convolution.args
     more = bottom - top, right - left
-    if min(left, top) < 0 or not set(more) <= {0, 1} or (any(more) and (groups == 1 or dilation != [1, 1])):
+    if (
+        any(further)
+        or min(left, top) < 0
+        or not set(more) <= {0, 1}
+        or (any(more) and (groups == 1 or dilation != [1, 1]))
+    ):
         return None
     if any(more):
         kernel = torch.nn.functional.pad(tensors[weight.name], (more[1], 0, more[0], 0))

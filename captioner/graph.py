@@ -122,7 +122,7 @@ def record(cnn: Any, *, height: int, width: int) -> Graph | None:
     """The steps of a transformers CNN in eval mode, or None if it does something that no step says."""
     device = next(cnn.parameters()).device
     pixels = torch.zeros(1, 3, height, width, device=device)
-    weights = {id(t): name for name, t in (*cnn.named_parameters(), *cnn.named_buffers())}
+    weights = {id(tensor): name for name, tensor in cnn.state_dict(keep_vars=True).items()}
     recorder = _Recorder(pixels, weights)
     with torch.no_grad(), recorder:
         maps = cnn(pixels).last_hidden_state
@@ -136,7 +136,7 @@ def record(cnn: Any, *, height: int, width: int) -> Graph | None:
         expected = cnn(probe).last_hidden_state
         try:
             got = graph.run(cnn.state_dict(), probe)
-        except (RuntimeError, TypeError):
+        except RuntimeError:
             return None
     tolerance = 1e-4 * float(expected.abs().max())
     return graph if expected.shape == got.shape and torch.allclose(expected, got, rtol=0, atol=tolerance) else None
@@ -184,8 +184,7 @@ class _Recorder(TorchFunctionMode):
             self.looked_at_numbers |= name not in _SHAPE_ONLY
             return result
         self.alive.append(result)
-        known = all(id(a) in self.numbers or id(a) in self.weights for a in tensors)
-        if name not in OPS or not known:
+        if name not in OPS or not all(map(self._can_be_written, (*args, *options.values()))):
             self.numbers.pop(id(result), None)
             self.unknown.add(id(result))
             return result
@@ -200,6 +199,12 @@ class _Recorder(TorchFunctionMode):
         )
         self.numbers[id(result)] = len(self.steps)
         return result
+
+    def _can_be_written(self, argument: Any) -> bool:
+        if isinstance(argument, Tensor):
+            return id(argument) in self.numbers or id(argument) in self.weights
+        parts = argument if isinstance(argument, (list, tuple)) else [argument]
+        return all(part is None or isinstance(part, (int, float, str)) for part in parts)
 
     def _argument(self, argument: Any) -> Any:
         if isinstance(argument, Tensor):

@@ -6,6 +6,7 @@ standing first is step 1: it works on value 0 (the pixels) and a weight, and mak
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, NamedTuple
 
@@ -14,8 +15,6 @@ from torch import Tensor, nn
 
 from captioner.errors import CheckpointError
 from captioner.graph import OPS, Graph, Step, Value, Weight
-
-_DTYPES = {"float32": torch.float32, "int64": torch.int64}
 
 
 class Maps(NamedTuple):
@@ -32,6 +31,8 @@ class RecordedCNN(nn.Module):
         self.architecture = {key: value for key, value in cnn.items() if key != "recording"}
         recording = cnn["recording"]
         try:
+            if recording["sha256"] != _digest(self.architecture, recording):
+                raise ValueError("it does not belong to the architecture beside it, or one was changed")
             self.graph, self.exact = _parse_graph(recording), int(recording["exact"])
             for name, description in recording["weights"].items():
                 _add_weight(self, name, description)
@@ -50,15 +51,24 @@ class RecordedCNN(nn.Module):
         return Maps(self.graph.run(weights, pixels))
 
 
-def describe(graph: Graph, cnn: nn.Module, *, exact: int) -> dict[str, Any]:
-    """``graph``, with the shapes of ``cnn``'s weights, as plain JSON values; :class:`RecordedCNN` reads them."""
+def add_recording(architecture: dict[str, Any], graph: Graph, cnn: nn.Module, *, exact: int) -> dict[str, Any]:
+    """``architecture`` with ``graph`` and the shapes of ``cnn``'s weights: JSON values for :class:`RecordedCNN`."""
     weights = {}
-    for kind, tensors in (("parameter", cnn.named_parameters()), ("buffer", cnn.named_buffers())):
-        for name, tensor in tensors:
-            dtype = str(tensor.dtype).removeprefix("torch.")
-            weights[name] = " ".join(map(str, (kind, dtype, *tensor.shape)))
-    size = [graph.height, graph.width]
-    return {"size": size, "exact": exact, "weights": weights, "steps": [_format_step(step) for step in graph.steps]}
+    for name, tensor in cnn.state_dict(keep_vars=True).items():
+        kind = "parameter" if isinstance(tensor, nn.Parameter) else "buffer"
+        weights[name] = " ".join(map(str, (kind, str(tensor.dtype).removeprefix("torch."), *tensor.shape)))
+    recording = {
+        "size": [graph.height, graph.width],
+        "exact": exact,
+        "weights": weights,
+        "steps": [_format_step(step) for step in graph.steps],
+    }
+    return architecture | {"recording": recording | {"sha256": _digest(architecture, recording)}}
+
+
+def _digest(architecture: dict[str, Any], recording: dict[str, Any]) -> str:
+    content = [architecture, {key: value for key, value in recording.items() if key != "sha256"}]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _format_step(step: Step) -> str:
@@ -109,7 +119,7 @@ def _parse(word: str, number: int) -> Any:
 def _add_weight(root: nn.Module, name: str, description: str) -> None:
     """An empty tensor under its dotted name, with a plain module for each part of the path."""
     kind, dtype, *shape = description.split(" ")
-    tensor = torch.zeros([int(n) for n in shape], dtype=_DTYPES[dtype])
+    tensor = torch.zeros([int(n) for n in shape], dtype=getattr(torch, dtype))
     if tensor.is_floating_point():
         tensor.fill_(float("nan"))
     *path, leaf = name.split(".")

@@ -115,9 +115,10 @@ def test_missing_and_changed_files_are_named(copy: Path, name: str) -> None:
         (lambda c: c["video"].update(frame=3), "no setting 'frame'; did you mean 'frames'"),
         (lambda c: c["search"].update(beams=0), "search.beams is 0"),
         (lambda c: c["decoder"].update(hidden=32), "does not match its config.json in"),
-        (lambda c: c["cnn"].update(hidden_sizes=[8, 32]), "does not match its config.json in"),
-        (lambda c: c["cnn"].update(model_type="bert"), "is not a CNN"),
-        (lambda c: c["cnn"].update(model_type="nonesuch"), "nonesuch"),
+        (lambda c: c["cnn"].update(hidden_sizes=[8, 32]), "does not belong to the architecture beside it"),
+        (lambda c: c["cnn"].update(recording=None, hidden_sizes=[8, 32]), "does not match its config.json in"),
+        (lambda c: c["cnn"].update(recording=None, model_type="bert"), "is not a CNN"),
+        (lambda c: c["cnn"].update(recording=None, model_type="nonesuch"), "nonesuch"),
     ],
 )
 def test_settings_that_do_not_match_are_refused(copy: Path, change: Callable[..., None], said: str) -> None:
