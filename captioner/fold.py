@@ -103,7 +103,7 @@ def _with_padding(convolution: Step, pad: Step, tensors: dict[str, Tensor]) -> S
     _, weight, bias, stride, padding, dilation, groups = convolution.args
     more = bottom - top, right - left
     if (
-        any(further)
+        any(sides[4:])
         or min(left, top) < 0
         or not set(more) <= {0, 1}
         or (any(more) and (groups == 1 or dilation != [1, 1]))
