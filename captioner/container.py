@@ -61,7 +61,12 @@ class Deadline:
 
     def __init__(self, path: Path, timeout_seconds: float | None) -> None:
         self._error = VideoError("timeout", f"{path} took longer than {timeout_seconds} seconds")
-        self._end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        self._timeout_seconds = timeout_seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """Start counting anew: something has come of the work so far."""
+        self._end = None if self._timeout_seconds is None else time.monotonic() + self._timeout_seconds
 
     @property
     def left_seconds(self) -> float | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,6 +14,7 @@ from captioner.batch import collate_captions, collate_clips
 from captioner.checkpoint import Checkpoint, load_checkpoint
 from captioner.config import SearchConfig, VideoConfig
 from captioner.search import Hypothesis
+from captioner.segments import segment_frames
 from captioner.video import Frames, sample_frames
 
 
@@ -119,6 +120,35 @@ class Captioner:
             [frames], paths=[str(path)], spans=[(start_seconds or 0.0, end_seconds)], search=search
         )
         return found[0]
+
+    def caption_segments(
+        self,
+        path: str | Path,
+        *,
+        segments: Literal["shots"] | float = "shots",
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+        video: VideoConfig | None = None,
+        search: SearchConfig | None = None,
+        timeout_seconds: float | None = 60.0,
+    ) -> Iterator[Caption]:
+        """A caption of each shot of a film, or of each so many seconds, as soon as that part has been read.
+
+        Memory does not grow with the film. ``segments.merge_captions`` makes one of neighbours that say the same.
+        ``timeout_seconds`` and errors are those of ``segments.segment_frames``.
+        """
+        found = segment_frames(
+            path,
+            video or self.video,
+            segments=segments,
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            timeout_seconds=timeout_seconds,
+        )
+        for span, frames in found:
+            yield from self.caption_frames(
+                [frames], paths=[str(path)], spans=[(span.start_seconds, span.end_seconds)], search=search
+            )
 
     def caption_frames(
         self,

@@ -51,7 +51,7 @@ def select(file: Path, selection: Selection, *, stand_ins: bool, deadline: Deadl
     """
     timeline, last = None, Fraction(-1)
     with open_video(file, deadline) as (container, stream):
-        report.pixel_aspect = _pixel_aspect(stream)
+        report.pixel_aspect = pixel_aspect(stream)
         if is_short(container) or not has_index(container, stream):
             timeline, kept = measure(container, stream, deadline)
         else:
@@ -95,7 +95,8 @@ def _restartable(
     return PacketsOnDisk(container, stream, deadline) if has_index(container, stream) else None
 
 
-def _pixel_aspect(stream: Any) -> float:
+def pixel_aspect(stream: Any) -> float:
+    """Width over height of a stored pixel; 1 where the file says something absurd."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     return float(aspect) if Fraction(1, 8) <= aspect <= 8 else 1.0
 

@@ -159,7 +159,7 @@ def _frames(
 ) -> Iterator[SampledFrame]:
     file = check_file(path)
     deadline = Deadline(file, timeout_seconds)
-    found, upright = False, _Upright()
+    found, upright = False, Upright()
     for seconds, frame in select(file, selection, stand_ins=mode == "segment", deadline=deadline, report=report):
         found = True
         yield upright(seconds, frame, report.pixel_aspect)
@@ -171,7 +171,7 @@ def _nothing(file: Path) -> VideoError:
     return VideoError("damaged", f"not one frame of {file} can be decoded")
 
 
-class _Upright:
+class Upright:
     """Turns the frames of one clip into RGB pictures that stand as a player shows them."""
 
     def __init__(self) -> None:
@@ -223,7 +223,7 @@ def probe(path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0)
     _, frame = next(select(file, Selection(1), stand_ins=True, deadline=deadline, report=report), (None, None))
     if frame is None:
         raise _nothing(file)
-    width, height = _Upright()(Fraction(0), frame, report.pixel_aspect).size_shown
+    width, height = Upright()(Fraction(0), frame, report.pixel_aspect).size_shown
     with open_video(file, deadline) as (container, stream):
         rate = None if is_still(container) else stream.average_rate
         return VideoInfo(

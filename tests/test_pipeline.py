@@ -64,6 +64,15 @@ def test_a_part_of_a_clip(captioner: Captioner, tmp_path: Path) -> None:
     assert all(0.9 <= t < 2.0 for t in part.times_seconds)
 
 
+def test_segments_give_the_captions_of_their_spans(captioner: Captioner, tmp_path: Path) -> None:
+    clip = render_clip(tmp_path / "clip.mp4", frames=84)
+    found = list(captioner.caption_segments(clip, segments=1.0))
+    assert [c.start_seconds for c in found] == [0, 1, 2, 3] and found[-1].end_seconds == 3.5
+    for c in found:
+        alone = captioner.caption(clip, start_seconds=c.start_seconds, end_seconds=c.end_seconds)
+        assert (c.text, c.times_seconds, c.path) == (alone.text, alone.times_seconds, str(clip))
+
+
 def test_more_frames_than_the_model_was_trained_with(captioner: Captioner, tmp_path: Path) -> None:
     clip = render_clip(tmp_path / "clip.mp4", frames=48)
     video = dataclasses.replace(captioner.video, frames=9)

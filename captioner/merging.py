@@ -1,0 +1,104 @@
+"""Neighbouring segments that say the same become one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from captioner.pipeline import Alternative, Caption, Word
+
+_GAP_SECONDS = 1e-3
+"""Captions follow each other when they are no further apart: times in files are rounded to milliseconds."""
+
+
+def merge_captions(captions: Iterable[Caption]) -> Iterator[Caption]:
+    """The captions, in order, with each run of neighbours that say the same of one file made into one.
+
+    Its score, log-probability, confidence and attention are means over its parts, weighted by their lengths, so that
+    words' attention still sums to 1 over all frames. Its alternatives are those that every part has. Each caption
+    comes once the next is known to differ.
+    """
+    held: Caption | None = None
+    for caption in captions:
+        if held is not None and _same(held, caption):
+            held = _merge(held, caption)
+        else:
+            if held is not None:
+                yield held
+            held = caption
+    if held is not None:
+        yield held
+
+
+def _same(a: Caption, b: Caption) -> bool:
+    return (
+        (a.path, a.text, a.model) == (b.path, b.text, b.model)
+        and [w.text for w in a.words] == [w.text for w in b.words]
+        and a.end_seconds is not None
+        and b.end_seconds is not None
+        and abs(b.start_seconds - a.end_seconds) <= _GAP_SECONDS
+    )
+
+
+def _merge(a: Caption, b: Caption) -> Caption:
+    assert a.end_seconds is not None and b.end_seconds is not None
+    first, second = a.end_seconds - a.start_seconds, b.end_seconds - b.start_seconds
+    share = first / (first + second) if first + second > 0 else 0.5
+    # Both may have looked at the picture that was on the screen between them.
+    common = int(bool(a.times_seconds) and a.times_seconds[-1:] == b.times_seconds[:1])
+    times = a.times_seconds + b.times_seconds[common:]
+    return replace(
+        a,
+        score=_mean(a.score, b.score, share),
+        log_prob=_mean(a.log_prob, b.log_prob, share),
+        confidence=_mean(a.confidence, b.confidence, share),
+        words=_words(a, b, share, times, common),
+        alternatives=_alternatives(a, b, share),
+        times_seconds=times,
+        end_seconds=b.end_seconds,
+        warnings=tuple(dict.fromkeys(a.warnings + b.warnings)),
+    )
+
+
+def _mean(a: float, b: float, share: float) -> float:
+    return share * a + (1 - share) * b
+
+
+def _words(a: Caption, b: Caption, share: float, times: tuple[float, ...], common: int) -> tuple[Word, ...]:
+    words = []
+    for first, second in zip(a.words, b.words, strict=True):
+        left = [share * x for x in first.attention]
+        right = [(1 - share) * x for x in second.attention]
+        grid_left = [tuple(share * x for x in row) for row in first.grid]
+        grid_right = [tuple((1 - share) * x for x in row) for row in second.grid]
+        if common:
+            left[-1] += right.pop(0)
+            if grid_left and grid_right:
+                grid_left[-1] = tuple(x + y for x, y in zip(grid_left[-1], grid_right.pop(0), strict=True))
+        attention = tuple(left + right)
+        words.append(
+            replace(
+                first,
+                attention=attention,
+                peak_seconds=times[attention.index(max(attention))],
+                grid=tuple(grid_left + grid_right),
+            )
+        )
+    return tuple(words)
+
+
+def _alternatives(a: Caption, b: Caption, share: float) -> tuple[Alternative, ...]:
+    """Those of both; each part's own caption is its best, so that it is the best by the means too."""
+    others = {alternative.text: alternative for alternative in b.alternatives}
+    both = [
+        replace(
+            alternative,
+            score=_mean(alternative.score, others[alternative.text].score, share),
+            log_prob=_mean(alternative.log_prob, others[alternative.text].log_prob, share),
+        )
+        for alternative in a.alternatives
+        if alternative.text in others
+    ]
+    return tuple(sorted(both, key=lambda alternative: -alternative.score))
