@@ -1,6 +1,7 @@
 """A trained captioner as one folder: everything it takes to caption, and nothing that can run code.
 
-    config.json         format number, every setting, the CNN's architecture, what it was trained on, file digests
+    config.json         format number, every setting, the CNN's architecture, what it was trained on, file digests,
+                        and (optional) the calibration of its confidence
     model.safetensors   all weights, float16
     tokenizer.json      the pretrained tokenizer
     vocabulary.json     the pieces the output layer covers
@@ -23,6 +24,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from captioner import __version__
+from captioner.calibration import Calibration
 from captioner.config import DecoderConfig, EncoderConfig, SearchConfig, VideoConfig, from_dict, to_dict
 from captioner.encoder import FrameEncoder
 from captioner.errors import CaptionerError, CheckpointError
@@ -36,6 +38,7 @@ DEFAULT = Path(__file__).parent / "default"
 _WEIGHTS = "model.safetensors"
 _FILES = (_WEIGHTS, "tokenizer.json", "vocabulary.json")
 _KEYS = {"format", "captioner", "video", "encoder", "cnn", "decoder", "search", "trained_on", "files"}
+_CALIBRATION = "calibration"  # the one key that may be absent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,8 @@ class Checkpoint:
     video: VideoConfig
     search: SearchConfig
     trained_on: dict[str, Any]
+    calibration: Calibration | None = None
+    """None: the confidence of its captions is not calibrated."""
     fingerprint: str
     """Twelve hex digits that change with any weight, piece or setting."""
 
@@ -112,8 +117,27 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
         video=_section(VideoConfig, config, "video", folder),
         search=_section(SearchConfig, config, "search", folder),
         trained_on=config["trained_on"],
+        calibration=_calibration(config, folder),
         fingerprint=_digest(folder / "config.json")[:12],
     )
+
+
+def write_calibration(folder: str | Path, calibration: Calibration) -> None:
+    """Put ``calibration`` into the folder's config.json (replacing an earlier one), all at once.
+
+    Raises CheckpointError where it was fitted to other weights or cannot be written.
+    """
+    folder = Path(folder)
+    config = read_config(folder) | {_CALIBRATION: to_dict(calibration)}
+    _calibration(config, folder)
+    temporary = folder / f".config.json.{os.getpid()}.tmp"
+    try:
+        temporary.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(folder / "config.json")
+    except OSError as error:
+        raise CheckpointError(f"cannot write {folder / 'config.json'}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -133,10 +157,23 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{folder} has checkpoint format {config['format']}; this version of captioner reads format {FORMAT}"
         )
-    if set(config) != _KEYS or set(config["files"]) != set(_FILES):
-        odd = sorted(set(config) ^ _KEYS) or sorted(set(config["files"]) ^ set(_FILES))
+    keys = set(config) - {_CALIBRATION}
+    if keys != _KEYS or set(config["files"]) != set(_FILES):
+        odd = sorted(keys ^ _KEYS) or sorted(set(config["files"]) ^ set(_FILES))
         raise CheckpointError(f"{folder / 'config.json'} does not match format {FORMAT}: see {', '.join(odd)}")
     return config
+
+
+def _calibration(config: dict[str, Any], folder: Path) -> Calibration | None:
+    if _CALIBRATION not in config:
+        return None
+    calibration: Calibration = _section(Calibration, config, _CALIBRATION, folder)
+    if calibration.weights != config["files"][_WEIGHTS]:
+        raise CheckpointError(
+            f"{folder / 'config.json'}: the calibration was fitted to other weights; "
+            "remove its key, or fit it again with `python -m eval calibrate`"
+        )
+    return calibration
 
 
 def _section(cls: Any, config: dict[str, Any], key: str, folder: Path) -> Any:

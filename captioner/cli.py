@@ -259,6 +259,7 @@ def _info(options: argparse.Namespace) -> int:
         "vocabulary": len(loaded.tokenizer),
         "decoder": to_dict(model.decoder.config),
         **sections,
+        "calibration": to_dict(loaded.calibration) if loaded.calibration else "none: its confidence is not calibrated",
         "trained_on": loaded.trained_on,
     }
     if options.json:

@@ -109,7 +109,7 @@ class TokenizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """How the sentence is chosen."""
+    """How the sentence is chosen, and when it is held back."""
 
     beams: int = 5
     """Hypotheses kept a step (B in the papers). 1 is greedy search. Samples drawn, when ``temperature`` is set."""
@@ -135,6 +135,8 @@ class SearchConfig:
     """Sample only from the smallest set of tokens with this much probability (Holtzman et al. 2020)."""
     seed: int = 0
     """Of the samples."""
+    min_confidence: float = 0.0
+    """A caption with less confidence than this is marked ``abstained``; 0 is never."""
 
     def __post_init__(self) -> None:
         require(1 <= self.beams <= 1000, f"search.beams is {self.beams}; it must be 1 to 1000")
@@ -153,6 +155,7 @@ class SearchConfig:
         require(self.temperature == 0 or self.groups == 1, "search.groups and search.temperature exclude each other")
         require(self.top_k >= 0, f"search.top_k is {self.top_k}; it must not be negative")
         require(0 < self.top_p <= 1, f"search.top_p is {self.top_p}; it must be in (0, 1]")
+        require(0 <= self.min_confidence <= 1, f"search.min_confidence is {self.min_confidence}; it must be in [0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

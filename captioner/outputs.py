@@ -25,6 +25,8 @@ def row(caption: Caption) -> dict[str, Any]:
         "path": caption.path,
         "caption": caption.text,
         "confidence": round(caption.confidence, 4),
+        "calibrated": caption.calibrated,
+        "abstained": caption.abstained,
         "score": round(caption.score, 4),
         "log_prob": round(caption.log_prob, 4),
         "start_seconds": round(caption.start_seconds, 3),

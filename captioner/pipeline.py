@@ -17,6 +17,8 @@ from captioner.search import Hypothesis
 from captioner.segments import segment_frames
 from captioner.video import Frames, sample_frames
 
+_UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
@@ -51,7 +53,11 @@ class Caption:
     log_prob: float
     """Log-probability of the whole caption."""
     confidence: float
-    """Geometric mean of the words' probabilities, 0 to 1. Not calibrated."""
+    """Where ``calibrated``: the chance that the caption is good, as ``Calibration.good`` of the checkpoint defines it.
+    Else the geometric mean of its tokens' probabilities, which ranks captions but is no chance of anything."""
+    calibrated: bool = False
+    abstained: bool = False
+    """Whether the confidence is below ``SearchConfig.min_confidence``: the text is a guess not to be relied on."""
     words: tuple[Word, ...]
     alternatives: tuple[Alternative, ...]
     """The n-best list, this caption first."""
@@ -184,6 +190,7 @@ class Captioner:
                     attention=attention[i, :, : len(frames.times_seconds)],
                     path=paths[i] if paths else "",
                     span=span,
+                    min_confidence=config.min_confidence,
                 )
             )
         return captions
@@ -205,6 +212,7 @@ class Captioner:
         attention: torch.Tensor,
         path: str,
         span: tuple[float, float | None],
+        min_confidence: float,
     ) -> Caption:
         best = hypotheses[0]
         words = []
@@ -220,19 +228,23 @@ class Captioner:
                     grid=grid,
                 )
             )
-        count = max(1, len(best.token_log_probs))
+        calibration = self.checkpoint.calibration
+        mean = best.log_prob / max(1, len(best.token_log_probs))
+        confidence = calibration.confidence(mean) if calibration else math.exp(mean)
         return Caption(
             path=path,
             text=self.tokenizer.decode(best.tokens),
             score=best.score,
             log_prob=best.log_prob,
-            confidence=math.exp(best.log_prob / count),
+            confidence=confidence,
+            calibrated=calibration is not None,
+            abstained=confidence < min_confidence,
             words=tuple(words),
             alternatives=self._alternatives(hypotheses),
             times_seconds=frames.times_seconds,
             start_seconds=span[0],
             end_seconds=span[1] if span[1] is not None else frames.duration_seconds,
-            warnings=frames.warnings,
+            warnings=frames.warnings if calibration or not min_confidence else (*frames.warnings, _UNCALIBRATED),
             model=self.checkpoint.fingerprint,
         )
 

@@ -1,0 +1,47 @@
+"""What a confidence means: the map from a caption's log-probability to the chance that it is good.
+
+Fitted by ``python -m eval calibrate`` on validation clips and kept in the checkpoint's config.json. A model's own
+probabilities say how likely its words are to it, not how often it is right.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from captioner.config import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Platt's map (1999) of the mean log-probability of a caption's tokens, and where it comes from."""
+
+    intercept: float
+    slope: float
+    """Not negative: a likelier caption never has less confidence."""
+    good: str
+    """What the confidence is the chance of, in one sentence."""
+    fitted_on: tuple[str, ...]
+    """Manifests, their digests and split."""
+    clips: int
+    good_share: float
+    """Share of the captions of those clips that were good."""
+    log_loss: float
+    """Mean -log(chance given to what was the case), cross-validated, in nats ..."""
+    constant_log_loss: float
+    """... and that of saying ``good_share`` of every clip."""
+    weights: str
+    """SHA-256 of the weights it was fitted to: it says nothing of any others."""
+
+    def __post_init__(self) -> None:
+        for name in ("intercept", "slope", "log_loss", "constant_log_loss"):
+            value = getattr(self, name)
+            require(math.isfinite(value), f"calibration.{name} is {value}; it must be finite")
+        require(self.slope >= 0, f"calibration.slope is {self.slope}; it must not be negative")
+        require(0 < self.good_share < 1, f"calibration.good_share is {self.good_share}; it must be between 0 and 1")
+        require(self.clips >= 1, f"calibration.clips is {self.clips}; it must be at least 1")
+
+    def confidence(self, mean_log_prob: float) -> float:
+        """The chance, 0 to 1, that a caption with this mean log-probability of its tokens (eos included) is good."""
+        x = self.intercept + self.slope * mean_log_prob
+        return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

@@ -1,0 +1,190 @@
+"""Is a confidence of 0.7 right seven times in ten? Fitting the map that makes it so, and measuring whether it holds.
+
+``signal`` (n,) is the mean log-probability of a caption's tokens, ``good`` (n,) whether the caption was good,
+``confidence`` (n,) the chance given to that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captioner.errors import DataError
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+
+BINS = 10
+LEAST_CLIPS, LEAST_EACH = 50, 5
+THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+_RIDGE = 1e-3
+"""Keeps the slope finite where the signal tells good from bad without an error."""
+_FOLDS, _REPEATS = 10, 10
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Captions of like confidence, an equal number in each bin: what was promised and what came."""
+
+    clips: int
+    low: float
+    high: float
+    """Least and greatest confidence in it."""
+    confidence: float
+    """Mean confidence."""
+    good: float
+    """Share that was good."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is left when captions below a threshold are held back."""
+
+    threshold: float
+    kept: float
+    """Share of all captions."""
+    good: float | None
+    """Share of the kept that is good; None when none is kept."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How far the confidence of a set of captions can be relied on."""
+
+    clips: int
+    good: float
+    """Share of the captions that was good."""
+    mean_confidence: float
+    ece: float
+    """Expected calibration error: mean over ``bins`` of |confidence - share good|, each bin by its clips."""
+    ece_low: float
+    ece_high: float
+    """Central 95 % of bootstrap resamples of the clips."""
+    ece_by_chance: float
+    """What the error would be on so few clips were every confidence exactly right (mean of simulations)."""
+    brier: float
+    log_loss: float
+    constant_log_loss: float
+    """Of saying the share that was good of every clip (which nobody knows beforehand)."""
+    auc: float | None
+    """The chance that a good caption has more confidence than one that is not; None where all are alike."""
+    bins: tuple[Bin, ...]
+    kept: tuple[Kept, ...]
+
+
+def fit(signal: Floats, good: Booleans) -> tuple[float, float]:
+    """Intercept and slope of Platt's map, by Newton's method; a slope below 0 is replaced by 0.
+
+    Raises DataError where there are too few clips, or too few good or bad ones, to learn anything from.
+    """
+    few = min(int(good.sum()), int((~good).sum()))
+    if len(good) < LEAST_CLIPS or few < LEAST_EACH:
+        raise DataError(
+            f"{int(good.sum())} of {len(good)} captions are good: too few to calibrate on; "
+            f"it takes {LEAST_CLIPS} clips, {LEAST_EACH} of them with a good caption and {LEAST_EACH} without"
+        )
+    return _newton(signal, good)
+
+
+def cross_validate(signal: Floats, good: Booleans, *, seed: int = 12345) -> float:
+    """Log-loss (nats) of ten-fold cross-validation, the mean of ten random divisions into folds."""
+    generator = np.random.default_rng(seed)
+    losses = []
+    for _ in range(_REPEATS):
+        fold = generator.permutation(np.arange(len(good)) % _FOLDS)
+        held = np.zeros(len(good))
+        for k in range(_FOLDS):
+            intercept, slope = _newton(signal[fold != k], good[fold != k])
+            held[fold == k] = _logistic(intercept + slope * signal[fold == k])
+        losses.append(_log_loss(held, good))
+    return float(np.mean(losses))
+
+
+def measure(
+    confidence: Floats, good: Booleans, *, bins: int = BINS, resamples: int = 1000, seed: int = 12345
+) -> Reliability:
+    """Reliability curve, calibration error with its interval, and what a threshold keeps."""
+    generator = np.random.default_rng(seed)
+    drawn = [generator.integers(0, len(good), len(good)) for _ in range(resamples)]
+    low, high = np.percentile([_error(confidence[i], good[i], bins) for i in drawn], [2.5, 97.5])
+    chance = [_error(confidence, generator.random(len(good)) < confidence, bins) for _ in range(resamples)]
+    share = float(good.mean())
+    return Reliability(
+        clips=len(good),
+        good=share,
+        mean_confidence=float(confidence.mean()),
+        ece=_error(confidence, good, bins),
+        ece_low=float(low),
+        ece_high=float(high),
+        ece_by_chance=float(np.mean(chance)),
+        brier=float(np.mean((confidence - good) ** 2)),
+        log_loss=_log_loss(confidence, good),
+        constant_log_loss=_log_loss(np.full(len(good), share), good),
+        auc=_auc(confidence, good),
+        bins=tuple(_bin(confidence[i], good[i]) for i in _parts(confidence, bins)),
+        kept=tuple(_kept(confidence, good, threshold) for threshold in THRESHOLDS),
+    )
+
+
+def _newton(signal: Floats, good: Booleans) -> tuple[float, float]:
+    design = np.stack([np.ones_like(signal), signal], axis=1)
+    ridge, weights = np.diag([0.0, _RIDGE]), np.zeros(2)
+    for _ in range(100):
+        chance = _logistic(design @ weights)
+        gradient = design.T @ (chance - good) / len(good) + ridge @ weights
+        curvature = (design * (chance * (1 - chance))[:, None]).T @ design / len(good) + ridge
+        step = np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-10:
+            break
+    if weights[1] < 0:
+        share = float(good.mean())
+        return float(np.log(share / (1 - share))), 0.0
+    return float(weights[0]), float(weights[1])
+
+
+def _logistic(x: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(x, -500, 500)))
+
+
+def _log_loss(confidence: Floats, good: Booleans) -> float:
+    right = np.where(good, confidence, 1 - confidence)
+    return float(-np.log(np.maximum(right, 1e-12)).mean())
+
+
+def _parts(confidence: Floats, bins: int) -> list[NDArray[np.int64]]:
+    """Positions of equally many captions of rising confidence; captions of the very same confidence stay in order."""
+    order = np.argsort(confidence, kind="stable")
+    return [part for part in np.array_split(order, bins) if len(part)]
+
+
+def _bin(confidence: Floats, good: Booleans) -> Bin:
+    return Bin(
+        clips=len(good),
+        low=float(confidence.min()),
+        high=float(confidence.max()),
+        confidence=float(confidence.mean()),
+        good=float(good.mean()),
+    )
+
+
+def _error(confidence: Floats, good: Booleans, bins: int) -> float:
+    gaps = [abs(float((confidence[i] - good[i]).sum())) for i in _parts(confidence, bins)]
+    return sum(gaps) / len(good)
+
+
+def _kept(confidence: Floats, good: Booleans, threshold: float) -> Kept:
+    chosen = confidence >= threshold
+    return Kept(threshold, float(chosen.mean()), float(good[chosen].mean()) if chosen.any() else None)
+
+
+def _auc(confidence: Floats, good: Booleans) -> float | None:
+    """The area under the ROC curve: Mann and Whitney's U over the pairs; a tie is half a win."""
+    ours, theirs = np.sort(confidence[good]), confidence[~good]
+    if not len(ours) or not len(theirs):
+        return None
+    below = (np.searchsorted(ours, theirs, "left") + np.searchsorted(ours, theirs, "right")) / 2
+    return float(1 - below.sum() / (len(ours) * len(theirs)))
