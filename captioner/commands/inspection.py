@@ -1,0 +1,68 @@
+"""``captioner probe`` and ``captioner info``: what a file and a checkpoint are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from captioner.config import to_dict
+from captioner.errors import VideoError
+
+
+def add_probe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="video files (or images)")
+
+
+def probe(options: argparse.Namespace) -> int:
+    from captioner.video import probe as probe_video
+
+    failures = 0
+    for path in options.paths:
+        try:
+            print(json.dumps({"path": path} | asdict(probe_video(path)), ensure_ascii=False))
+        except VideoError as error:
+            failures += 1
+            print(f"captioner: {path}: {error} [{error.code}]", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def add_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", nargs="?", metavar="DIR", help="checkpoint folder (default: the one in the package)")
+    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+
+
+def info(options: argparse.Namespace) -> int:
+    from captioner.checkpoint import DEFAULT, load_checkpoint
+
+    folder = Path(options.model) if options.model else DEFAULT
+    loaded = load_checkpoint(folder)
+    sections = {name: to_dict(getattr(loaded, name)) for name in ("video", "search")}
+    model = loaded.model
+    summary: dict[str, Any] = {
+        "folder": str(folder),
+        "fingerprint": loaded.fingerprint,
+        "megabytes": round(sum(f.stat().st_size for f in folder.iterdir()) / 1e6, 1),
+        "cnn": model.encoder.cnn_config().get("model_type"),
+        "cnn_weights": sum(p.numel() for p in model.encoder.parameters()),
+        "decoder_weights": sum(p.numel() for p in model.decoder.parameters()),
+        "vocabulary": len(loaded.tokenizer),
+        "decoder": to_dict(model.decoder.config),
+        **sections,
+        "calibration": to_dict(loaded.calibration) if loaded.calibration else "none: its confidence is not calibrated",
+        "trained_on": loaded.trained_on,
+    }
+    if options.json:
+        print(json.dumps(summary, indent=1))
+        return 0
+    for key, value in summary.items():
+        if isinstance(value, dict):
+            print(f"{key}:")
+            for name, inner in value.items():
+                print(f"  {name}: {inner}")
+        else:
+            print(f"{key}: {value}")
+    return 0

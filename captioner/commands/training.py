@@ -1,0 +1,55 @@
+"""``captioner train`` and ``captioner features``: learning from a recipe."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from captioner.config import load_recipe
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="TOML file (see recipes/)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="override a setting of the recipe; may be given many times",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    add_features(parser)
+    parser.add_argument(
+        "-o", "--out", metavar="DIR", help="run folder (default: runs/<recipe's name>); an unfinished run goes on"
+    )
+
+
+def train(options: argparse.Namespace) -> int:
+    recipe = load_recipe(options.recipe, overrides=tuple(options.set))
+    from captioner.train import fit
+
+    out = Path(options.out) if options.out else Path("runs") / Path(options.recipe).stem
+    print(fit(recipe, out, quiet=options.quiet))
+    return 0
+
+
+def features(options: argparse.Namespace) -> int:
+    recipe = load_recipe(options.recipe, overrides=tuple(options.set))
+    from captioner.corpus import training_clips, validation_sets
+    from captioner.encoder import FrameEncoder
+    from captioner.features import FeatureCache
+    from captioner.log import TrainingLog
+
+    log = TrainingLog(None, quiet=options.quiet)
+    clips = [*training_clips(recipe.data)[0], *(c for group in validation_sets(recipe.data).values() for c in group)]
+    encoder = None if recipe.train.train_encoder else FrameEncoder.load(recipe.encoder)
+    cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=encoder)
+    failures = cache.fill(clips, on_clip=log.counter("features", len(clips)))
+    for clip, error in failures:
+        print(f"captioner: {clip.path}: {error} [{error.code}]", file=sys.stderr)
+    print(cache.folder)
+    return 1 if failures else 0
