@@ -6,7 +6,7 @@ BIN ?= .venv/bin
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check torch clean
+.PHONY: demo test check model torch clean
 
 # make demo               captions clips that it renders
 # make demo VIDEO=a.mp4   captions yours
@@ -28,6 +28,10 @@ check: .venv/ready-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+# from the raw data to the checkpoint in the package: a night on two cores; DATA=../shared/data says where the data is
+model: .venv/ready-dev
+	BIN=$(BIN) recipes/default/make.sh
 
 torch:
 	@$(PIP) --retries 0 --index-url $(TORCH_INDEX) torch 2>/dev/null || $(PIP) torch

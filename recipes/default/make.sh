@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# From the raw data to the checkpoint in the package: `make model`. Every stage goes on where it was stopped.
+#
+#   DATA=../shared/data   folder with msvd, msrvtt, flickr8k, stanford40 and backbones, as docs/data.md describes them
+#   BIN=.venv/bin         where python is
+#
+# A night on two cores; docs/training.md has the minutes of each stage. The log is runs/model.log.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+data=${DATA:-../shared/data} python=${BIN:-.venv/bin}/python
+mkdir -p work runs
+exec > >(tee -a runs/model.log) 2>&1
+
+stage() {
+    echo "== $(date '+%F %T') $*"
+    "$@"
+}
+
+[ -e work/msvd/manifest.jsonl ] || stage "$python" -m data msvd "$data/msvd" --out work/msvd
+[ -e work/msrvtt/text.jsonl ] || stage "$python" -m data msrvtt "$data/msrvtt" --out work/msrvtt --text-only
+[ -e work/flickr8k/manifest.jsonl ] || stage "$python" -m data flickr8k "$data/flickr8k" --out work/flickr8k
+[ -e work/shapes/manifest.jsonl ] ||
+    stage "$python" -m data shapes --out work/shapes --train 1500 --val 60 --test 100
+if [ ! -e work/stanford40 ]; then
+    mkdir -p work/stanford40.part
+    stage tar xf "$data/stanford40/images.tar" -C work/stanford40.part
+    mv work/stanford40.part work/stanford40
+fi
+teacher="distill.teacher=\"$(realpath "$data")/backbones/mobilenet_v2_1.0_224\""
+stage "$python" -m captioner.distill recipes/default/distill.toml "$teacher"
+stage "$python" -m captioner.distill recipes/default/distill-longer.toml "$teacher"
+stage "$python" -m captioner train recipes/default/captioner.toml --out runs/default
+stage "$python" -m eval run runs/default/checkpoint work/msvd/manifest.jsonl --out runs/default/msvd
+stage "$python" -m eval run runs/default/checkpoint work/flickr8k/manifest.jsonl --out runs/default/flickr8k --no-images
+stage "$python" -m eval run runs/default/checkpoint work/shapes/manifest.jsonl --out runs/default/shapes --no-images
+echo "the checkpoint is runs/default/checkpoint; copy it over captioner/default to ship it"
