@@ -184,6 +184,9 @@ class DataConfig:
 class TrainConfig:
     """The loop: cross-entropy first, then (optionally) self-critical training on CIDEr."""
 
+    start: str = ""
+    """Checkpoint folder to go on from (``default``: the one in the package). It brings its frame recipe, CNN, decoder
+    and pieces; the recipe then leaves out [video], [encoder], [decoder] and [tokenizer]."""
     seed: int = 1
     epochs: int = 10
     batch_size: int = 64
@@ -246,6 +249,22 @@ class Recipe:
     search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    def __post_init__(self) -> None:
+        for name, kind in _STARTED.items():
+            require(
+                not self.train.start or getattr(self, name) == kind(),
+                f"the recipe has both train.start and settings in [{name}]; leave that table out, a start has its own",
+            )
+
+
+_STARTED: dict[str, type] = {
+    "video": VideoConfig,
+    "encoder": EncoderConfig,
+    "decoder": DecoderConfig,
+    "tokenizer": TokenizerConfig,
+}
+"""The tables of a recipe that a checkpoint to start from replaces."""
+
 
 def to_dict(config: Any) -> dict[str, Any]:
     """The settings as plain values (for JSON or TOML)."""
@@ -298,8 +317,8 @@ def _coerce(hint: Any, value: Any, name: str) -> Any:
 def load_recipe(path: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe and apply ``section.key=value`` overrides (values in TOML's spelling, or bare strings).
 
-    Paths in ``[data]`` and folders named in ``encoder.source`` and ``tokenizer.source`` are made absolute
-    against the recipe's folder.
+    Paths in ``[data]`` and folders named in ``encoder.source``, ``tokenizer.source`` and ``train.start`` are made
+    absolute against the recipe's folder.
     """
     path = Path(path)
     recipe = from_dict(Recipe, read_toml(path, overrides=overrides))
@@ -345,4 +364,5 @@ def _anchor(recipe: Recipe, folder: Path) -> Recipe:
         data=data,
         encoder=dataclasses.replace(recipe.encoder, source=source(recipe.encoder.source)),
         tokenizer=dataclasses.replace(recipe.tokenizer, source=source(recipe.tokenizer.source)),
+        train=dataclasses.replace(recipe.train, start=source(recipe.train.start)),
     )

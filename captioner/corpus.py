@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.config import DataConfig, Recipe, TokenizerConfig
+from captioner.checkpoint import DEFAULT, Checkpoint, load_checkpoint
+from captioner.config import DataConfig, Recipe, TokenizerConfig, TrainConfig, VideoConfig
 from captioner.encoder import FrameEncoder
 from captioner.errors import DataError, VideoError
 from captioner.features import FeatureCache
@@ -42,8 +43,15 @@ class TrainingData:
     """Captions without clips."""
 
 
-def load_training_data(recipe: Recipe, encoder: FrameEncoder, *, log: TrainingLog) -> TrainingData:
-    """Read the recipe's manifests, make the tokenizer and whatever features are missing.
+def load_training_data(
+    recipe: Recipe,
+    encoder: FrameEncoder,
+    *,
+    video: VideoConfig,
+    tokenizer: CaptionTokenizer | None = None,
+    log: TrainingLog,
+) -> TrainingData:
+    """Read the recipe's manifests, make the tokenizer (unless given) and whatever features are missing.
 
     With ``train.train_encoder`` the arrays are pixels, read from disk as they are needed. Clips that cannot be
     decoded and captions that are too long are left out and reported; raises DataError when nothing is left.
@@ -51,9 +59,10 @@ def load_training_data(recipe: Recipe, encoder: FrameEncoder, *, log: TrainingLo
     clips, repeat = training_clips(recipe.data)
     val = validation_sets(recipe.data)
     text = text_captions(recipe.data)
-    tokenizer = _tokenizer(recipe.tokenizer, [normalise(c) for clip in clips for c in clip.captions] + text)
+    if tokenizer is None:
+        tokenizer = _tokenizer(recipe.tokenizer, [normalise(c) for clip in clips for c in clip.captions] + text)
     end_to_end = recipe.train.train_encoder
-    cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=None if end_to_end else encoder)
+    cache = FeatureCache(recipe.data.cache, video=video, encoder=None if end_to_end else encoder)
     every = [*clips, *(clip for group in val.values() for clip in group)]
     failures = cache.fill(every, on_clip=log.counter("features", len(every)))
     for clip, error in failures:
@@ -80,6 +89,13 @@ def load_training_data(recipe: Recipe, encoder: FrameEncoder, *, log: TrainingLo
     )
     _report(data, log, longest=longest)
     return data
+
+
+def load_start(config: TrainConfig) -> Checkpoint | None:
+    """The checkpoint that a recipe goes on from, None where it names none; raises CheckpointError."""
+    if not config.start:
+        return None
+    return load_checkpoint(DEFAULT if config.start == "default" else config.start)
 
 
 def _tokenizer(config: TokenizerConfig, captions: list[str]) -> CaptionTokenizer:

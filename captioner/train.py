@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from captioner.batch import Example, bucket, collate_captions, collate_clips, draw_examples, mix_text
 from captioner.checkpoint import save_checkpoint
 from captioner.config import Recipe, to_dict
-from captioner.corpus import Corpus, load_training_data
+from captioner.corpus import Corpus, load_start, load_training_data
 from captioner.encoder import FrameEncoder
 from captioner.errors import ConfigError
 from captioner.log import TrainingLog
@@ -69,10 +69,15 @@ class Trainer:
         self.position = Position(**state["position"]) if state else Position()
         self.log = TrainingLog(out, step=self.position.step, quiet=quiet)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        encoder = FrameEncoder.load(recipe.encoder)
-        data = load_training_data(recipe, encoder, log=self.log)
+        start = load_start(recipe.train)
+        encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)
+        self.video, self.start = (start.video if start else recipe.video), (start.fingerprint if start else "")
+        data = load_training_data(
+            recipe, encoder, video=self.video, tokenizer=start.tokenizer if start else None, log=self.log
+        )
         self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
-        self.model = CaptionModel(encoder, recipe.decoder, vocabulary=len(self.tokenizer)).to(self.device)
+        model = start.model if start else CaptionModel(encoder, recipe.decoder, vocabulary=len(self.tokenizer))
+        self.model = model.to(self.device)
         self.average = Average(self.model, self.config.ema)
         self.optimizer = build_optimizer(self.model, self.config, self.config.learning_rate)
         self._restored = state["optimizer"] if state else None
@@ -269,7 +274,7 @@ class Trainer:
             self.out / "checkpoint",
             model=self.model,
             tokenizer=self.tokenizer,
-            video=self.recipe.video,
+            video=self.video,
             search=self.recipe.search,
             trained_on={
                 "manifests": [_digest(p) for p in self.recipe.data.manifests],
@@ -278,7 +283,7 @@ class Trainer:
                 "captions": sum(map(len, self.corpus.tokens)),
                 "validation": {name: round(100 * score, 2) for name, score in scores.items()},
                 "chosen_at": self.position.best_epoch,
-                "train": to_dict(self.config),
+                "train": to_dict(self.config) | {"start": self.start},
             },
         )
 

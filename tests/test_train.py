@@ -170,3 +170,47 @@ def test_optimizers(recipe: Recipe, tmp_path: Path, optimizer: str) -> None:
     fit(changed(recipe, epochs=2, scst_epochs=0, optimizer=optimizer, bf16=False), tmp_path / "run", quiet=True)
     losses = [r["loss"] for r in records(tmp_path / "run") if r["stage"] == "captions"]
     assert losses[-1] < losses[0]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("end_to_end", [False, True])
+def test_training_goes_on_from_a_checkpoint(recipe: Recipe, tmp_path: Path, end_to_end: bool) -> None:
+    first = fit(changed(recipe, epochs=1, scst_epochs=0), tmp_path / "first", quiet=True)
+    started = Recipe(
+        data=recipe.data,
+        search=recipe.search,
+        train=dataclasses.replace(
+            recipe.train,
+            start=str(first),
+            epochs=1,
+            scst_epochs=0,
+            learning_rate=1e-9,
+            ema=0.0,
+            train_encoder=end_to_end,
+        ),
+    )
+    second = load_checkpoint(fit(started, tmp_path / "second", quiet=True))
+    before = load_checkpoint(first)
+    assert second.video == before.video == recipe.video
+    assert second.tokenizer.decode(range(len(second.tokenizer))) == before.tokenizer.decode(
+        range(len(before.tokenizer))
+    )
+    assert second.trained_on["train"]["start"] == before.fingerprint
+    moved = {
+        name.split(".")[0]
+        for (name, a), b in zip(before.model.state_dict().items(), second.model.state_dict().values(), strict=True)
+        if not torch.equal(a, b)
+    }
+    assert moved <= {"decoder"} | ({"encoder"} if end_to_end else set())
+    for a, b in zip(before.model.parameters(), second.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=2e-3)
+
+
+def test_a_start_brings_its_own_settings(recipe: Recipe) -> None:
+    with pytest.raises(ConfigError, match=r"both train\.start and settings in \[video\]"):
+        changed(recipe, start="default")
+
+
+def test_a_start_that_is_not_there_is_named(recipe: Recipe, tmp_path: Path) -> None:
+    train = dataclasses.replace(recipe.train, start=str(tmp_path / "gone"))
+    with pytest.raises(CheckpointError, match="there is no checkpoint folder"):
+        fit(Recipe(data=recipe.data, train=train), tmp_path / "run", quiet=True)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from captioner.allocator import keep_freed_memory
 from captioner.config import load_recipe
 
 
@@ -32,6 +33,8 @@ def train(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
     from captioner.train import fit
 
+    if recipe.train.train_encoder:
+        keep_freed_memory()
     out = Path(options.out) if options.out else Path("runs") / Path(options.recipe).stem
     print(fit(recipe, out, quiet=options.quiet))
     return 0
@@ -39,15 +42,18 @@ def train(options: argparse.Namespace) -> int:
 
 def features(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
-    from captioner.corpus import training_clips, validation_sets
+    from captioner.corpus import load_start, training_clips, validation_sets
     from captioner.encoder import FrameEncoder
     from captioner.features import FeatureCache
     from captioner.log import TrainingLog
 
     log = TrainingLog(None, quiet=options.quiet)
     clips = [*training_clips(recipe.data)[0], *(c for group in validation_sets(recipe.data).values() for c in group)]
-    encoder = None if recipe.train.train_encoder else FrameEncoder.load(recipe.encoder)
-    cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=encoder)
+    start = load_start(recipe.train)
+    encoder = None
+    if not recipe.train.train_encoder:
+        encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)
+    cache = FeatureCache(recipe.data.cache, video=start.video if start else recipe.video, encoder=encoder)
     failures = cache.fill(clips, on_clip=log.counter("features", len(clips)))
     for clip, error in failures:
         print(f"captioner: {clip.path}: {error} [{error.code}]", file=sys.stderr)
