@@ -60,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"eval: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("eval: stopped", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left: python -m eval | head
         return 1

@@ -229,5 +229,7 @@ def _warnings(predictions: Predictions, yardstick: Yardstick, coverage: Coverage
     if coverage.without_references:
         found.append(f"{len(coverage.without_references)} clips have no references and were left out")
     if predictions.with_line_breaks:
-        found.append(f"{predictions.with_line_breaks} captions hold line breaks; white space was collapsed")
+        count = predictions.with_line_breaks
+        hold = "1 caption holds" if count == 1 else f"{count} captions hold"
+        found.append(f"{hold} line breaks; white space was collapsed")
     return found

@@ -78,6 +78,40 @@ def histogram(values: Sequence[float], *, unit: str) -> Markup:
     return Markup("".join(parts) + "</svg>")
 
 
+def reliability(points: Sequence[tuple[float, float]], *, label: str) -> Markup:
+    """What was promised (across) and what came (up), a dot a bin; on the dashed line they are equal. All in 0..1."""
+    width, height, left, right, top, floor = 360, 240, 44, 348, 14, 190
+
+    def x(value: float) -> float:
+        return left + (right - left) * value
+
+    def y(value: float) -> float:
+        return floor - (floor - top) * value
+
+    parts = [
+        f'<svg class="histogram" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">',
+        f'<line class="mean" x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}"/>',
+        f'<line class="axis" x1="{left}" x2="{right}" y1="{floor}" y2="{floor}"/>',
+        f'<line class="axis" x1="{left}" x2="{left}" y1="{top}" y2="{floor}"/>',
+    ]
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts.append(f'<text x="{x(tick):.1f}" y="{floor + 16}" text-anchor="middle">{100 * tick:.0f}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{100 * tick:.0f}</text>')
+    path = " ".join(f"{x(promised):.1f},{y(came):.1f}" for promised, came in points)
+    parts.append(f'<polyline class="curve" points="{path}"/>')
+    for promised, came in points:
+        title = f"promised {100 * promised:.0f} %, good {100 * came:.0f} %"
+        parts.append(
+            f'<circle class="dot" cx="{x(promised):.1f}" cy="{y(came):.1f}" r="4"><title>{title}</title></circle>'
+        )
+    parts.append(f'<text x="{(left + right) / 2}" y="{height - 12}" text-anchor="middle">confidence, %</text>')
+    parts.append(
+        f'<text x="12" y="{(top + floor) / 2}" text-anchor="middle" '
+        f'transform="rotate(-90 12 {(top + floor) / 2})">good, %</text>'
+    )
+    return Markup("".join(parts) + "</svg>")
+
+
 def round_ticks(largest: float) -> list[float]:
     """0 and three to six multiples of 1, 2 or 5 times a power of ten, the last at or above ``largest``."""
     if not largest > 0:

@@ -12,20 +12,27 @@ from captioner.config import SearchConfig, to_dict
 from captioner.errors import CaptionerError
 from captioner.manifest import Clip
 from eval.alarms import alarms
+from eval.confidence import confidence_of
 from eval.evaluation import ClipScore, Evaluation
+from eval.goodness import GOOD, is_good
 from eval.human import HumanLine, leave_one_out
 from eval.references import References
 from eval.slices import slicings
 from eval.table import coverage_line, diversity_lines, write_text
+from eval.views import ClipView, view
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+    from captioner.calibration import Calibration
     from captioner.checkpoint import Checkpoint
+    from eval.reliability import Reliability
 
 TEMPLATES = Path(__file__).parent / "templates"
 REFERENCES_SHOWN = 6
 FAILURES_SHOWN = 20
+SURE_SHOWN = 3
+LISTED = 1000
 HISTOGRAMS = ("CIDEr", "ROUGE-L")
 
 _MARKS = frozenset("&<>@#*_`[]|~\\!")
@@ -81,29 +88,6 @@ class Metric:
     chart: Markup
 
 
-@dataclass(frozen=True, kw_only=True)
-class WordView:
-    """A word and the picture of its attention."""
-
-    text: str
-    heat: Markup
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipView:
-    """A clip as the report shows it."""
-
-    clip: ClipScore
-    confidence: float | None
-    strip: str | None
-    """Data URI of its frames."""
-    note: str
-    """Why there are no frames."""
-    words: tuple[WordView, ...]
-    begin_seconds: float
-    end_seconds: float
-
-
 def require_jinja() -> None:
     """Raises CaptionerError where jinja2 is not installed."""
     try:
@@ -124,9 +108,11 @@ def write_report(
     ranked = sorted(evaluation.clips, key=lambda c: (-c.scores["CIDEr"], -c.scores["ROUGE-L"], c.id))
     best = ranked[: min(show, (len(ranked) + 1) // 2)]
     worst = ranked[len(best) :][::-1][:show]  # no clip twice
+    top = _top(evaluation, subject.human)
     values: dict[str, Any] = {
         "evaluation": evaluation,
-        "metrics": _metrics(evaluation, subject.human),
+        "metrics": _metrics(evaluation, subject.human, top=top),
+        "top": top,
         "human": subject.human,
         "coverage": coverage_line(evaluation),
         "diversity": diversity_lines(evaluation).split("\n"),
@@ -135,13 +121,31 @@ def write_report(
         "slice_metrics": [name for name in ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR") if name in evaluation.scores],
         "failures": list(evaluation.coverage.failed.items())[:FAILURES_SHOWN],
         "failures_left": max(0, len(evaluation.coverage.failed) - FAILURES_SHOWN),
+        "confidence": confidence_of(evaluation, subject.rows),
+        "good": GOOD,
         "card": subject.card,
         "references_shown": REFERENCES_SHOWN,
     }
+
+    def show_clips(some: Sequence[ClipScore]) -> list[ClipView]:
+        return [
+            view(
+                clip,
+                row=subject.rows.get(clip.id, {}),
+                source=subject.clips.get(clip.id),
+                video=subject.checkpoint.video,
+                images=images,
+            )
+            for clip in some
+        ]
+
     page = {
         "histograms": _histograms(evaluation),
-        "best": [_view(clip, subject, images=images) for clip in best],
-        "worst": [_view(clip, subject, images=images) for clip in worst],
+        "reliability": _reliability(values["confidence"]),
+        "best": show_clips(best),
+        "worst": show_clips(worst),
+        "surest": show_clips(_surest_mistakes(subject, but=[*best, *worst]) if values["confidence"] and show else []),
+        "listed": [(clip, subject.rows.get(clip.id, {}).get("confidence")) for clip in ranked[:LISTED]],
     }
     files = {
         "report.html": _environment(html=True).get_template("report.html.j2").render(values | page),
@@ -178,11 +182,18 @@ def markdown(value: Any) -> Any:
     return "".join(f"&#{ord(c)};" if c in _MARKS else c for c in " ".join(value.split()))
 
 
-def _metrics(evaluation: Evaluation, human: HumanLine | None) -> list[Metric]:
-    from eval.plots import interval, round_ticks
+def _top(evaluation: Evaluation, human: HumanLine | None) -> float:
+    """A round number above all scores, in points: the end of the lines that they are drawn on."""
+    from eval.plots import round_ticks
+
+    people = [] if human is None else list(human.scores.values())
+    return round_ticks(100 * max([s.high for s in evaluation.scores.values()] + people))[-1]
+
+
+def _metrics(evaluation: Evaluation, human: HumanLine | None, *, top: float) -> list[Metric]:
+    from eval.plots import interval
 
     people = {} if human is None else {name: 100 * score for name, score in human.scores.items()}
-    top = round_ticks(max([100 * s.high for s in evaluation.scores.values()] + list(people.values())))[-1]
     return [
         Metric(
             name=name,
@@ -205,39 +216,22 @@ def _histograms(evaluation: Evaluation) -> list[Markup]:
     ]
 
 
-def _view(clip: ClipScore, subject: Subject, *, images: bool) -> ClipView:
-    from eval.plots import heat
+def _surest_mistakes(subject: Subject, *, but: Sequence[ClipScore]) -> list[ClipScore]:
+    """Captions that are not good, the most confident first; without the clips ``but``, which are shown elsewhere."""
+    wrong = [
+        clip for clip in subject.evaluation.clips if clip not in but and not is_good(clip.caption, clip.references)
+    ]
+    said = [clip for clip in wrong if "confidence" in subject.rows.get(clip.id, {})]
+    return sorted(said, key=lambda clip: (-subject.rows[clip.id]["confidence"], clip.id))[:SURE_SHOWN]
 
-    row = subject.rows.get(clip.id, {})
-    spoken = row.get("words", [])
-    top = max((share for word in spoken for share in word["attention"]), default=0.0)
-    times = row.get("times_seconds") or [0.0]
-    picture, note = None, "left out with --no-images"
-    if images:
-        from eval.strips import try_strip
 
-        source = subject.clips.get(clip.id)
-        picture, note = (None, "not in the manifest") if source is None else try_strip(source, subject.checkpoint.video)
-    return ClipView(
-        clip=clip,
-        confidence=row.get("confidence"),
-        strip=picture,
-        note=note,
-        words=tuple(
-            WordView(
-                text=word["text"],
-                heat=heat(
-                    word["attention"],
-                    top=top,
-                    label=f"{word['text']}: looks most at {word['peak_seconds']:.1f} s "
-                    f"({100 * max(word['attention'], default=0):.0f} %)",
-                ),
-            )
-            for word in spoken
-        ),
-        begin_seconds=times[0],
-        end_seconds=times[-1],
-    )
+def _reliability(confidence: Reliability | None) -> Markup | None:
+    from eval.plots import reliability
+
+    if confidence is None:
+        return None
+    label = f"Reliability of the confidence of {confidence.clips} captions, in {len(confidence.bins)} bins"
+    return reliability([(b.confidence, b.good) for b in confidence.bins], label=label)
 
 
 def model_card(checkpoint: Checkpoint, *, search: SearchConfig) -> dict[str, dict[str, str]]:
@@ -256,7 +250,18 @@ def model_card(checkpoint: Checkpoint, *, search: SearchConfig) -> dict[str, dic
         "Decoder": decoder,
         "Frames": {name: _plain(value) for name, value in to_dict(checkpoint.video).items()},
         "Search": {name: _plain(value) for name, value in to_dict(search).items()},
+        "Confidence": _calibration(checkpoint.calibration),
         "Trained on": {name: _plain(value) for name, value in _flat(checkpoint.trained_on).items()},
+    }
+
+
+def _calibration(calibration: Calibration | None) -> dict[str, str]:
+    if calibration is None:
+        return {"calibrated": "no: it ranks captions, but is no chance of anything"}
+    return {
+        "is the chance that": calibration.good,
+        "fitted on": f"{calibration.clips:,} clips of {', '.join(calibration.fitted_on)}",
+        "of which good": f"{100 * calibration.good_share:.1f} %",
     }
 
 

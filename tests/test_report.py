@@ -130,6 +130,38 @@ def test_one_clip_and_no_second_reference_still_make_a_report(tmp_path: Path, ch
     assert "people" not in short.read_text(encoding="utf-8").split("\n")[2]
 
 
+def rated(tmp_path: Path, checkpoint: Path, *, calibrated: bool) -> str:
+    """The page of forty clips: the first thirty captions are what people say, confidence falls from clip to clip."""
+    ids = [f"c{i:02}" for i in range(40)]
+    theirs = references(dict.fromkeys(ids, ("a dog runs", "a dog runs", "the dog is running")))
+    evaluation = score({name: "a dog runs" if name < "c30" else "a cat sleeps" for name in ids}, theirs)
+    clips = [Clip(id=name, path=None, split="test", captions=theirs.captions[name]) for name in ids]
+    rows = {name: {"id": name, "confidence": 0.95 - 0.02 * i, "calibrated": calibrated} for i, name in enumerate(ids)}
+    loaded = load_checkpoint(checkpoint)
+    subject = Subject.of(evaluation, theirs, clips=clips, rows=rows, checkpoint=loaded, search=loaded.search)
+    page, short = write_report(subject, tmp_path, images=False, show=2)
+    assert ("expected calibration error" in short.read_text(encoding="utf-8")) == calibrated
+    return page.read_text(encoding="utf-8")
+
+
+def test_a_calibrated_confidence_is_held_against_what_came(tmp_path: Path, checkpoint: Path) -> None:
+    text = rated(tmp_path, checkpoint, calibrated=True)
+    assert "Reliability of the confidence of 40 captions, in 10 bins" in text
+    assert "<tr><td>0.4</td><td>70 %</td><td>100 %</td></tr>" in text  # c00 to c27
+    # Of the bad captions, c30 to c39: the two worst are shown as such, then the three surest of the others.
+    shown = re.findall(r'<p class="quiet">(c\d\d) ·', text)
+    assert len(set(shown)) == len(shown) == 7
+    assert shown[4:] == sorted({f"c{i}" for i in range(30, 40)} - set(shown[2:4]))[:3]
+    assert "40 captions, the best first" in text
+    assert '<li>a dog runs <span class="quiet">× 2</span></li>' in text
+
+
+def test_a_confidence_that_promises_nothing_is_not_judged(tmp_path: Path, checkpoint: Path) -> None:
+    text = rated(tmp_path, checkpoint, calibrated=False)
+    assert "What its confidence is worth" not in text and "Surest mistakes" not in text
+    assert "it ranks captions, but is no chance of anything" in text
+
+
 def state(found: tuple[Alarm, ...], title: str) -> str:
     [alarm] = [alarm for alarm in found if alarm.title == title]
     return alarm.state

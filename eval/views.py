@@ -1,0 +1,81 @@
+"""A clip as the report shows it: what was said and where each word looked, beside what people said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from captioner.config import VideoConfig
+from captioner.manifest import Clip
+from eval.evaluation import ClipScore
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordView:
+    """A word and the picture of its attention."""
+
+    text: str
+    heat: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipView:
+    """A clip, with all that is drawn of it."""
+
+    clip: ClipScore
+    confidence: float | None
+    strip: str | None
+    """Data URI of its frames."""
+    note: str
+    """Why there are no frames."""
+    words: tuple[WordView, ...]
+    begin_seconds: float
+    end_seconds: float
+    references: tuple[tuple[str, int], ...]
+    """Each different reference and how many people gave it, the commonest first."""
+
+
+def view(
+    clip: ClipScore, *, row: Mapping[str, Any], source: Clip | None, video: VideoConfig, images: bool = True
+) -> ClipView:
+    """The view of one clip; ``row`` is its line in predictions.jsonl, ``source`` where its frames come from."""
+    picture, note = None, "left out with --no-images"
+    if images:
+        from eval.strips import try_strip
+
+        picture, note = (None, "not in the manifest") if source is None else try_strip(source, video)
+    times = row.get("times_seconds") or [0.0]
+    return ClipView(
+        clip=clip,
+        confidence=row.get("confidence"),
+        strip=picture,
+        note=note,
+        words=_words(row),
+        begin_seconds=times[0],
+        end_seconds=times[-1],
+        references=tuple(Counter(clip.references).most_common()),
+    )
+
+
+def _words(row: Mapping[str, Any]) -> tuple[WordView, ...]:
+    from eval.plots import heat
+
+    spoken = row.get("words", [])
+    top = max((share for word in spoken for share in word["attention"]), default=0.0)
+    return tuple(
+        WordView(
+            text=word["text"],
+            heat=heat(
+                word["attention"],
+                top=top,
+                label=f"{word['text']}: looks most at {word['peak_seconds']:.1f} s "
+                f"({100 * max(word['attention'], default=0):.0f} %)",
+            ),
+        )
+        for word in spoken
+    )
