@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from captioner import __version__
 from captioner.commands import caption, inspection, training
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, UsageError
 
 _EXIT = "exit status: 0 all well, 1 something could not be done (each is named on stderr), 2 a wrong command"
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("CAPTIONER_DEBUG"):
             raise
         print(f"captioner: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +55,14 @@ def _parser() -> argparse.ArgumentParser:
         ),
         ("info", "show what a checkpoint is and was trained on", inspection.add_info, inspection.info),
     ):
-        command = commands.add_parser(name, help=about, description=about.capitalize() + ".", epilog=_EXIT)
+        description = caption.ABOUT if name == "caption" else about.capitalize() + "."
+        command = commands.add_parser(
+            name,
+            help=about,
+            description=description,
+            epilog=_EXIT,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         add(command)
         command.set_defaults(run=run)
     return parser

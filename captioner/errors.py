@@ -24,6 +24,10 @@ class ConfigError(CaptionerError):
     """A recipe, option or setting that does not make sense."""
 
 
+class UsageError(CaptionerError):
+    """A command whose options contradict each other: exit status 2."""
+
+
 class DataError(CaptionerError):
     """A manifest, data set or predictions file that cannot be used."""
 

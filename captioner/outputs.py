@@ -10,19 +10,27 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
-from captioner.pipeline import Caption
+from captioner.errors import DataError
+from captioner.pipeline import Alternative, Caption, Word
 
 Writer = Callable[[Iterable[Caption]], Iterator[str]]
 
-CSV_FIELDS = ("path", "caption", "confidence", "score", "start_seconds", "end_seconds", "warnings", "model")
+CSV_FIELDS = (
+    *("path", "id", "caption", "confidence", "calibrated", "abstained", "score", "log_prob"),
+    *("start_seconds", "end_seconds", "times_seconds", "alternatives", "warnings", "model"),
+)
 
 
-def row(caption: Caption) -> dict[str, Any]:
-    """A caption as plain values: what JSON and JSON Lines hold."""
-    return {
-        "path": caption.path,
+def row(caption: Caption, *, words: bool = True) -> dict[str, Any]:
+    """A caption as plain values: what JSON and JSON Lines hold. ``words`` is what each word looked at, and when."""
+    values: dict[str, Any] = {"path": caption.path}
+    if caption.id:
+        values["id"] = caption.id
+    values |= {
         "caption": caption.text,
         "confidence": round(caption.confidence, 4),
         "calibrated": caption.calibrated,
@@ -32,49 +40,88 @@ def row(caption: Caption) -> dict[str, Any]:
         "start_seconds": round(caption.start_seconds, 3),
         "end_seconds": None if caption.end_seconds is None else round(caption.end_seconds, 3),
         "times_seconds": [round(t, 3) for t in caption.times_seconds],
-        "words": [
+    }
+    if words:
+        values["words"] = [
             {
                 "text": word.text,
                 "peak_seconds": round(word.peak_seconds, 3),
                 "attention": [round(a, 4) for a in word.attention],
             }
             for word in caption.words
-        ],
-        "alternatives": [
-            {"caption": a.text, "score": round(a.score, 4), "log_prob": round(a.log_prob, 4)}
-            for a in caption.alternatives
-        ],
-        "warnings": list(caption.warnings),
-        "model": caption.model,
-    }
+        ]
+    values["alternatives"] = [
+        {"caption": a.text, "score": round(a.score, 4), "log_prob": round(a.log_prob, 4)} for a in caption.alternatives
+    ]
+    return values | {"warnings": list(caption.warnings), "model": caption.model}
+
+
+def from_row(values: dict[str, Any]) -> Caption:
+    """The caption that :func:`row` was made from, but for rounding and grids; raises DataError if it is no row."""
+    try:
+        return Caption(
+            path=values["path"],
+            id=values.get("id", ""),
+            text=values["caption"],
+            confidence=values["confidence"],
+            calibrated=values["calibrated"],
+            abstained=values["abstained"],
+            score=values["score"],
+            log_prob=values["log_prob"],
+            start_seconds=values["start_seconds"],
+            end_seconds=values["end_seconds"],
+            times_seconds=tuple(values["times_seconds"]),
+            words=tuple(
+                Word(text=w["text"], peak_seconds=w["peak_seconds"], attention=tuple(w["attention"]))
+                for w in values.get("words", ())
+            ),
+            alternatives=tuple(
+                Alternative(text=a["caption"], score=a["score"], log_prob=a["log_prob"]) for a in values["alternatives"]
+            ),
+            warnings=tuple(values["warnings"]),
+            model=values["model"],
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"this is not a caption's row: {error!r}") from None
 
 
 def txt(captions: Iterable[Caption]) -> Iterator[str]:
-    """The sentence alone, one a line."""
+    """The sentence alone, one a line; ``?`` before one that is not to be relied on."""
     for caption in captions:
-        yield caption.text + "\n"
+        yield _sentence(caption) + "\n"
 
 
 def named_txt(captions: Iterable[Caption]) -> Iterator[str]:
     """``path: sentence``, one a line: the text format when there are several files."""
     for caption in captions:
-        yield f"{caption.path}: {caption.text}\n"
+        yield f"{caption.path}: {_sentence(caption)}\n"
 
 
-def jsonl(captions: Iterable[Caption]) -> Iterator[str]:
+def timed_txt(captions: Iterable[Caption]) -> Iterator[str]:
+    """``start - end  sentence``, one a line: the text format of a film in segments."""
+    for caption in captions:
+        begin, end = (_clock(s, ".")[:-2] for s in _cue(caption))
+        yield f"{begin} - {end}  {_sentence(caption)}\n"
+
+
+def _sentence(caption: Caption) -> str:
+    return f"? {caption.text}" if caption.abstained else caption.text
+
+
+def jsonl(captions: Iterable[Caption], *, words: bool = True) -> Iterator[str]:
     """One JSON object a line."""
     for caption in captions:
-        yield json.dumps(row(caption), ensure_ascii=False) + "\n"
+        yield json.dumps(row(caption, words=words), ensure_ascii=False) + "\n"
 
 
-def as_json(captions: Iterable[Caption]) -> Iterator[str]:
+def as_json(captions: Iterable[Caption], *, words: bool = True) -> Iterator[str]:
     """One JSON list."""
-    yield from _list(json.dumps(row(caption), ensure_ascii=False, indent=1) for caption in captions)
+    yield from _list(json.dumps(row(caption, words=words), ensure_ascii=False, indent=1) for caption in captions)
 
 
 def coco(captions: Iterable[Caption]) -> Iterator[str]:
-    """coco-caption's results format: a list of ``image_id`` (the path) and ``caption``."""
-    rows = ({"image_id": caption.path, "caption": caption.text} for caption in captions)
+    """coco-caption's results format: a list of ``image_id`` (the manifest's id, or the path) and ``caption``."""
+    rows = ({"image_id": caption.id or caption.path, "caption": caption.text} for caption in captions)
     yield from _list(json.dumps(r, ensure_ascii=False) for r in rows)
 
 
@@ -90,7 +137,12 @@ def as_csv(captions: Iterable[Caption]) -> Iterator[str]:
     """A table that is safe to open in a spreadsheet: nothing in it can be taken for a formula."""
     yield _csv_line(CSV_FIELDS)
     for caption in captions:
-        values = row(caption) | {"warnings": "; ".join(caption.warnings)}
+        lists = {
+            "times_seconds": " ".join(f"{t:.3f}" for t in caption.times_seconds),
+            "alternatives": "; ".join(a.text for a in caption.alternatives[1:]),
+            "warnings": "; ".join(caption.warnings),
+        }
+        values = {"id": ""} | row(caption, words=False) | lists
         yield _csv_line([_harmless(values[name]) for name in CSV_FIELDS])
 
 
@@ -108,22 +160,35 @@ def _harmless(value: Any) -> Any:
 
 
 def srt(captions: Iterable[Caption]) -> Iterator[str]:
-    """SubRip: a numbered cue for each caption."""
-    for number, caption in enumerate(captions, start=1):
-        begin, end = _span(caption)
-        yield f"{number}\n{_clock(begin, ',')} --> {_clock(end, ',')}\n{caption.text}\n\n"
+    """SubRip: a numbered cue for each caption that is to be relied on."""
+    for number, (begin, end, text) in enumerate(_cues(captions), start=1):
+        yield f"{number}\n{_clock(begin, ',')} --> {_clock(end, ',')}\n{text}\n\n"
 
 
 def vtt(captions: Iterable[Caption]) -> Iterator[str]:
-    """WebVTT: a cue for each caption."""
+    """WebVTT: a cue for each caption that is to be relied on."""
     yield "WEBVTT\n\n"
-    for caption in captions:
-        begin, end = _span(caption)
-        text = caption.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for begin, end, text in _cues(captions):
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         yield f"{_clock(begin, '.')} --> {_clock(end, '.')}\n{text}\n\n"
 
 
-def _span(caption: Caption) -> tuple[float, float]:
+def _cues(captions: Iterable[Caption]) -> Iterator[tuple[float, float, str]]:
+    """Start, end and text of each cue of one video; none reaches into the next."""
+
+    def reliable() -> Iterator[Caption | None]:
+        yield from (caption for caption in captions if caption.text and not caption.abstained)
+        yield None
+
+    for caption, following in pairwise(reliable()):
+        assert caption is not None
+        begin, end = _cue(caption)
+        if following is not None and following.start_seconds > begin:
+            end = min(end, following.start_seconds)
+        yield begin, end, " ".join(caption.text.split()).replace("-->", "->")
+
+
+def _cue(caption: Caption) -> tuple[float, float]:
     """Start and end of the cue, at least a second apart (a photo has no length of its own)."""
     end = caption.end_seconds if caption.end_seconds is not None else max(caption.times_seconds)
     return caption.start_seconds, max(end, caption.start_seconds + 1.0)
@@ -135,6 +200,8 @@ def _clock(seconds: float, point: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"
 
 
+FORMATS = ("txt", "jsonl", "json", "csv", "srt", "vtt", "coco")
+
 WRITERS: dict[str, Writer] = {
     "txt": txt,
     "jsonl": jsonl,
@@ -144,3 +211,14 @@ WRITERS: dict[str, Writer] = {
     "vtt": vtt,
     "coco": coco,
 }
+
+
+def writer(name: str, *, words: bool = False, many: bool = False, segments: bool = False) -> Writer:
+    """The writer of a format: with what each word looked at, for several files, for segments."""
+    if name == "txt" and many:
+        return named_txt
+    if name == "txt" and segments:
+        return timed_txt
+    if name in ("json", "jsonl"):
+        return partial(jsonl if name == "jsonl" else as_json, words=words)
+    return WRITERS[name]

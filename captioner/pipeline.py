@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from captioner.batch import collate_captions, collate_clips
 from captioner.checkpoint import Checkpoint, load_checkpoint
@@ -47,6 +49,8 @@ class Caption:
     """What was said of one clip, and how it came about."""
 
     path: str
+    id: str = ""
+    """Its name in a manifest; empty outside one."""
     text: str
     score: float
     """Length-penalised log-probability: what the search ranks by."""
@@ -165,13 +169,38 @@ class Captioner:
         search: SearchConfig | None = None,
     ) -> list[Caption]:
         """Caption clips that are decoded already, all in one batch. ``paths`` and ``spans`` label the results."""
+        features = [self.encode(frames) for frames in clips]
+        return self.caption_encoded(clips, features, paths=paths, spans=spans, search=search)
+
+    def encode(self, frames: Frames) -> np.ndarray:
+        """What the CNN sees in a clip: (T, P, D) float32. Any thread may call it, once one call has returned."""
+        with torch.inference_mode():
+            return self._encode(torch.from_numpy(frames.pixels).to(self.device)).cpu().numpy()
+
+    def caption_encoded(
+        self,
+        clips: Sequence[Frames],
+        features: Sequence[np.ndarray],
+        *,
+        paths: Sequence[str] | None = None,
+        spans: Sequence[tuple[float, float | None]] | None = None,
+        search: SearchConfig | None = None,
+        shape: tuple[int, int] = (0, 0),
+    ) -> list[Caption]:
+        """Caption clips from their features, all in one batch; of ``clips`` all but the pixels is used.
+
+        ``shape`` is the least number of clips and of frames that the batch is padded to: in batches of one shape a
+        clip's results are the same to the last bit, whatever the others are (decision 0071).
+        """
         if not clips:
             return []
         config = search or self.search
         with torch.inference_mode():
-            arrays = [self._encode(torch.from_numpy(c.pixels).to(self.device)).cpu().numpy() for c in clips]
-            features, mask = collate_clips(arrays, like=arrays[0])
-            memory = self._decoder.remember(features.to(self.device), mask.to(self.device))
+            filler = [features[0]] * (shape[0] - len(clips))
+            padded, mask = collate_clips([*features, *filler], like=features[0])
+            more = max(0, shape[1] - padded.shape[1])
+            padded, mask = pad(padded, (0, 0, 0, 0, 0, more)), pad(mask, (0, more))
+            memory = self._decoder.remember(padded.to(self.device), mask.to(self.device))
             found = self._model.generate(
                 memory,
                 config,

@@ -11,11 +11,13 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Generic, TypeVar, cast, get_args
+
+import numpy as np
 
 from captioner.config import VideoConfig, to_dict
 from captioner.errors import CaptionerError, ConfigError, VideoError, VideoErrorCode
@@ -101,15 +103,22 @@ class DecodePool:
         finally:
             self._idle.put(child)
 
-    def decode_all(self, jobs: Iterable[tuple[J, DecodeJob]]) -> Iterator[Decoded[J]]:
+    def decode_all(
+        self,
+        jobs: Iterable[tuple[J, DecodeJob]],
+        *,
+        encode: Callable[[Frames], np.ndarray] | None = None,
+        tick_seconds: float | None = None,
+    ) -> Iterator[Decoded[J] | None]:
         """Many files at once, each under a label, what is ready first coming first; a few parts are held, no more.
 
-        ``jobs`` is read as children become free, from threads of its own but never from two at a time. An error
-        that it raises is raised here.
+        ``jobs`` is read as children become free, from threads of its own but never from two at a time. ``encode`` is
+        called in those threads, one for each child, and its result comes in place of the pixels. An error that either
+        raises is raised here. With ``tick_seconds``, None comes whenever nothing else has for so long.
         """
-        run: _Run[J] = _Run(self, jobs)
+        run = _Run(self, jobs, encode)
         try:
-            yield from run.results()
+            yield from run.results(tick_seconds)
         finally:
             run.stop()
 
@@ -120,15 +129,23 @@ class Decoded(Generic[J]):
 
     label: J
     part: tuple[Span, Frames] | None = None
+    features: np.ndarray | None = None
+    """Of a part that has been encoded; its frames then have no pixels."""
     error: CaptionerError | None = None
 
 
 class _Run(Generic[J]):
     """One call of ``decode_all``: a thread for each child takes jobs and hands over parts."""
 
-    def __init__(self, pool: DecodePool, jobs: Iterable[tuple[J, DecodeJob]]) -> None:
+    def __init__(
+        self,
+        pool: DecodePool,
+        jobs: Iterable[tuple[J, DecodeJob]],
+        encode: Callable[[Frames], np.ndarray] | None,
+    ) -> None:
         self._pool = pool
         self._jobs = iter(jobs)
+        self._encode = encode
         self._turn = threading.Lock()
         self._stopped = threading.Event()
         self._ready: queue.Queue[Decoded[J] | BaseException | None] = queue.Queue(maxsize=_HELD * pool.workers)
@@ -136,10 +153,14 @@ class _Run(Generic[J]):
         for thread in self._threads:
             thread.start()
 
-    def results(self) -> Iterator[Decoded[J]]:
+    def results(self, tick_seconds: float | None) -> Iterator[Decoded[J] | None]:
         working = len(self._threads)
         while working:
-            result = self._ready.get()
+            try:
+                result = self._ready.get(timeout=tick_seconds)
+            except queue.Empty:
+                yield None
+                continue
             if result is None:
                 working -= 1
             elif isinstance(result, BaseException):
@@ -180,11 +201,18 @@ class _Run(Generic[J]):
         with contextlib.closing(cast(Any, parts)):
             try:
                 for part in parts:
-                    if not self._put(Decoded(label=label, part=part)):
+                    if not self._put(self._encoded(label, part)):
                         return
             except CaptionerError as failure:
                 error = failure
         self._put(Decoded(label=label, error=error))
+
+    def _encoded(self, label: J, part: tuple[Span, Frames]) -> Decoded[J]:
+        if self._encode is None:
+            return Decoded(label=label, part=part)
+        span, frames = part
+        features = self._encode(frames)
+        return Decoded(label=label, part=(span, replace(frames, pixels=frames.pixels[:0].copy())), features=features)
 
     def _put(self, result: Decoded[J] | BaseException | None) -> bool:
         """False if nobody wants it any more."""
@@ -263,9 +291,7 @@ class _Child:
                 self._receive(self._process, "", _START_SECONDS)
             except VideoError:
                 self._kill()
-                raise CaptionerError(
-                    "a decoding process cannot be started; what it says is above, or --jobs 0 decodes without one"
-                ) from None
+                raise CaptionerError("a decoding process cannot be started; what it says is above") from None
             self._ready = True
         return self._process
 

@@ -45,7 +45,7 @@ def test_captions_go_to_stdout_and_failures_to_stderr(checkpoint: Path, tmp_path
     [row] = [json.loads(line) for line in done.stdout.splitlines()]
     assert row["path"] == str(good) and row["caption"]
     assert "bad.mp4" in done.stderr and "gone.mp4" in done.stderr and "[not_found]" in done.stderr
-    assert "2 of 3 files could not be captioned" in done.stderr and "Traceback" not in done.stderr
+    assert "1 captioned, 2 failed" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_in_process_options(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

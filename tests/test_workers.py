@@ -111,6 +111,7 @@ def test_many_files(pool: DecodePool, tmp_path: Path) -> None:
     jobs = [(p, DecodeJob(path=str(p), video=VIDEO)) for p in (*good[:6], *bad, *good[6:])]
     ended, frames = {}, {}
     for result in pool.decode_all(jobs):
+        assert result is not None
         if result.part is not None:
             frames[result.label] = result.part[1]
         else:

@@ -1,0 +1,174 @@
+"""How much faster is a batch run than a loop over ``Captioner.caption``, and does its memory stay flat?
+
+    python benchmarks/archive.py speed clips/*.mp4           # interleaved rounds, ratios
+    python benchmarks/archive.py memory clips/*.mp4          # the list ten times over under ten names
+    python benchmarks/archive.py everything clips/*.mp4      # all of them and 30 broken files in one run
+
+Times of a busy machine say little: the processor time of each way is printed too, and the load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import psutil
+import torch
+
+from captioner import Captioner, VideoError
+from captioner.engine import Settings, Task, caption_tasks
+from captioner.inputs import Item
+from captioner.workers import DecodePool
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def loop(captioner: Captioner, paths: Sequence[str], threads: int) -> None:
+    torch.set_num_threads(threads)
+    for path in paths:
+        try:
+            captioner.caption(path)
+        except VideoError as error:
+            print(path, error)
+
+
+def batch(captioner: Captioner, paths: Sequence[str], pool: DecodePool) -> None:
+    torch.set_num_threads(1)
+    settings = Settings(video=captioner.video, search=captioner.search)
+    tasks = (Task(index=i, item=Item(path=path)) for i, path in enumerate(paths))
+    assert sum(1 for _ in caption_tasks(tasks, captioner, settings=settings, pool=pool)) == len(paths)
+
+
+def processor_seconds() -> float:
+    """Of this process and its children, those that are running too."""
+    me = psutil.Process()
+    total = 0.0
+    for process in [me, *me.children()]:
+        times = process.cpu_times()
+        total += times.user + times.system
+    return total
+
+
+def speed(paths: Sequence[str], rounds: int) -> None:
+    captioner = Captioner.load()
+    with DecodePool(workers=2) as pool:
+        ways: dict[str, Callable[[], None]] = {
+            "loop, 1 thread": lambda: loop(captioner, paths, 1),
+            "loop, 2 threads": lambda: loop(captioner, paths, 2),
+            "batch run": lambda: batch(captioner, paths, pool),
+        }
+        batch(captioner, paths[:4], pool)
+        loop(captioner, paths[:2], 2)
+        wall: dict[str, list[float]] = {name: [] for name in ways}
+        work: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(rounds):
+            for name, way in ways.items():
+                began, used = time.perf_counter(), processor_seconds()
+                way()
+                wall[name].append(time.perf_counter() - began)
+                work[name].append(processor_seconds() - used)
+                rate = len(paths) / wall[name][-1]
+                load = os.getloadavg()[0]
+                print(
+                    f"round {number + 1}  {name:16} {rate:6.2f} clips/s  {work[name][-1]:6.1f} s of processor  {load:.1f} load"
+                )
+    base = [name for name in ways if name != "batch run"]
+    for name in base:
+        ratios = [a / b for a, b in zip(wall[name], wall["batch run"], strict=True)]
+        saved = [a / b for a, b in zip(work[name], work["batch run"], strict=True)]
+        print(
+            f"batch run / {name}: {median(ratios):.2f} x in time ({min(ratios):.2f} to {max(ratios):.2f}), "
+            f"{median(saved):.2f} x in processor time"
+        )
+
+
+def watched(arguments: list[str], *, every_seconds: float = 1.0) -> tuple[int, list[tuple[float, float, float, int]]]:
+    """Run ``captioner caption``; its exit status and (seconds, MB of it, MB of its children, rows) as it went on."""
+    curve: list[tuple[float, float, float, int]] = []
+    rows = Path(arguments[arguments.index("-o") + 1])
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", "captioner", "caption", *arguments], cwd=ROOT)
+    seen = psutil.Process(process.pid)
+    while process.poll() is None:
+        try:
+            children = sum(child.memory_full_info().uss for child in seen.children())
+            own = seen.memory_full_info().uss
+        except psutil.Error:
+            continue
+        done = rows.read_bytes().count(b"\n") if rows.exists() else 0
+        curve.append((time.monotonic() - began, own / 1e6, children / 1e6, done))
+        threading.Event().wait(every_seconds)
+    return process.returncode, curve
+
+
+def show(curve: list[tuple[float, float, float, int]], points: int = 12) -> None:
+    print("seconds    rows   MB main   MB decoding children")
+    step = max(1, len(curve) // points)
+    for seconds, own, children, rows in [*curve[::step], curve[-1]]:
+        print(f"{seconds:7.0f} {rows:7} {own:9.0f} {children:12.0f}")
+    with_rows = [(rows, own + children) for _, own, children, rows in curve if rows]
+    first = [mb for rows, mb in with_rows if rows <= with_rows[-1][0] / 4]
+    last = [mb for rows, mb in with_rows if rows >= with_rows[-1][0] * 3 / 4]
+    if first and last:
+        print(f"median MB, first quarter of the rows {median(first):.0f}, last quarter {median(last):.0f}")
+
+
+def memory(paths: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        names = []
+        for copy in range(10):
+            for number, path in enumerate(paths):
+                name = Path(folder) / f"{copy}-{number}{Path(path).suffix}"
+                name.symlink_to(Path(path).resolve())
+                names.append(str(name))
+        listed = Path(folder) / "list"
+        listed.write_text("\n".join(names))
+        status, curve = watched([f"@{listed}", "-o", str(Path(folder) / "out.jsonl"), "-q"])
+        print(f"{len(names)} names of {len(paths)} clips, exit status {status}")
+        show(curve)
+
+
+def everything(paths: Sequence[str], out: Path) -> None:
+    sys.path.insert(0, str(ROOT))
+    from tests.broken import broken_files
+
+    out.mkdir(parents=True, exist_ok=True)
+    broken = broken_files(out / "broken")
+    listed = out / "list"
+    half = len(paths) // 2
+    listed.write_bytes(b"\0".join(os.fsencode(p) for p in (*paths[:half], *broken, *paths[half:])))
+    status, curve = watched(["--null", f"@{listed}", "-o", str(out / "out.jsonl"), "-q"])
+    rows = [json.loads(line) for line in (out / "out.jsonl").read_text().splitlines()]
+    ledger = [json.loads(line) for line in (out / "out.jsonl.failures.jsonl").read_text().splitlines()]
+    assert [row["path"] for row in rows] == list(paths), "rows are not those of the clips, in order"
+    assert [entry["path"] for entry in ledger] == [str(path) for path in broken], "the ledger is not that of the broken"
+    print(f"{len(rows)} rows, {len(ledger)} ledger entries, exit status {status}")
+    show(curve)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("speed", "memory", "everything"))
+    parser.add_argument("paths", nargs="+")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("work/archive"))
+    options = parser.parse_args()
+    if options.what == "speed":
+        speed(options.paths, options.rounds)
+    elif options.what == "memory":
+        memory(options.paths)
+    else:
+        everything(options.paths, options.out)
+
+
+if __name__ == "__main__":
+    main()

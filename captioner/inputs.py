@@ -1,0 +1,206 @@
+"""What is to be captioned: files, folders, patterns, lists and manifests as one list, each file once, order kept."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from captioner.errors import CaptionerError, ConfigError
+from captioner.manifest import read_manifest
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264", "hevc", "ivf", "m1v", "m2t", "m2ts"),
+        *("m2v", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg", "mts", "mxf", "ogm", "ogv", "qt", "rm"),
+        *("rmvb", "ts", "vob", "webm", "wmv"),
+    )
+)
+IMAGE_SUFFIXES = frozenset(f".{name}" for name in ("apng", "bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A file to caption, or a part of it."""
+
+    path: str
+    id: str = ""
+    """Its name in a manifest; empty outside one."""
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The list, and what was left out of it."""
+
+    items: tuple[Item, ...]
+    hidden: int = 0
+    """Hidden files and folders passed by."""
+    others: int = 0
+    """Files in folders that are no videos by their names."""
+    duplicates: int = 0
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Folders that could not be listed, each with the reason."""
+    is_one_file: bool = False
+    """Whether one file was named outright: no list, no folder, no pattern."""
+
+
+@dataclass
+class _Collector:
+    """Gathers items and counts what it passes by."""
+
+    recursive: bool
+    suffixes: frozenset[str]
+    null: bool
+    items: dict[tuple[str, float | None, float | None], Item] = field(default_factory=dict)
+    hidden: int = 0
+    others: int = 0
+    duplicates: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    subfolders: int = 0
+
+    def add(self, item: Item) -> None:
+        key = (os.path.abspath(item.path), item.start_seconds, item.end_seconds)
+        if key in self.items:
+            self.duplicates += 1
+        else:
+            self.items[key] = item
+
+    def add_name(self, name: str, make: Callable[[str], Item]) -> None:
+        """A file, a folder, or a pattern that matches some; what does not exist is for the decoder to report."""
+        if os.path.isdir(name):
+            self.add_folder(name, make)
+        elif glob.has_magic(name) and not os.path.lexists(name) and (found := sorted(glob.glob(name, recursive=True))):
+            for match in found:
+                self.add_name(match, make)
+        else:
+            self.add(make(name))
+
+    def add_folder(self, folder: str, make: Callable[[str], Item]) -> None:
+        for where, folders, files in os.walk(folder, onerror=self._failed):
+            self.hidden += sum(name.startswith(".") for name in (*folders, *files))
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                if name.startswith("."):
+                    continue
+                if os.path.splitext(name)[1].lower() in self.suffixes:
+                    self.add(make(os.path.join(where, name)))
+                else:
+                    self.others += 1
+            if not self.recursive:
+                self.subfolders += len(folders)
+                break
+
+    def add_list(self, data: bytes, make: Callable[[str], Item]) -> None:
+        """Names, one a line, or each ended by a NUL byte; relative to the current folder."""
+        for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\0" if self.null else b"\n"):
+            name = os.fsdecode(line if self.null else line.rstrip(b"\r"))
+            if name.strip():
+                self.add_name(name, make)
+
+    def _failed(self, error: OSError) -> None:
+        self.unreadable.append((os.fsdecode(error.filename), error.strerror or "cannot be listed"))
+
+
+def find_inputs(
+    arguments: Sequence[str],
+    *,
+    recursive: bool = False,
+    images: bool = False,
+    null: bool = False,
+    manifests: Iterable[str] = (),
+    split: str | None = None,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+) -> Inputs:
+    """Everything that the command line names: files, folders, patterns, ``@list``, ``-`` (stdin) and manifests.
+
+    In folders, hidden files and those whose suffix is not a video's (nor, with ``images``, a picture's) are passed by
+    and counted; a file that is named is always taken. ``start_seconds`` and ``end_seconds`` are those of every item
+    that a manifest does not give its own. Raises CaptionerError for a list that cannot be read, and when nothing is
+    found.
+    """
+    found = _Collector(recursive, VIDEO_SUFFIXES | IMAGE_SUFFIXES if images else VIDEO_SUFFIXES, null)
+
+    def make(path: str) -> Item:
+        return Item(path=path, start_seconds=start_seconds, end_seconds=end_seconds)
+
+    for argument in arguments:
+        if argument == "-":
+            found.add_list(sys.stdin.buffer.read(), make)
+        elif argument.startswith("@"):
+            found.add_list(_read(argument[1:]), make)
+        else:
+            found.add_name(argument, make)
+    for manifest in manifests:
+        for item in _manifest_items(manifest, split, start_seconds, end_seconds):
+            found.add(item)
+    if not found.items and not found.unreadable:
+        raise CaptionerError(_nothing(found))
+    only = arguments[0] if len(arguments) == 1 and not manifests else ""
+    return Inputs(
+        items=tuple(found.items.values()),
+        hidden=found.hidden,
+        others=found.others,
+        duplicates=found.duplicates,
+        unreadable=tuple(found.unreadable),
+        is_one_file=[item.path for item in found.items.values()] == [only],
+    )
+
+
+def _manifest_items(manifest: str, split: str | None, start: float | None, end: float | None) -> Iterator[Item]:
+    for clip in read_manifest(manifest, split=split):
+        if clip.path is not None:
+            own = clip.start_seconds is not None or clip.end_seconds is not None
+            yield Item(
+                path=str(clip.path),
+                id=clip.id,
+                start_seconds=clip.start_seconds if own else start,
+                end_seconds=clip.end_seconds if own else end,
+            )
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a valid file name"
+        raise CaptionerError(
+            f"cannot read the list {path}: {reason}; for a file called @{path} write ./@{path}"
+        ) from None
+
+
+def _nothing(found: _Collector) -> str:
+    said = "there is nothing to caption"
+    if found.hidden or found.others:
+        said += f": {found.hidden} hidden and {found.others} other files were passed by"
+    if found.subfolders:
+        said += "; add -r to look into sub-folders"
+    return said
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part ``index`` of ``count`` of a list, for one of as many machines."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """``i/n``, from 1/n to n/n; raises ConfigError."""
+        index, slash, count = text.partition("/")
+        if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            raise ConfigError(f"shard is {text!r}; it must be I/N with I from 1 to N, such as 2/8")
+        return cls(int(index), int(count))
+
+    def takes(self, item: Item) -> bool:
+        """By the name as it is given: a file stays in its shard when others come and go."""
+        name = f"{item.path}\0{item.start_seconds}\0{item.end_seconds}"
+        return zlib.crc32(os.fsencode(name)) % self.count == self.index - 1

@@ -1,0 +1,197 @@
+"""What has been done, one JSON object a line, each written through as soon as it is known.
+
+A run that is killed loses what it had in hand and nothing else: a line that was cut off is dropped when the journal is
+opened again. One run at a time may write to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from captioner.errors import CaptionerError
+
+_HEADER = {"captioner_journal": 1}
+_LOCK_PLACE = 1 << 40  # on Windows a lock covers bytes, and those must not be read by others
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where in the journal a file's latest result stands."""
+
+    offset: int
+    failed: bool
+
+
+class Journal:
+    """An append-only file of results. Use it in a ``with`` block; it is locked until then.
+
+    Every record has a ``key`` (hex digits: content, model and settings) and a ``path``; one with a ``code`` is a
+    failure. Raises CaptionerError when it is in use, is no journal, or cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self.repaired = False
+        """Whether the end of it had to be cut off."""
+        self._done: dict[bytes, int] = {}
+        self._failed: dict[tuple[bytes, str], int] = {}
+        self._paths: set[str] = set()
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        except OSError as error:
+            raise CaptionerError(f"cannot write {self.path}: {error.strerror}") from error
+        try:
+            self._lock()
+            self._end = 0
+            self._read_all()
+            if overwrite:
+                os.ftruncate(self._file, 0)
+                self._end = 0
+                self._done, self._failed, self._paths = {}, {}, set()
+            if not self._end:
+                self._write(_HEADER)
+            self._write({"run": {"pid": os.getpid(), "host": socket.gethostname()}})
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Have it on the disk, and let others write."""
+        with contextlib.suppress(OSError):  # a file system that cannot; everything has been written all the same
+            os.fsync(self._file)
+        os.close(self._file)
+
+    def find(self, key: str, path: str) -> Entry | None:
+        """The latest result for this content, model and settings: a success under any name, a failure under its own."""
+        digest = bytes.fromhex(key)
+        if digest in self._done:
+            return Entry(self._done[digest], failed=False)
+        offset = self._failed.get((digest, path))
+        return None if offset is None else Entry(offset, failed=True)
+
+    def has_captioned(self, path: str) -> bool:
+        """Whether there was ever a caption of a file of this name."""
+        return path in self._paths
+
+    def read(self, offset: int) -> dict[str, Any]:
+        """The record that begins at ``offset``."""
+        parts = []
+        while True:
+            part = os.pread(self._file, 1 << 16, offset) if hasattr(os, "pread") else self._pread(1 << 16, offset)
+            line, newline, _ = part.partition(b"\n")
+            parts.append(line)
+            if newline or not part:
+                record: dict[str, Any] = json.loads(b"".join(parts))
+                return record
+            offset += len(part)
+
+    def append(self, record: dict[str, Any]) -> int:
+        """Write one record through to the file; returns its offset. After an error all that was there still is."""
+        offset = self._end
+        self._write(record)
+        self._index(record, offset)
+        return offset
+
+    def _pread(self, size: int, offset: int) -> bytes:
+        os.lseek(self._file, offset, os.SEEK_SET)
+        return os.read(self._file, size)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        data = memoryview(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+        written = 0
+        try:
+            os.lseek(self._file, self._end, os.SEEK_SET)
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+        except OSError as error:
+            os.ftruncate(self._file, self._end)
+            raise CaptionerError(
+                f"cannot write {self.path}: {error.strerror}; what was done is kept: "
+                "make room and give the same command again to go on"
+            ) from error
+        self._end += len(data)
+
+    def _read_all(self) -> None:
+        with open(self._file, "rb", closefd=False) as lines:
+            for line in lines:
+                record = _parse(line)
+                if self._end == 0 and (record is None or "captioner_journal" not in record):
+                    if line.strip(b"\0") in json.dumps(_HEADER, separators=(",", ":")).encode():  # it was cut off
+                        break
+                    raise CaptionerError(f"{self.path} is not a journal of captioner; give another name")
+                if record is None and not line.endswith(b"\n"):
+                    break
+                if record is not None:
+                    self._index(record, self._end)
+                self._end += len(line)
+        if self._end < os.fstat(self._file).st_size:
+            os.ftruncate(self._file, self._end)
+            self.repaired = True
+
+    def _index(self, record: dict[str, Any], offset: int) -> None:
+        if "key" not in record:
+            return
+        digest, path = bytes.fromhex(record["key"]), record["path"]
+        if "code" in record:
+            self._failed[digest, path] = offset
+        else:
+            self._done[digest] = offset
+            self._paths.add(path)
+
+    def _lock(self) -> None:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                os.lseek(self._file, _LOCK_PLACE, os.SEEK_SET)
+                msvcrt.locking(self._file, msvcrt.LK_NBLCK, 1)
+                os.lseek(self._file, 0, os.SEEK_SET)
+            else:
+                import fcntl
+
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CaptionerError(
+                f"another run{self._holder()} is writing to {self.path}; wait for it, or give another output"
+            ) from None
+
+    def _holder(self) -> str:
+        """Who holds the lock, by the last run that the journal names."""
+        holder = ""
+        with self.path.open("rb") as lines:
+            for line in lines:
+                record = _parse(line) if line.startswith(b'{"run":') else None
+                if record is not None:
+                    holder = f" (process {record['run']['pid']} on {record['run']['host']})"
+        return holder
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """The record in a whole line; None for anything else."""
+    try:
+        record = json.loads(line)
+        if not isinstance(record, dict) or not line.endswith(b"\n"):
+            return None
+        if "key" in record:
+            bytes.fromhex(record["key"])
+            if not {"path", "captions"} <= set(record) and not {"path", "code", "message"} <= set(record):
+                return None
+    except (ValueError, TypeError):
+        return None
+    return record
