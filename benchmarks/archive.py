@@ -78,9 +78,8 @@ def speed(paths: Sequence[str], rounds: int) -> None:
                 work[name].append(processor_seconds() - used)
                 rate = len(paths) / wall[name][-1]
                 load = os.getloadavg()[0]
-                print(
-                    f"round {number + 1}  {name:16} {rate:6.2f} clips/s  {work[name][-1]:6.1f} s of processor  {load:.1f} load"
-                )
+                used = f"{work[name][-1]:6.1f} s of processor"
+                print(f"round {number + 1}  {name:16} {rate:6.2f} clips/s  {used}  load {load:.1f}", flush=True)
     base = [name for name in ways if name != "batch run"]
     for name in base:
         ratios = [a / b for a, b in zip(wall[name], wall["batch run"], strict=True)]

@@ -77,7 +77,7 @@ class Archive:
         """``model`` is the checkpoint's fingerprint; ``is_taken`` says that an item's output is there and not ours."""
         self.counts = Counts(len(items))
         self._items = items
-        self._journal = journal
+        self.journal = journal
         self._retry_failed = retry_failed
         self._is_taken = is_taken
         self._settings = hashlib.sha256(json.dumps([model, to_dict(settings)], sort_keys=True).encode()).digest()
@@ -127,7 +127,7 @@ class Archive:
             except VideoError as error:
                 self._without_work.append(Outcome(task=task, failure=Failure.of(error)))
                 continue
-            entry = self._journal.find(task.key, item.path) if self._journal else None
+            entry = self.journal.find(task.key, item.path) if self.journal else None
             if self._is_taken(index, item):
                 self._without_work.append(_Kept(task))
             elif entry is not None and not (entry.failed and self._retry_failed):
@@ -152,8 +152,8 @@ class Archive:
     def _record(self, outcome: Outcome) -> Outcome:
         """Into the journal with it; what comes back is what the journal would give."""
         record = record_of(outcome)
-        if self._journal:
-            self._journal.append(record)
+        if self.journal:
+            self.journal.append(record)
         self._count(outcome)
         return outcome_of(outcome.task, record)
 
@@ -173,8 +173,8 @@ class Archive:
         if isinstance(settled, Outcome):
             yield settled
         elif isinstance(settled, _Earlier):
-            assert self._journal is not None
-            yield outcome_of(settled.task, self._journal.read(settled.offset))
+            assert self.journal is not None
+            yield outcome_of(settled.task, self.journal.read(settled.offset))
 
 
 def record_of(outcome: Outcome) -> dict[str, Any]:

@@ -67,13 +67,17 @@ class ResumedFile:
 
 
 class WholeFile:
-    """A file that is there whole or not at all: a temporary sibling, renamed when the ``with`` block ends well."""
+    """A file that is there whole or not at all: a temporary sibling, renamed when the ``with`` block ends well.
 
-    def __init__(self, path: str | Path) -> None:
+    ``make_folder`` also makes the folder it goes into. Raises CaptionerError.
+    """
+
+    def __init__(self, path: str | Path, *, make_folder: bool = False) -> None:
         self._path = Path(path)
         self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if make_folder:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._temporary.open("wb")
         except OSError as error:
             raise _unwritable(self._path, error) from error

@@ -43,7 +43,7 @@ class Journal:
         """Whether the end of it had to be cut off."""
         self._done: dict[bytes, int] = {}
         self._failed: dict[tuple[bytes, str], int] = {}
-        self._paths: set[str] = set()
+        self._outputs: set[str] = set()
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
@@ -55,7 +55,7 @@ class Journal:
             if overwrite:
                 os.ftruncate(self._file, 0)
                 self._end = 0
-                self._done, self._failed, self._paths = {}, {}, set()
+                self._done, self._failed, self._outputs = {}, {}, set()
             if not self._end:
                 self._write(_HEADER)
             self._write({"run": {"pid": os.getpid(), "host": socket.gethostname()}})
@@ -85,9 +85,14 @@ class Journal:
         offset = self._failed.get((digest, path))
         return None if offset is None else Entry(offset, failed=True)
 
-    def has_captioned(self, path: str) -> bool:
-        """Whether there was ever a caption of a file of this name."""
-        return path in self._paths
+    def owns(self, output: str) -> bool:
+        """Whether a run with this journal has claimed the output file of this name."""
+        return output in self._outputs
+
+    def claim(self, output: str) -> None:
+        """An output file is about to be written: from now on it is ours."""
+        if output not in self._outputs:
+            self.append({"output": output})
 
     def read(self, offset: int) -> dict[str, Any]:
         """The record that begins at ``offset``."""
@@ -145,6 +150,8 @@ class Journal:
             self.repaired = True
 
     def _index(self, record: dict[str, Any], offset: int) -> None:
+        if "output" in record:
+            self._outputs.add(record["output"])
         if "key" not in record:
             return
         digest, path = bytes.fromhex(record["key"]), record["path"]
@@ -152,7 +159,6 @@ class Journal:
             self._failed[digest, path] = offset
         else:
             self._done[digest] = offset
-            self._paths.add(path)
 
     def _lock(self) -> None:
         try:
@@ -187,6 +193,8 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
         if not isinstance(record, dict) or not line.endswith(b"\n"):
+            return None
+        if "output" in record and not isinstance(record["output"], str):
             return None
         if "key" in record:
             bytes.fromhex(record["key"])

@@ -16,6 +16,7 @@ from typing import Any
 
 from captioner.errors import DataError
 from captioner.pipeline import Alternative, Caption, Word
+from captioner.progress import visible
 
 Writer = Callable[[Iterable[Caption]], Iterator[str]]
 
@@ -94,7 +95,7 @@ def txt(captions: Iterable[Caption]) -> Iterator[str]:
 def named_txt(captions: Iterable[Caption]) -> Iterator[str]:
     """``path: sentence``, one a line: the text format when there are several files."""
     for caption in captions:
-        yield f"{caption.path}: {_sentence(caption)}\n"
+        yield f"{visible(caption.path)}: {_sentence(caption)}\n"
 
 
 def timed_txt(captions: Iterable[Caption]) -> Iterator[str]:

@@ -61,7 +61,7 @@ class Monitor:
         if self._json:
             self._event("failed", path=path, code=code, message=message)
         else:
-            where = "" if path in message else f"{path}: "
+            where = "" if " ".join(path.split()) in message else f"{path}: "
             self._line(f"captioner: {where}{message} [{code}]", red=True)
 
     def warning(self, path: str, message: str) -> None:
@@ -92,6 +92,7 @@ class Monitor:
         self._write(json.dumps({"event": name, "time": round(time.time(), 3)} | values) + "\n")
 
     def _line(self, text: str, *, red: bool = False) -> None:
+        text = visible(text)
         self._write(("\r\x1b[K" if self._live else "") + (self._red(text) if red else text) + "\n")
 
     def _red(self, text: str) -> str:
@@ -100,6 +101,11 @@ class Monitor:
     @staticmethod
     def _write(text: str) -> None:
         print(text, end="", file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    """``text`` on one line, with nothing in it that a terminal would obey: a file's name may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _duration(seconds: float) -> str:

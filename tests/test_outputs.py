@@ -82,4 +82,4 @@ def test_subtitles() -> None:
 
 def test_text_is_one_line_a_clip() -> None:
     assert written("txt", *TWO).splitlines() == [c.text for c in TWO]
-    assert list(named_txt(TWO)) == [f"{c.path}: {c.text}\n" for c in TWO]
+    assert list(named_txt(TWO)) == ["clips/a.mp4: a man runs\n", 'b,"ü\\n.mp4: zwei Hunde & <eine> Katze\n']

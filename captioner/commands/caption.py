@@ -210,7 +210,13 @@ def _run_one(options: argparse.Namespace, item: Item, monitor: Monitor) -> int:
             monitor.failure(item.path, error.code, str(error))
 
     regular = output and (not os.path.lexists(output) or Path(output).is_file())
-    with WholeFile(output) if regular else ResumedFile(output) if output else StandardOutput() as out:
+    with (
+        WholeFile(output, make_folder=options.template)
+        if regular
+        else ResumedFile(output)
+        if output
+        else StandardOutput() as out
+    ):
         for text in write(all_of_them()):
             out.write(text)
     return 1 if failed else 0

@@ -104,7 +104,8 @@ def _taken(template: Template | None, journal: Journal | None, *, overwrite: boo
     def is_taken(index: int, item: Item) -> bool:
         if template is None or overwrite:
             return False
-        return template.path(index, item).exists() and not (journal and journal.has_captioned(item.path))
+        path = template.path(index, item)
+        return path.exists() and not (journal and journal.owns(str(path.absolute())))
 
     return is_taken
 
@@ -154,7 +155,7 @@ def _run(
             outcomes = archive.outcomes(engine, on_result=lambda counts: _progress(monitor, counts))
             captioned = _tell(outcomes, ledger, monitor, to_a_file=options.output is not None)
             if places.template:
-                _write_each(captioned, write, places.template)
+                _write_each(captioned, write, places.template, archive.journal)
             else:
                 _write_all(captioned, write, places.output, options.format)
         ended = "done"
@@ -197,12 +198,14 @@ def _write_all(outcomes: Iterable[Outcome], write: Writer, output: Path | None, 
             out.write(text)
 
 
-def _write_each(outcomes: Iterable[Outcome], write: Writer, template: Template) -> None:
+def _write_each(outcomes: Iterable[Outcome], write: Writer, template: Template, journal: Journal | None) -> None:
     for outcome in outcomes:
         path = template.path(outcome.task.index, outcome.task.item)
         text = "".join(write(outcome.captions))
         if not holds(path, text):
-            with WholeFile(path) as out:
+            if journal:
+                journal.claim(str(path.absolute()))
+            with WholeFile(path, make_folder=True) as out:
                 out.write(text)
 
 
