@@ -3,11 +3,11 @@
     python benchmarks/encoder.py [NETWORK ...]
 
 Eager is what is usually written: the transformers model in float32, all 16 frames of a clip at once, in torch's usual
-memory layout. Kept is the same in a process that keeps freed memory, as our commands do (docs/decisions/0056): against
-it, only our arithmetic counts. Fast is ``FrameEncoder.fast()`` in such a process. All get uint8 frames and give
-pooled features, each in a process of its own with one thread; the runs alternate, and the least processor time of each
-counts. The networks have their usual sizes and random weights, with batch normalisation fitted to the frames as
-training would. A network may also be a folder with a pretrained one.
+memory layout. Kept is the same in a process that keeps freed memory (docs/decisions/0056): against it, only the
+arithmetic counts. Fast is ``FrameEncoder.fast()``, as the commands use it. All get uint8 frames and give pooled
+features, each in a process of its own with one thread; the runs alternate, and the least processor time of each counts.
+The networks have their usual sizes and random weights, with batch normalisation fitted to the frames as training would.
+A network may also be a folder with a pretrained one.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def eager(encoder: FrameEncoder) -> Callable[[Tensor], Tensor]:
 def work(way: str, network: str, orders: Connection) -> None:
     """A process that encodes the frames as often as it is told to, and says how long that took and what it gave."""
     torch.set_num_threads(1)
-    if way != "eager":
+    if way == "kept":
         keep_freed_memory()
     encoder = load(network)
     encode = encoder.fast() if way == "fast" else eager(encoder)

@@ -86,8 +86,9 @@ def captions(trial: Trial, rng: np.random.Generator) -> tuple[Tensor, list[Examp
 class Loop:
     """One way of training: a decoder with its optimiser, whose rate falls to nothing along half a cosine."""
 
-    def __init__(self, name: str, decoder: AttentionGRU, trial: Trial, steps: int) -> None:
+    def __init__(self, name: str, decoder: AttentionGRU, trial: Trial, captions: int) -> None:
         self.name, self.decoder, self.trial = name, decoder, trial
+        steps = trial.epochs * math.ceil(captions / trial.batch)
         self.optimizer = torch.optim.AdamW(decoder.parameters(), trial.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -148,8 +149,7 @@ def compare(trial: Trial, *, seed: int) -> tuple[dict[str, float], dict[str, flo
     train = [e for e in examples if e.clip < trial.clips]
     val = [e for e in examples if e.clip >= trial.clips]
     start = AttentionGRU(trial.decoder, vocabulary=trial.vocabulary, width=trial.width, places=1)
-    steps = trial.epochs * math.ceil(len(train) / trial.batch)
-    loops = [Loop(name, copy.deepcopy(start), trial, steps) for name in LOOPS]
+    loops = [Loop(name, copy.deepcopy(start), trial, len(train)) for name in LOOPS]
     seconds, losses = dict.fromkeys(LOOPS, math.inf), dict.fromkeys(LOOPS, math.inf)
     for epoch in range(trial.epochs):
         for loop in loops:
