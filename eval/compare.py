@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 from captioner.errors import DataError
 from eval.comparison import ClipChange, Comparison, compare_evaluations
@@ -114,6 +115,9 @@ def _change_lines(change: ClipChange) -> str:
 
 
 def _names(paths: list[str]) -> list[str]:
-    """File names where those differ, whole paths otherwise."""
-    short = [path.replace("\\", "/").rpartition("/")[2] for path in paths]
-    return short if len(set(short)) == len(short) else list(paths)
+    """File names where those differ, else the names of their folders (one a run), else whole paths."""
+    files = [Path(path) for path in paths]
+    for names in ([file.name for file in files], [file.absolute().parent.name for file in files]):
+        if len(set(names)) == len(names):
+            return names
+    return list(paths)

@@ -168,6 +168,15 @@ def test_compare_says_which_is_better_and_where(manifest, good, poor, capsys):
     assert "0 won, 0 lost, 32 equal" in same and same.count("|ar:1000") == 3
 
 
+def test_runs_are_called_by_their_folders(manifest, tmp_path, capsys):
+    paths = []
+    for name, caption in (("greedy", "a dog"), ("beam", "a dog runs")):
+        (tmp_path / name).mkdir()
+        paths.append(predictions(tmp_path / name / "predictions.jsonl", dict.fromkeys(PEOPLE, caption)))
+    assert main(["compare", *paths, manifest, "--resamples", "100", "--trials", "100"]) == 0
+    assert capsys.readouterr().out.startswith("beam against greedy on ")
+
+
 def test_compare_on_clips_that_only_one_captioned_is_called_partial(manifest, good, tmp_path, capsys):
     fewer = predictions(tmp_path / "fewer.jsonl", dict(list(POOR.items())[:10]))
     out_file = tmp_path / "c.json"
