@@ -53,6 +53,8 @@ _SIGNATURES = [
         (rb"\0\0\x01\xba", "mpeg"),
     )
 ]
+# A cover in a song is no video, and a tile of a larger picture is not the picture.
+_NEVER_SHOWN = (Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent).value
 _PLAYLISTS = ("#extm3u", "ffconcat", "<?xml", "<mpd", "<smil", "<asx", "[playlist]", "[reference]", "v=0", "rtsptext")
 
 
@@ -105,7 +107,7 @@ def check_file(path: str | os.PathLike[str]) -> Path:
 def open_video(path: Path, deadline: Deadline) -> Iterator[tuple[Any, Any]]:
     """``(container, stream)``: a checked file, open, and the video that a player would show; raises VideoError."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path.open costs as much as decoding a small frame
             head = file.read(4096)
     except OSError as error:
         raise VideoError("not_found", f"{path} cannot be opened: {error.strerror}") from None
@@ -150,13 +152,11 @@ def _format_of(head: bytes, path: Path) -> str | None:
 
 
 def _video_stream(path: Path, container: Any) -> Any:
-    # A cover in a song is no video, and a tile of a larger picture is not the picture.
-    never = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
-    streams = [s for s in container.streams.video if not s.disposition & never]
+    streams = [s for s in container.streams.video if not s.disposition.value & _NEVER_SHOWN]
     if not streams:
         others = sorted({s.type for s in container.streams})
         raise VideoError("no_video", f"{path} has no video in it, only {' and '.join(others) or 'nothing at all'}")
-    stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
+    stream = next((s for s in streams if s.disposition.value & Disposition.default.value), streams[0])
     context = stream.codec_context
     if context is None:
         raise VideoError("unsupported", f"{path} is coded in a way that cannot be decoded here")

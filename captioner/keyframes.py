@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import av
 
 from captioner.container import Deadline, read_packets
-from captioner.timeline import LOOKAHEAD, Part, Timeline
+from captioner.timeline import LOOKAHEAD, Aim
 
 # Codecs whose keyframes start afresh: decoding from one gives what decoding everything gives.
 _RESTARTING = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg1video", "mpeg2video", "mjpeg", "prores", "dnxhd")
@@ -122,33 +122,33 @@ def restarts(stream: Any) -> bool:
 
 
 def frames_by_keyframe(
-    packets: Packets, stream: Any, timeline: Timeline, parts: list[Part], *, stand_ins: bool, deadline: Deadline
+    packets: Packets, stream: Any, aims: list[Aim], *, stand_ins: bool, deadline: Deadline
 ) -> Iterator[Any]:
-    """The decoded frames in the middle of ``parts``, each once, in order; raises Doubt, perhaps after some frames.
+    """The decoded frames that ``aims`` ask for, each once, in order; raises Doubt, perhaps after some frames.
 
     With ``stand_ins``, a keyframe that lies in a part may stand in for the frame in the part's middle.
     """
     try:
-        for run in _plan(packets, timeline, parts, stand_ins):
+        for run in _plan(packets, aims, stand_ins):
             yield from _decode(packets, stream, run, deadline)
     except av.FFmpegError as error:
         raise Doubt(str(error)) from None
 
 
-def _plan(packets: Packets, timeline: Timeline, parts: list[Part], stand_ins: bool) -> list[_Run]:
+def _plan(packets: Packets, aims: list[Aim], stand_ins: bool) -> list[_Run]:
     """Where to start and which frames to give, from timestamps alone; nothing is decoded yet."""
-    aims: list[tuple[Keyframe, int]] = []
-    for part in parts:
-        tick = timeline.tick(part.middle)
+    starts: list[tuple[Keyframe, int]] = []
+    for aim in aims:
+        tick = aim.middle
         key = packets.keyframe(tick)
         if stand_ins:
-            for candidate in (key, packets.keyframe(timeline.tick(part.last))):
-                if candidate.shown and part.first <= timeline.seconds(candidate.tick) < part.last:
+            for candidate in (key, packets.keyframe(aim.last)):
+                if candidate.shown and aim.first <= candidate.tick <= aim.last:
                     key, tick = candidate, candidate.tick
                     break
-        aims.append((key, tick))
+        starts.append((key, tick))
     runs = []
-    for _, group in itertools.groupby(aims, key=lambda aim: aim[0].tick):
+    for _, group in itertools.groupby(starts, key=lambda start: start[0].tick):
         keys, ticks = zip(*group, strict=True)
         runs.append(_Run(keys[0], _last_shown(packets, keys[0], list(ticks))))
     return runs
@@ -157,6 +157,9 @@ def _plan(packets: Packets, timeline: Timeline, parts: list[Part], stand_ins: bo
 def _last_shown(packets: Packets, key: Keyframe, ticks: list[int]) -> tuple[int, ...]:
     """For each of ``ticks`` (ascending) the last frame shown by then, given that ``key`` is one; each once."""
     if ticks[-1] == key.tick:
+        after = next(itertools.islice(packets.read_from(key), 1, 2), None)
+        if after is not None and after.pts == key.tick and not after.is_discard:
+            raise Doubt("two packets of one timestamp")
         return (key.tick,)
     best = [key.tick - 1] * len(ticks)
     later = 0

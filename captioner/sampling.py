@@ -49,7 +49,7 @@ def select(file: Path, selection: Selection, *, stand_ins: bool, deadline: Deadl
     With ``stand_ins``, a keyframe that lies in a part may stand in for the frame in the part's middle.
     Raises VideoError, or ConfigError if the selection does not lie in the clip.
     """
-    timeline, last = None, Fraction(-1)
+    timeline, last = None, None
     with open_video(file, deadline) as (container, stream):
         report.pixel_aspect = pixel_aspect(stream)
         if is_short(container) or not has_index(container, stream):
@@ -61,10 +61,8 @@ def select(file: Path, selection: Selection, *, stand_ins: bool, deadline: Deadl
             try:
                 packets = _restartable(container, stream, timeline, kept, deadline)
                 if packets is not None:
-                    parts = selection.parts(timeline)
-                    for frame in frames_by_keyframe(
-                        packets, stream, timeline, parts, stand_ins=stand_ins, deadline=deadline
-                    ):
+                    aims = selection.aims(timeline)
+                    for frame in frames_by_keyframe(packets, stream, aims, stand_ins=stand_ins, deadline=deadline):
                         last = timeline.seconds(frame.pts)
                         yield last, frame
                     return
@@ -80,7 +78,7 @@ def select(file: Path, selection: Selection, *, stand_ins: bool, deadline: Deadl
     with open_video(file, deadline) as (container, stream):
         packets_read = read_packets(container, stream, deadline)
         for shown in linear(packets_read, stream, timeline, selection, deadline, report):
-            if shown[0] > last:
+            if last is None or shown[0] > last:
                 yield shown
 
 
@@ -115,20 +113,20 @@ def linear(
     if first is None:
         return
     report.timeline = timeline = timeline.starting_at(first.pts)
-    moments = [part.middle for part in reversed(selection.parts(timeline))]
-    held: Shown | None = None
-    for shown in on_screen(itertools.chain([first], frames), timeline):
+    moments = [aim.middle for aim in reversed(selection.aims(timeline))]
+    held: tuple[int, Any] | None = None
+    for tick, frame in _on_ticks(itertools.chain([first], frames), timeline):
         passed = False
-        while held is not None and moments and moments[-1] < shown[0]:
+        while held is not None and moments and moments[-1] < tick:
             moments.pop()
             passed = True
         if passed and held is not None:
-            yield held
+            yield timeline.seconds(held[0]), held[1]
         if not moments:
             return
-        held = shown
+        held = tick, frame
     if held is not None:
-        yield held
+        yield timeline.seconds(held[0]), held[1]
 
 
 def decoded(packets: Iterable[Any], stream: Any, deadline: Deadline, report: Report) -> Iterator[Any]:
@@ -156,11 +154,21 @@ def _unbroken(packets: Iterable[Any]) -> Iterator[Any]:
 
 def on_screen(frames: Iterable[Any], timeline: Timeline) -> Iterator[Shown]:
     """Each frame with its time; time never runs backwards, and goes on steadily where frames carry none."""
-    now: Fraction | None = None
+    for tick, frame in _on_ticks(frames, timeline):
+        yield timeline.seconds(tick), frame
+
+
+def _on_ticks(frames: Iterable[Any], timeline: Timeline) -> Iterator[tuple[int, Any]]:
+    """The same in ticks."""
+    if timeline.counted:
+        yield from enumerate(frames)
+        return
+    step = max(1, round(timeline.frame_seconds / timeline.tick_seconds))
+    now: int | None = None
     for frame in frames:
-        if timeline.end is not None and frame.pts is not None:
-            seconds = timeline.seconds(frame.pts)
-            now = seconds if now is None else max(now, seconds)
+        tick = frame.pts
+        if now is None:
+            now = tick if tick is not None else timeline.origin or 0
         else:
-            now = Fraction(0) if now is None else now + timeline.frame_seconds
+            now = max(now, tick) if tick is not None else now + step
         yield now, frame

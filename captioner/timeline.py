@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 
@@ -48,17 +48,29 @@ class Timeline:
             return self.packets * self.frame_seconds
         return max(Fraction(0), (self.end - (self.origin or 0)) * self.tick_seconds)
 
+    @property
+    def counted(self) -> bool:
+        """Whether timestamps are missing or mean nothing: a tick is then the number of a frame."""
+        return self.end is None
+
+    @property
+    def unit_seconds(self) -> Fraction:
+        """How long a tick lasts."""
+        return self.frame_seconds if self.counted else self.tick_seconds
+
     def starting_at(self, tick: int | None) -> Timeline:
         """The same, with the origin that the decoder found."""
-        return self if tick is None or self.origin is not None else dataclasses.replace(self, origin=tick)
+        if tick is None or self.origin is not None or self.counted:
+            return self
+        return dataclasses.replace(self, origin=tick)
 
     def seconds(self, tick: int) -> Fraction:
         """When the frame at ``tick`` is shown."""
-        return (tick - (self.origin or 0)) * self.tick_seconds
+        return (tick - (self.origin or 0)) * self.unit_seconds
 
     def tick(self, seconds: Fraction) -> int:
         """The last tick that is not after the moment ``seconds``."""
-        return (self.origin or 0) + seconds // self.tick_seconds
+        return (self.origin or 0) + seconds // self.unit_seconds
 
 
 def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, list[Any] | None]:
@@ -188,6 +200,17 @@ class Part:
         return (self.first + self.last) / 2
 
 
+class Aim(NamedTuple):
+    """The same in ticks."""
+
+    first: int
+    """The first tick that lies in the part."""
+    middle: int
+    """The last tick that is not after the part's middle: the frame wanted is the last one shown by then."""
+    last: int
+    """The last tick that lies in the part."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """What of a clip to look at: ``count`` equal parts of start .. end; None is the clip's own start or end."""
@@ -197,7 +220,29 @@ class Selection:
     end_seconds: float | None = None
 
     def parts(self, timeline: Timeline) -> list[Part]:
-        """The parts, in order.
+        """The parts, in order; raises ConfigError as ``bounds`` does."""
+        first, last = self.bounds(timeline)
+        edges = [first + (last - first) * Fraction(i, self.count) for i in range(self.count + 1)]
+        return [Part(a, b) for a, b in itertools.pairwise(edges)]
+
+    def aims(self, timeline: Timeline) -> list[Aim]:
+        """The parts in ticks, in order, by integers alone: fractions would take longer than a short clip's decoding."""
+        first, last = (moment / timeline.unit_seconds for moment in self.bounds(timeline))
+        origin, parts = timeline.origin or 0, self.count
+        a, b = first.numerator * last.denominator, last.numerator * first.denominator
+        whole = first.denominator * last.denominator * parts
+        edges = [a * (parts - i) + b * i for i in range(parts + 1)]  # in ticks, times whole
+        return [
+            Aim(
+                first=origin - (-left // whole),
+                middle=origin + (left + right) // (2 * whole),
+                last=origin - (-right // whole) - 1,
+            )
+            for left, right in itertools.pairwise(edges)
+        ]
+
+    def bounds(self, timeline: Timeline) -> tuple[Fraction, Fraction]:
+        """Where the parts begin and end, in seconds.
 
         Raises ConfigError unless 0 <= start < end and start lies in the clip; a later end means the clip's own.
         """
@@ -210,8 +255,7 @@ class Selection:
             last = min(last, duration)
             if first >= duration:
                 raise ConfigError(f"start_seconds is {start}, but the clip lasts {float(duration):.3f}; start earlier")
-        edges = [first + (last - first) * Fraction(i, self.count) for i in range(self.count + 1)]
-        return [Part(a, b) for a, b in itertools.pairwise(edges)]
+        return first, last
 
 
 def _moment(name: str, value: float) -> Fraction:
