@@ -10,6 +10,7 @@ import codecs
 import os
 import re
 import stat
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,15 @@ _SIGNATURES = [
         (rb"OggS", "ogg"),
         (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
         (rb"\0\0\x01\xba", "mpeg"),
+    )
+]
+# Where pictures say how large they are, and how the two numbers are written; a JPEG has its height first.
+_SIZES = [
+    (re.compile(pattern, re.DOTALL), packing)
+    for pattern, packing in (
+        (rb"\x89PNG\r\n\x1a\n....IHDR", ">II"),
+        (rb"GIF8..", "<HH"),
+        (rb"\xff\xd8\xff.*?\xff[\xc0-\xc2]..\x08", ">HH"),
     )
 ]
 # A cover in a song is no video, and a tile of a larger picture is not the picture.
@@ -112,18 +122,35 @@ def open_video(path: Path, deadline: Deadline) -> Iterator[tuple[Any, Any]]:
     except OSError as error:
         raise VideoError("not_found", f"{path} cannot be opened: {error.strerror}") from None
     form = _format_of(head, path)
-    if form == "png_pipe" and len(head) >= 24:  # FFmpeg would only say that a bomb cannot be decoded
-        _check_size(path, int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"))
-    limit = deadline.left_seconds
     try:
-        # "file:" keeps a name such as a:b.mp4 from being taken for a protocol.
-        container = av.open(
-            f"file:{path}", format=form, options=_OPTIONS, metadata_errors="replace", timeout=(limit, limit)
-        )
+        container = _open(path, form, _OPTIONS, deadline)
     except av.FFmpegError as error:
         raise _refusal(path, head, error, deadline) from None
     with container:
-        yield container, _video_stream(path, container)
+        stream = _video_stream(path, container)
+        if not stream.codec_context.width:  # damaged, or so large that FFmpeg did not even look at it
+            _check_size(path, *_size_without_limit(path, form, head, deadline))
+        yield container, stream
+
+
+def _open(path: Path, form: str | None, options: dict[str, str], deadline: Deadline) -> Any:
+    # "file:" keeps a name such as a:b.mp4 from being taken for a protocol.
+    limit = deadline.left_seconds
+    return av.open(f"file:{path}", format=form, options=options, metadata_errors="replace", timeout=(limit, limit))
+
+
+def _size_without_limit(path: Path, form: str | None, head: bytes, deadline: Deadline) -> tuple[int, int]:
+    """What a file says of its width and height, (0, 0) if nothing; no picture is decoded, so none takes memory."""
+    for pattern, packing in _SIZES:  # those that can be larger than FFmpeg can count
+        found = pattern.match(head)
+        if found is not None:
+            first, second = struct.unpack_from(packing, head, found.end())
+            return first, second
+    try:
+        with _open(path, form, {**_OPTIONS, "max_pixels": str(2**31 - 1), "skip_frame": "all"}, deadline) as container:
+            return max(((s.width, s.height) for s in container.streams.video if s.codec_context), default=(0, 0))
+    except av.FFmpegError:
+        return 0, 0
 
 
 def is_still(container: Any) -> bool:

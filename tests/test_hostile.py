@@ -15,7 +15,7 @@ import pytest
 
 from captioner.errors import VideoError
 from captioner.video import sample_frames
-from tests.broken import broken_files
+from tests.broken import bmp_bomb, broken_files, gif_bomb, huge_in_header, jpeg_bomb, png_bomb
 from tests.media import encode_image, render_audio_only, render_clip, render_text, truncate
 
 
@@ -106,10 +106,22 @@ def test_what_holds_no_picture(tmp_path: Path) -> None:
     assert code_of(tmp_path / "noise.mp4") in ("unsupported", "no_video", "damaged")
 
 
-def test_a_bomb_is_too_large(tmp_path: Path) -> None:
-    bomb = tmp_path / "bomb.png"
-    bomb.write_bytes(encode_image(np.zeros((16_000, 16_000, 1), np.uint8).repeat(3, axis=2)))
-    assert code_of(bomb) == "too_large"
+@pytest.mark.parametrize("suffix", [".png", ".mp4"])
+def test_a_bomb_is_too_large(tmp_path: Path, suffix: str) -> None:
+    """16,000 x 16,000 pixels, in formats that FFmpeg would call damaged or could not even count."""
+    for write in (png_bomb, bmp_bomb, gif_bomb, jpeg_bomb, huge_in_header):
+        bomb = tmp_path / f"bomb{suffix if write is not huge_in_header else '.avi'}"
+        write(bomb)
+        assert code_of(bomb) == "too_large"
+
+
+def test_clips_and_photos_that_are_too_large(tmp_path: Path) -> None:
+    size = (8192, 4112)  # one row of blocks more than is decoded
+    grey = np.full((size[1], size[0], 3), 90, np.uint8)
+    for codec, pixel_format in (("mjpeg", "yuvj420p"), ("libwebp", "yuv420p"), ("tiff", "rgb24")):
+        (tmp_path / "photo").write_bytes(encode_image(grey, codec=codec, pixel_format=pixel_format))
+        assert code_of(tmp_path / "photo") == "too_large"
+    assert code_of(render_clip(tmp_path / "clip.ts", size=size, images=[grey], bframes=0)) == "too_large"
 
 
 def test_truncated_clips_give_what_is_good(tmp_path: Path) -> None:
@@ -148,4 +160,5 @@ def test_broken_files_each_say_what_is_wrong(tmp_path: Path, server: tuple[int, 
     codes = {path.name: code_of(path) for path in paths}
     assert {"empty", "blocked", "damaged", "no_video", "unsupported", "too_large"} <= set(codes.values())
     assert {code for name, code in codes.items() if name.startswith(("playlist", "script"))} == {"blocked"}
+    assert {code for name, code in codes.items() if "bomb" in name or "huge" in name} == {"too_large"}
     assert visitors == []
