@@ -40,9 +40,8 @@ class Film:
                 timeline = glance(container, stream, deadline)
                 if timeline is not None and timeline.origin is not None:
                     self.timeline = timeline
-        [part] = selection.parts(self.timeline or self._clock)
-        self.start = part.first
-        self.end = part.last if self.timeline or selection.end_seconds is not None else None
+        self.start, last = selection.bounds(self.timeline or self._clock)
+        self.end = last if self.timeline or selection.end_seconds is not None else None
         """None: where the file ends."""
         self.over = self.start
         """When the last frame read so far ends, as far as can be told."""

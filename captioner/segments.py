@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from captioner.keyframes import Doubt, PacketsOnDisk, frames_by_keyframe
 from captioner.merging import merge_captions as merge_captions
 from captioner.reservoir import Chosen, Reservoir
 from captioner.shots import ShotDetector
-from captioner.timeline import Part, Selection
+from captioner.timeline import Selection, aims_between
 from captioner.video import Frames, Upright, resize_frame, sample_frames
 
 Segments = Literal["shots"] | float
@@ -255,11 +254,10 @@ def _by_keyframes(film: Film, length: Fraction, video: VideoConfig) -> Iterator[
         packets = PacketsOnDisk(container, stream, film.deadline)
         while start < film.end:
             end = start + length if film.end - start - length >= _tail(length) else film.end
-            edges = [start + (end - start) * Fraction(i, video.frames) for i in range(video.frames + 1)]
-            parts = [Part(a, b) for a, b in itertools.pairwise(edges)]
+            aims = aims_between(film.timeline, start, end, count=video.frames)
             pixels, times, size, tick = [], [], (0, 0), before
             for frame in frames_by_keyframe(
-                packets, stream, film.timeline, parts, stand_ins=video.mode == "segment", deadline=film.deadline
+                packets, stream, aims, stand_ins=video.mode == "segment", deadline=film.deadline
             ):
                 seconds, tick = film.timeline.seconds(frame.pts), frame.pts
                 picture = upright(seconds, frame, film.pixel_aspect)

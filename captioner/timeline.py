@@ -188,20 +188,8 @@ class _Extent:
         )
 
 
-@dataclass(frozen=True)
-class Part:
-    """One of the equal parts of a clip that give a frame each, in seconds."""
-
-    first: Fraction
-    last: Fraction
-
-    @property
-    def middle(self) -> Fraction:
-        return (self.first + self.last) / 2
-
-
 class Aim(NamedTuple):
-    """The same in ticks."""
+    """Where one of the equal parts of a clip lies, each of which gives a frame, in ticks."""
 
     first: int
     """The first tick that lies in the part."""
@@ -209,6 +197,23 @@ class Aim(NamedTuple):
     """The last tick that is not after the part's middle: the frame wanted is the last one shown by then."""
     last: int
     """The last tick that lies in the part."""
+
+
+def aims_between(timeline: Timeline, first_seconds: Fraction, last_seconds: Fraction, *, count: int) -> list[Aim]:
+    """``count`` equal parts, in order, by integers alone: fractions would take longer than a short clip's decoding."""
+    first, last = first_seconds / timeline.unit_seconds, last_seconds / timeline.unit_seconds
+    origin = timeline.origin or 0
+    a, b = first.numerator * last.denominator, last.numerator * first.denominator
+    whole = first.denominator * last.denominator * count
+    edges = [a * (count - i) + b * i for i in range(count + 1)]  # in ticks, times whole
+    return [
+        Aim(
+            first=origin - (-left // whole),
+            middle=origin + (left + right) // (2 * whole),
+            last=origin - (-right // whole) - 1,
+        )
+        for left, right in itertools.pairwise(edges)
+    ]
 
 
 @dataclass(frozen=True)
@@ -219,27 +224,9 @@ class Selection:
     start_seconds: float | None = None
     end_seconds: float | None = None
 
-    def parts(self, timeline: Timeline) -> list[Part]:
-        """The parts, in order; raises ConfigError as ``bounds`` does."""
-        first, last = self.bounds(timeline)
-        edges = [first + (last - first) * Fraction(i, self.count) for i in range(self.count + 1)]
-        return [Part(a, b) for a, b in itertools.pairwise(edges)]
-
     def aims(self, timeline: Timeline) -> list[Aim]:
-        """The parts in ticks, in order, by integers alone: fractions would take longer than a short clip's decoding."""
-        first, last = (moment / timeline.unit_seconds for moment in self.bounds(timeline))
-        origin, parts = timeline.origin or 0, self.count
-        a, b = first.numerator * last.denominator, last.numerator * first.denominator
-        whole = first.denominator * last.denominator * parts
-        edges = [a * (parts - i) + b * i for i in range(parts + 1)]  # in ticks, times whole
-        return [
-            Aim(
-                first=origin - (-left // whole),
-                middle=origin + (left + right) // (2 * whole),
-                last=origin - (-right // whole) - 1,
-            )
-            for left, right in itertools.pairwise(edges)
-        ]
+        """The parts in ticks, in order; raises ConfigError as ``bounds`` does."""
+        return aims_between(timeline, *self.bounds(timeline), count=self.count)
 
     def bounds(self, timeline: Timeline) -> tuple[Fraction, Fraction]:
         """Where the parts begin and end, in seconds.
