@@ -34,7 +34,7 @@ def merge_captions(captions: Iterable[Caption]) -> Iterator[Caption]:
 
 def _same(a: Caption, b: Caption) -> bool:
     return (
-        (a.path, a.text, a.model) == (b.path, b.text, b.model)
+        (a.path, a.text, a.model, a.abstained) == (b.path, b.text, b.model, b.abstained)
         and [w.text for w in a.words] == [w.text for w in b.words]
         and a.end_seconds is not None
         and b.end_seconds is not None

@@ -11,12 +11,12 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 from captioner.errors import DataError
 from captioner.pipeline import Alternative, Caption, Word
 from captioner.progress import visible
+from captioner.subtitles import clock, shown_ms, srt, vtt
 
 Writer = Callable[[Iterable[Caption]], Iterator[str]]
 
@@ -101,7 +101,7 @@ def named_txt(captions: Iterable[Caption]) -> Iterator[str]:
 def timed_txt(captions: Iterable[Caption]) -> Iterator[str]:
     """``start - end  sentence``, one a line: the text format of a film in segments."""
     for caption in captions:
-        begin, end = (_clock(s, ".")[:-2] for s in _cue(caption))
+        begin, end = (clock(moment, ".")[:-2] for moment in shown_ms(caption))
         yield f"{begin} - {end}  {_sentence(caption)}\n"
 
 
@@ -158,47 +158,6 @@ def _harmless(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return "'" + value
     return value
-
-
-def srt(captions: Iterable[Caption]) -> Iterator[str]:
-    """SubRip: a numbered cue for each caption that is to be relied on."""
-    for number, (begin, end, text) in enumerate(_cues(captions), start=1):
-        yield f"{number}\n{_clock(begin, ',')} --> {_clock(end, ',')}\n{text}\n\n"
-
-
-def vtt(captions: Iterable[Caption]) -> Iterator[str]:
-    """WebVTT: a cue for each caption that is to be relied on."""
-    yield "WEBVTT\n\n"
-    for begin, end, text in _cues(captions):
-        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        yield f"{_clock(begin, '.')} --> {_clock(end, '.')}\n{text}\n\n"
-
-
-def _cues(captions: Iterable[Caption]) -> Iterator[tuple[float, float, str]]:
-    """Start, end and text of each cue of one video; none reaches into the next."""
-
-    def reliable() -> Iterator[Caption | None]:
-        yield from (caption for caption in captions if caption.text and not caption.abstained)
-        yield None
-
-    for caption, following in pairwise(reliable()):
-        assert caption is not None
-        begin, end = _cue(caption)
-        if following is not None and following.start_seconds > begin:
-            end = min(end, following.start_seconds)
-        yield begin, end, " ".join(caption.text.split()).replace("-->", "->")
-
-
-def _cue(caption: Caption) -> tuple[float, float]:
-    """Start and end of the cue, at least a second apart (a photo has no length of its own)."""
-    end = caption.end_seconds if caption.end_seconds is not None else max(caption.times_seconds)
-    return caption.start_seconds, max(end, caption.start_seconds + 1.0)
-
-
-def _clock(seconds: float, point: str) -> str:
-    milliseconds = round(seconds * 1000)
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"
 
 
 FORMATS = ("txt", "jsonl", "json", "csv", "srt", "vtt", "coco")

@@ -70,7 +70,7 @@ def test_csv_holds_no_formulas(name: str) -> None:
 
 def test_subtitles() -> None:
     long = caption(start_seconds=3599.9996, end_seconds=3661.25)
-    assert written("srt", long, caption()) == (
+    assert written("srt", long, caption(path="b.mp4")) == (
         "1\n01:00:00,000 --> 01:01:01,250\na man runs\n\n2\n00:00:00,000 --> 00:00:02,000\na man runs\n\n"
     )
     vtt = written("vtt", *TWO)

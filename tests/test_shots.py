@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -96,7 +97,7 @@ def test_no_shot_is_shorter_than_the_least() -> None:
     film = np.concatenate([scene(n, 5) for n in range(30)])
     found = [0.0, *cuts(film)]
     assert len(found) > 3
-    assert min(b - a for a, b in zip(found, found[1:], strict=False)) >= ShotConfig().min_seconds
+    assert min(b - a for a, b in pairwise(found)) >= ShotConfig().min_seconds
     assert len(cuts(film, ShotConfig(min_seconds=0.2))) > len(found)
 
 
