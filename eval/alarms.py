@@ -97,6 +97,8 @@ def _leakage(clips: Sequence[Clip], train: Sequence[Clip] | None) -> Alarm:
     title = "Leakage from training"
     if train is None:
         return Alarm(title, "unknown", "Not checked: name the training manifest with --train.")
+    if not clips:
+        return Alarm(title, "unknown", "Not checked: only a manifest names the files that would be compared.")
     pairs = leaks(clips, train)
     if not pairs:
         return Alarm(

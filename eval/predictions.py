@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,42 @@ def read_predictions(path: str | Path) -> Predictions:
         raise DataError(f"{path} holds no captions")
     failed = {clip: error for clip, error in failed.items() if clip not in captions}  # a later try succeeded
     return Predictions(str(path), captions, failed, tuple(duplicates), alternatives, breaks)
+
+
+def read_details(path: str | Path) -> dict[str, dict[str, Any]]:
+    """What the product writes of a caption beside its text, by the name in the file: confidence, words, attention.
+
+    Of a row that has none of this, or not whole, nothing; the file is one that :func:`read_predictions` reads.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for where, row in _rows(Path(path)):
+        clip, caption, _ = _parse(row, where)
+        if caption is not None and clip not in found:
+            found[clip] = _details(row)
+    return {clip: details for clip, details in found.items() if details}
+
+
+def _details(row: dict[str, Any]) -> dict[str, Any]:
+    def number(value: Any) -> bool:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+    def numbers(value: Any) -> bool:
+        return isinstance(value, list) and bool(value) and all(map(number, value))
+
+    details: dict[str, Any] = {}
+    if number(row.get("confidence")) and 0 <= row["confidence"] <= 1:
+        details |= {"confidence": row["confidence"], "calibrated": row.get("calibrated") is True}
+    words = row.get("words")
+    whole = isinstance(words, list) and all(
+        isinstance(w, dict)
+        and isinstance(w.get("text"), str)
+        and number(w.get("peak_seconds"))
+        and numbers(w.get("attention"))
+        for w in words
+    )
+    if whole and numbers(row.get("times_seconds")):
+        details |= {"words": words, "times_seconds": row["times_seconds"]}
+    return details
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioner.config import SearchConfig, to_dict
+from captioner.config import SearchConfig, VideoConfig, to_dict
 from captioner.errors import CaptionerError
 from captioner.manifest import Clip
 from eval.alarms import alarms
@@ -50,8 +50,9 @@ class Subject:
     human: HumanLine | None
     """None where no clip has two references."""
     card: dict[str, dict[str, str]]
-    """The model card: sections of names and values."""
-    checkpoint: Checkpoint
+    """The model card: sections of names and values. Empty where the model is not known."""
+    checkpoint: Checkpoint | None = None
+    """What made the captions; None for captions made elsewhere."""
 
     @classmethod
     def of(
@@ -61,17 +62,17 @@ class Subject:
         *,
         clips: Sequence[Clip],
         rows: Mapping[str, Mapping[str, Any]],
-        checkpoint: Checkpoint,
-        search: SearchConfig,
+        checkpoint: Checkpoint | None = None,
+        search: SearchConfig | None = None,
     ) -> Subject:
-        """Draw the human line and write the model card."""
+        """Draw the human line and write the model card; ``search`` is the checkpoint's own unless given."""
         several = any(len(group) > 1 for group in references.captions.values())
         return cls(
             evaluation=evaluation,
             clips={clip.id: clip for clip in clips},
             rows=rows,
             human=leave_one_out(references) if several else None,
-            card=model_card(checkpoint, search=search),
+            card=model_card(checkpoint, search=search or checkpoint.search) if checkpoint else {},
             checkpoint=checkpoint,
         )
 
@@ -133,7 +134,7 @@ def write_report(
                 clip,
                 row=subject.rows.get(clip.id, {}),
                 source=subject.clips.get(clip.id),
-                video=subject.checkpoint.video,
+                video=subject.checkpoint.video if subject.checkpoint else VideoConfig(),
                 images=images,
             )
             for clip in some

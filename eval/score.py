@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from captioner.errors import DataError
 from captioner.manifest import read_manifest
 from eval.diversity import training_captions
 from eval.evaluate import RESAMPLES, SEED, Yardstick, evaluate
 from eval.evaluation import Evaluation
-from eval.predictions import read_predictions
-from eval.references import read_references
+from eval.predictions import read_details, read_predictions
+from eval.references import References, read_references
 from eval.table import clip_csv, score_table, write_text
 
 
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scoring_arguments(parser)
     parser.add_argument("--name", default="", help="what the system is called (default: the file's name)")
     parser.add_argument("--json", metavar="FILE", help="write everything as report.json (- for stdout, alone)")
+    parser.add_argument("--report", metavar="DIR", help="write report.html and report.md there, to read")
+    parser.add_argument("--no-images", action="store_true", help="no frames in the report")
     parser.add_argument("--csv", metavar="FILE", help="write a row for each clip (- for stdout, alone)")
 
 
@@ -80,12 +83,39 @@ def score_file(path: str, yardstick: Yardstick, args: argparse.Namespace, *, nam
 def run(args: argparse.Namespace) -> int:
     """Score, print and write. Exit 0 whatever the score is; ``gate`` judges."""
     check_arguments(args)
-    yardstick = Yardstick.of(read_references(args.references, split=args.split))
-    evaluation = score_file(args.predictions, yardstick, args, name=args.name)
+    if args.report:
+        from eval.report import require_jinja
+
+        require_jinja()
+    references = read_references(args.references, split=args.split)
+    evaluation = score_file(args.predictions, Yardstick.of(references), args, name=args.name)
     if args.json:
         write_text(args.json, evaluation.to_json())
     if args.csv:
         write_text(args.csv, clip_csv(evaluation))
     table = score_table(evaluation)
-    print(table, file=sys.stderr if "-" in (args.json, args.csv) else sys.stdout)
+    out = sys.stderr if "-" in (args.json, args.csv) else sys.stdout
+    print(table, file=out)
+    for path in _report(evaluation, references, args) if args.report else ():
+        print(path, file=out)
     return 0
+
+
+def _report(evaluation: Evaluation, references: References, args: argparse.Namespace) -> list[Path]:
+    """The report on captions made elsewhere: with frames where the references are a manifest that names files."""
+    from eval.report import Subject, write_report
+
+    out = Path(args.report)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {out}: {error.strerror}") from error
+    try:
+        clips = [clip for clip in read_manifest(args.references) if clip.id in references.captions]
+    except DataError:  # coco annotations, or MSR-VTT's: they name no files
+        clips = []
+    details = read_details(args.predictions)
+    rows = {clip: row for name, row in details.items() if (clip := references.clip_id(name)) is not None}
+    train = read_manifest(args.train, split="train") if args.train else None
+    subject = Subject.of(evaluation, references, clips=clips, rows=rows)
+    return write_report(subject, out, train=train, images=not args.no_images)

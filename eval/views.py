@@ -48,7 +48,7 @@ def view(
     if images:
         from eval.strips import try_strip
 
-        picture, note = (None, "not in the manifest") if source is None else try_strip(source, video)
+        picture, note = (None, "the references name no file for it") if source is None else try_strip(source, video)
     times = row.get("times_seconds") or [0.0]
     return ClipView(
         clip=clip,

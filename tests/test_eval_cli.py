@@ -18,6 +18,7 @@ from captioner.metrics.cider import cider
 from captioner.metrics.rouge import rouge_l
 from eval.__main__ import COMMANDS, main
 from eval.evaluation import from_json, load_evaluation
+from eval.predictions import read_details
 
 SUBJECTS = ["a man", "a woman", "a dog", "two boys", "a cat", "a girl", "some people", "an old man"]
 ACTIONS = ["is running in a park", "is cooking some food", "is playing a guitar", "is riding a red horse"]
@@ -166,6 +167,35 @@ def test_compare_says_which_is_better_and_where(manifest, good, poor, capsys):
     assert re.search(r"\d+ won, 0 lost, \d+ equal", better)
     assert better.count("    was: a man is running") == 2 and "most regressed" not in better
     assert "0 won, 0 lost, 32 equal" in same and same.count("|ar:1000") == 3
+
+
+def test_captions_made_elsewhere_get_a_report_too(manifest, tmp_path, capsys):
+    clips = list(PEOPLE)
+    word = {"text": "dog", "peak_seconds": 0.5, "attention": [0.4, 0.6]}
+    rows = [{"id": clip, "caption": GOOD[clip]} for clip in clips]
+    rows[0] |= {"confidence": 0.77, "words": [word], "times_seconds": [0.0, 0.5]}
+    rows[1] |= {"confidence": "high", "words": [{"text": "dog"}], "times_seconds": "none"}
+    rows[2] |= {"words": [word | {"attention": [None]}], "times_seconds": [0.0]}
+    path = write_lines(tmp_path / "p.jsonl", rows)
+    assert read_details(path) == {
+        clips[0]: {"confidence": 0.77, "calibrated": False, "words": [word], "times_seconds": [0.0, 0.5]}
+    }
+    out = tmp_path / "deep" / "report"
+    assert main(["score", path, manifest, "--report", str(out), "--train", manifest]) == 0
+    assert capsys.readouterr().out.endswith(f"{out}/report.html\n{out}/report.md\n")
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert "Model card" not in text and "cannot be opened" in text and "0.77</td>" in text
+    assert "None of 32 clips is among the 1 training clips" in text
+
+    annotations = [{"image_id": clip, "caption": c} for clip, captions in PEOPLE.items() for c in captions]
+    coco = tmp_path / "coco.json"
+    coco.write_text(json.dumps({"annotations": annotations}), encoding="utf-8")
+    assert main(["score", path, str(coco), "--report", str(out), "--train", manifest]) == 0
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert "the references name no file for it" in text and "only a manifest names the files" in text
+    (tmp_path / "file").touch()
+    assert main(["score", path, manifest, "--report", str(tmp_path / "file")]) == 1
+    assert "cannot make the folder" in capsys.readouterr().err
 
 
 def test_runs_are_called_by_their_folders(manifest, tmp_path, capsys):
