@@ -28,6 +28,7 @@ check: .venv/ready-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m ray
 
 # from the raw data to the checkpoint in the package: a night on two cores; DATA=../shared/data says where the data is
 model: .venv/ready-dev

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -127,7 +128,8 @@ def memory(paths: Sequence[str]) -> None:
         for copy in range(10):
             for number, path in enumerate(paths):
                 name = Path(folder) / f"{copy}-{number}{Path(path).suffix}"
-                name.symlink_to(Path(path).resolve())
+                shutil.copyfile(path, name)
+                os.utime(name, (0, 1000 * copy + number))  # as the same content it would be captioned only once
                 names.append(str(name))
         listed = Path(folder) / "list"
         listed.write_text("\n".join(names))

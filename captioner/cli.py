@@ -1,4 +1,4 @@
-"""The command line: parse, call, report. Results on stdout, everything else on stderr, exit 0, 1 or 2.
+"""The command line: parse, call, report. Results on stdout, everything else on stderr, exit 0, 1, 2 or 130.
 
 Nothing heavy is imported before it is needed, so ``--help`` answers at once.
 """
@@ -11,15 +11,18 @@ import sys
 from collections.abc import Sequence
 
 from captioner import __version__
-from captioner.commands import caption, inspection, training
+from captioner.commands import caption, doctor, inspection, training
 from captioner.errors import CaptionerError, UsageError
 
-_EXIT = "exit status: 0 all well, 1 something could not be done (each is named on stderr), 2 a wrong command"
+_EXIT = (
+    "exit status: 0 all well, 1 something could not be done (each is named on stderr), 2 a wrong command, "
+    "130 stopped by Ctrl-C or SIGTERM"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
@@ -35,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, UsageError) else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="captioner",
         description="Turn videos into sentences, offline, on an ordinary machine.",
@@ -54,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
             inspection.probe,
         ),
         ("info", "show what a checkpoint is and was trained on", inspection.add_info, inspection.info),
+        ("doctor", "check the installation, with a caption made on the spot", doctor.add, doctor.run),
     ):
         description = caption.ABOUT if name == "caption" else about.capitalize() + "."
         command = commands.add_parser(

@@ -1,0 +1,26 @@
+"""``captioner doctor``: is everything there, and does it work?"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", nargs="?", metavar="DIR", help="checkpoint folder (default: the one in the package)")
+    parser.add_argument("--json", action="store_true", help="the findings as JSON Lines")
+
+
+def run(options: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
+    from captioner.doctor import examine
+
+    well = True
+    for finding in examine(options.model):
+        well &= finding.ok
+        if options.json:
+            print(json.dumps(asdict(finding)), flush=True)
+        else:
+            print(f"{'ok ' if finding.ok else 'BAD'}  {finding.name + ':':18}{finding.detail}", flush=True)
+    return 0 if well else 1

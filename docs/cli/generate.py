@@ -1,0 +1,70 @@
+"""The manual pages of the commands, from what ``--help`` is made of: ``python docs/cli/generate.py`` writes them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from captioner.cli import make_parser
+
+HERE = Path(__file__).parent
+
+
+def pages() -> dict[str, str]:
+    """The text of each page by its file name."""
+    parser = make_parser()
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    about = {action.dest: action.help for action in commands._choices_actions}
+    index = ["# captioner", "", parser.description or "", ""]
+    index += [f"- [captioner {name}]({name}.md): {text}" for name, text in about.items()]
+    index += ["", f"{parser.epilog}.", "", "These pages are made by `python docs/cli/generate.py`.", ""]
+    found = {"README.md": "\n".join(index)}
+    for name, command in commands.choices.items():
+        found[f"{name}.md"] = "\n".join(page(command))
+    return found
+
+
+def page(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The lines of one command's page."""
+    positional = [a for a in parser._actions if not a.option_strings]
+    yield f"# {parser.prog}"
+    yield ""
+    yield f"    {parser.prog} [OPTIONS] {' '.join(usage(a) for a in positional)}"
+    yield ""
+    yield parser.description or ""
+    for group in parser._action_groups:
+        actions = [a for a in group._group_actions if not isinstance(a, argparse._HelpAction)]
+        if not actions:
+            continue
+        yield ""
+        yield f"## {(group.title or '').capitalize()}"
+        yield ""
+        for action in actions:
+            yield f"- {names(action)}: {parser._get_formatter()._expand_help(action)}"
+    yield ""
+    yield f"{(parser.epilog or '').capitalize()}."
+    yield ""
+
+
+def usage(action: argparse.Action) -> str:
+    name = str(action.metavar or action.dest)
+    return {"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} [{name} ...]"}.get(str(action.nargs), name)
+
+
+def names(action: argparse.Action) -> str:
+    """``-o FILE``, ``--output FILE``; an argument by its name."""
+    if action.nargs == 0:
+        value = ""
+    elif action.choices:
+        value = " " + "|".join(map(str, action.choices))
+    else:
+        value = f" {action.metavar or action.dest.upper()}"
+    if not action.option_strings:
+        return f"`{value.strip()}`"
+    return ", ".join(f"`{option}{value}`" for option in action.option_strings)
+
+
+if __name__ == "__main__":
+    for file, text in pages().items():
+        (HERE / file).write_text(text, encoding="utf-8")
