@@ -224,8 +224,21 @@ def ran(checkpoint: Path, clips: list[Path], tmp_path_factory: pytest.TempPathFa
 
 
 def again(ran: Path, checkpoint: Path, *arguments: str, out: str = "out.jsonl") -> int:
-    journal = ["--journal", str(ran / "out.jsonl.journal"), "--jobs", "1"]
-    return main(["caption", f"@{ran / 'list'}", "-o", str(ran / out), "-m", str(checkpoint), *journal, *arguments])
+    journal = ["--journal", str(ran / "out.jsonl.journal"), "--failures", str(ran / f"{Path(out).name}.failures")]
+    return main(
+        [
+            "caption",
+            f"@{ran / 'list'}",
+            "-o",
+            str(ran / out),
+            "-m",
+            str(checkpoint),
+            "--jobs",
+            "1",
+            *journal,
+            *arguments,
+        ]
+    )
 
 
 def test_the_command_keeps_rows_and_failures_apart(
