@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
@@ -96,8 +98,23 @@ def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, 
     timeline = extent.timeline()
     if _counts_frames(container, stream):
         timeline = dataclasses.replace(timeline, origin=None, end=None)
-    missing = max(int(broken), stream.frames - extent.count) if broken or _is_cut(stream, container.size) else 0
-    return dataclasses.replace(timeline, packets=extent.count, missing=missing), kept
+    timeline = dataclasses.replace(timeline, packets=extent.count)
+    return dataclasses.replace(timeline, missing=_missing(container, stream, timeline, broken)), kept
+
+
+def _missing(container: Any, stream: Any, timeline: Timeline, broken: bool) -> int:
+    """How many frames a file announces and does not hold, all its packets having been read."""
+    announced = stream.frames or round(_announced_seconds(stream) / timeline.frame_seconds)
+    short = announced > timeline.packets and _is_cut(container, stream)
+    return max(int(broken), announced - timeline.packets) if broken or short else 0
+
+
+def _announced_seconds(stream: Any) -> Fraction:
+    """How long the video lasts by the file's own word, 0 if it does not say."""
+    if stream.duration:
+        return stream.duration * stream.time_base
+    stamp = re.fullmatch(r"(\d{2,5}):(\d\d):(\d\d(?:\.\d{1,9})?)", stream.metadata.get("DURATION", ""))  # Matroska's
+    return 3600 * int(stamp[1]) + 60 * int(stamp[2]) + Fraction(stamp[3]) if stamp else Fraction(0)
 
 
 def _counts_frames(container: Any, stream: Any) -> bool:
@@ -115,16 +132,36 @@ def has_index(container: Any, stream: Any) -> bool:
     return (
         container.format.name.split(",")[0] in ("mov", "matroska", "avi")
         and len(stream.index_entries) > 0
-        and not _is_cut(stream, container.size)
+        and not _is_cut(container, stream)
         and not _counts_frames(container, stream)
     )
 
 
-def _is_cut(stream: Any, size_bytes: int) -> bool:
-    """Whether the index names data beyond the end of the file."""
+def _is_cut(container: Any, stream: Any) -> bool:
+    """Whether the index names data beyond the end of the file, or the header a larger file."""
     index = stream.index_entries
     last = index[len(index) - 1] if len(index) else None
-    return last is not None and last.pos + last.size > size_bytes
+    if last is not None and last.pos + last.size > container.size:
+        return True
+    return container.format.name.split(",")[0] in ("avi", "matroska") and _size_in_header(container) > container.size
+
+
+def _size_in_header(container: Any) -> int:
+    """How large an AVI or Matroska file says it is, in bytes; 0 if it does not."""
+    try:
+        with Path(container.name.removeprefix("file:")).open("rb") as file:
+            head = file.read(128)
+    except OSError:
+        return 0
+    if head.startswith(b"RIFF"):
+        return 8 + int.from_bytes(head[4:8], "little")
+    at = head.find(b"\x18\x53\x80\x67") + 4  # the segment: its size follows, as many bytes as the first has zeros
+    if at < 4 or at >= len(head) or not head[at]:
+        return 0
+    length = 9 - head[at].bit_length()
+    size = int.from_bytes(head[at : at + length], "big") & ((1 << 7 * length) - 1)
+    unknown = (1 << 7 * length) - 1
+    return 0 if size == unknown else at + length + size
 
 
 def glance(container: Any, stream: Any, deadline: Deadline) -> Timeline | None:

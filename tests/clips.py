@@ -21,6 +21,7 @@ _HIDDEN = {"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-fra
 
 BY_KEYFRAME: dict[str, dict[str, Any]] = {
     "h264.mp4": {},
+    "h264.mkv": {},
     "every-frame-a-key.mp4": {"gop": 1},
     "one-key.mp4": {"gop": 250},
     "no-b.mp4": {"bframes": 0},

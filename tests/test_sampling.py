@@ -279,8 +279,10 @@ def test_what_is_left_of_a_clip_is_given(tmp_path: Path, name: str) -> None:
     assert given in ((0,) if indexed_at_the_end else (2, 3))
 
 
-def test_a_cut_file_says_how_many_frames_it_lacks(tmp_path: Path) -> None:
-    clip = render_clip(tmp_path / "a.mp4", frames=96, container_options={"movflags": "faststart"})
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("name", ["fast-start.mp4", "h264.mkv", "sound.mkv", "vp9.webm", "mpeg4-no-b.avi", "mjpeg.avi"])
+def test_a_cut_file_says_how_many_frames_it_lacks(tmp_path: Path, name: str) -> None:
+    clip = render_case(tmp_path, name)
     data = clip.read_bytes()
     clip.write_bytes(data[: len(data) * 6 // 10])
     frames = sample_frames(clip, VideoConfig(frames=96, size=64))
@@ -288,3 +290,5 @@ def test_a_cut_file_says_how_many_frames_it_lacks(tmp_path: Path) -> None:
     assert 96 - 2 <= frames.lost + len(frames.pixels) <= 96 + 2
     assert frames.warnings == (f"{frames.lost} damaged frames left out",)
     assert [frame_number(p) for p in frames.pixels] == list(range(len(frames.pixels)))
+    clip.write_bytes(data)
+    assert sample_frames(clip, VideoConfig(frames=4, size=64)).lost == 0
