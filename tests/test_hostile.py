@@ -204,3 +204,11 @@ def test_broken_files_each_say_what_is_wrong(tmp_path: Path, server: tuple[int, 
     assert {code for name, code in codes.items() if name.startswith(("playlist", "script"))} == {"blocked"}
     assert {code for name, code in codes.items() if "bomb" in name or "huge" in name} == {"too_large"}
     assert visitors == []
+
+
+def test_time_runs_out(tmp_path: Path) -> None:
+    clip = render_clip(tmp_path / "a.mp4", frames=200)
+    with pytest.raises(VideoError, match="longer than 1e-06 seconds") as caught:
+        sample_frames(clip, timeout_seconds=1e-6)
+    assert caught.value.code == "timeout"
+    assert len(sample_frames(clip, timeout_seconds=None).pixels) == 16
