@@ -8,18 +8,21 @@ import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 import srt
 import torch
 import webvtt
 
-from captioner import Captioner, VideoError
+from captioner import Captioner, CaptionerError, VideoError
 from captioner.archive import Archive
 from captioner.cli import main
 from captioner.engine import Failure, Outcome, Settings, Task, caption_tasks
@@ -209,6 +212,28 @@ def test_killed_twenty_times_it_ends_as_if_never_killed(
     assert run_archive(captioner, clips, out).counts.done == 12
 
 
+def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(
+    captioner: Captioner, clips: list[Path], tmp_path: Path
+) -> None:
+    run_archive(captioner, clips, tmp_path / "unbroken")
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a file system here")
+    try:
+        with pytest.raises(CaptionerError, match=r"cannot write .*: No space left on device"):
+            run_archive(captioner, clips, small / "out")
+        for line in (small / "out.journal").read_text().splitlines():
+            json.loads(line)
+        subprocess.run(["mount", "-o", "remount,size=1m", str(small)], check=True)
+        counts = run_archive(captioner, clips, small / "out").counts
+        assert counts.done > 0 and counts.captioned > 0
+        assert (small / "out").read_text() == (tmp_path / "unbroken").read_text()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
 # --- the command -------------------------------------------------------------------------------------------------
 
 
@@ -252,7 +277,7 @@ def test_the_command_keeps_rows_and_failures_apart(
     before = (ran / "out.jsonl").read_bytes()
     assert again(ran, checkpoint, "--words") == 1
     said = capsys.readouterr()
-    assert said.out == "" and "12 done before" in said.err and "1 of them before" in said.err
+    assert said.out == "" and "12 known already" in said.err and "1 of them before" in said.err
     assert all(r["words"] for r in map(json.loads, (ran / "out.jsonl").read_text().splitlines()))
     assert again(ran, checkpoint) == 1 and (ran / "out.jsonl").read_bytes() == before
 
@@ -329,3 +354,49 @@ def test_an_output_that_is_not_ours_is_left_alone(
     assert main(["caption", str(clips[0]), str(clips[1]), "-o", str(out), "-m", str(checkpoint)]) == 1
     assert "give another -o, or --overwrite" in capsys.readouterr().err and out.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_stopped_and_killed_the_command_goes_on(checkpoint: Path, clips: list[Path], tmp_path: Path) -> None:
+    good = [clip.read_bytes() for clip in clips if clip.suffix == ".mp4" and clip.exists() and clip.stem != "text"]
+    names = [tmp_path / f"{i:03}.mp4" for i in range(200)]
+    for number, name in enumerate(names):
+        name.write_bytes(good[number % len(good)])
+        os.utime(name, (0, number))  # or else the same content would be captioned only once
+    (tmp_path / "list").write_text("\n".join(map(str, names)))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+    def start(out: Path) -> subprocess.Popen[str]:
+        options = ["-o", out.name, "-m", str(checkpoint), "--jobs", "1", "--batch-size", "4"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "captioner", "caption", "@list", *options],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+        )
+
+    def stop(run: subprocess.Popen[str], number: signal.Signals, journal: Path) -> str:
+        size = journal.stat().st_size if journal.exists() else 0
+        end = time.monotonic() + 120
+        while (not journal.exists() or journal.stat().st_size < size + 10_000) and time.monotonic() < end:
+            time.sleep(0.002)
+        children = psutil.Process(run.pid).children()
+        run.send_signal(number)
+        said = run.communicate(timeout=60)[1]
+        assert children and not psutil.wait_procs(children, timeout=30)[1]  # none is left behind
+        return said
+
+    unbroken, out = tmp_path / "unbroken.jsonl", tmp_path / "out.jsonl"
+    whole = start(unbroken)
+    assert whole.communicate(timeout=300) and whole.returncode == 0
+    first = start(out)
+    said = stop(first, signal.SIGINT, Path(f"{out}.journal"))
+    assert first.returncode == 130 and "the same command goes on from here" in said and "Traceback" not in said
+    killed = start(out)
+    stop(killed, signal.SIGKILL, Path(f"{out}.journal"))
+    assert killed.returncode == -signal.SIGKILL
+    last = start(out)
+    said = last.communicate(timeout=300)[1]
+    assert last.returncode == 0 and re.search(r"[1-9]\d* known already", said), said
+    assert out.read_bytes() == unbroken.read_bytes()
+    assert len(out.read_text().splitlines()) == 200

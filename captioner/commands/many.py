@@ -241,7 +241,7 @@ def _summary(ended: str, counts: Counts, inputs: Inputs, places: _Places) -> str
     if counts.warned:
         parts[0] += f" ({counts.warned} with warnings)"
     if counts.done:
-        parts.append(f"{counts.done} done before")
+        parts.append(f"{counts.done} known already")
     if failed:
         where = f", see {places.failures}" if places.failures else ""
         before = f"; {counts.failed_before} of them before, --retry-failed tries again" if counts.failed_before else ""
