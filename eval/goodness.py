@@ -28,9 +28,12 @@ def content_words(caption: str) -> set[str]:
 
 def is_good(caption: str, references: Iterable[str]) -> bool:
     """Whether people say the same of the clip, as :data:`GOOD` puts it. A caption without content words is not."""
-    words = content_words(caption)
-    said = set[str]().union(*(content_words(reference) for reference in references))
-    return bool(words) and len(words & said) >= _SHARE * len(words) - 1e-9
+    return agrees(content_words(caption), map(content_words, references))
+
+
+def agrees(words: set[str], others: Iterable[set[str]]) -> bool:
+    """:func:`is_good` of content words: those of the caption and those of each reference."""
+    return bool(words) and len(words & set[str]().union(*others)) >= _SHARE * len(words) - 1e-9
 
 
 @cache

@@ -13,6 +13,7 @@ import numpy as np
 from captioner.errors import DataError
 from captioner.metrics.cider import CiderScorer
 from captioner.metrics.text import TOKENIZER, tokenize
+from eval.goodness import GOOD, agrees, content_words
 from eval.references import References, read_references
 from eval.score import add_reference_arguments
 from eval.statistics import METRICS, scores, statistics
@@ -36,6 +37,8 @@ class HumanLine:
     """By metric, in coco-caption's units: the mean of the draws."""
     deviations: dict[str, float]
     """Standard deviation between draws; 0 for one draw."""
+    good: float
+    """Share of their captions that is good by the rule of :mod:`eval.goodness`; the mean of the draws."""
 
     def describe(self) -> str:
         """How the line was drawn, in one sentence."""
@@ -56,11 +59,13 @@ def leave_one_out(references: References, *, draws: int = DRAWS, seed: int = SEE
     if not tokens:
         raise DataError(f"{references.source} has no clip with two references or more; people cannot be compared")
     generator = np.random.default_rng(seed)
-    clips, found = list(tokens), []
+    words = [[content_words(caption) for caption in references.captions[clip]] for clip in tokens]
+    clips, found, good = list(tokens), [], 0
     for _ in range(draws):
         chosen = [int(generator.integers(len(group))) for group in tokens.values()]
         hypotheses = [group[i] for group, i in zip(tokens.values(), chosen, strict=True)]
         others = [group[:i] + group[i + 1 :] for group, i in zip(tokens.values(), chosen, strict=True)]
+        good += sum(agrees(group[i], group[:i] + group[i + 1 :]) for group, i in zip(words, chosen, strict=True))
         scorer = CiderScorer.from_tokens(dict(zip(clips, others, strict=True)))
         found.append(scores(statistics(clips, hypotheses, others, scorer).sum(axis=0), len(clips)))
     mean, deviation = np.mean(found, axis=0), np.std(found, axis=0, ddof=1 if draws > 1 else 0)
@@ -71,6 +76,7 @@ def leave_one_out(references: References, *, draws: int = DRAWS, seed: int = SEE
         seed=seed,
         scores=dict(zip(METRICS, map(float, mean), strict=True)),
         deviations=dict(zip(METRICS, map(float, deviation), strict=True)),
+        good=good / (draws * len(clips)),
     )
 
 
@@ -94,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
     rows += [[name, points(score), points(line.deviations[name])] for name, score in line.scores.items()]
     split = f" ({references.split})" if references.split else ""
     parts = [f"people against people in {printable(references.source)}{split}", columns(rows), line.describe()]
+    parts.append(f"good: {100 * line.good:.1f} % of what they say; good is when {GOOD}")
     if line.skipped:
         parts.append(f"{line.skipped} clips have one reference and were left out")
     parts.append(f"signature: clips:{line.clips}|human:loo{line.draws}|case:lc|tok:{TOKENIZER}|seed:{line.seed}")

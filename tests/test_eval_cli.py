@@ -290,6 +290,20 @@ def test_human_says_how_people_score_and_how_they_were_drawn(manifest, tmp_path,
     assert json.loads(out_file.read_text()) == line, "the same seed draws the same people"
 
 
+def test_human_counts_what_people_say_that_is_good(tmp_path):
+    """Of two people, what each says is good when the other's words cover two thirds of it."""
+    captions = {
+        "a": ["a dog runs", "the dog is running"],
+        "b": ["a cat", "a dog"],
+        "c": ["a big dog runs", "a dog runs"],
+    }
+    path = tmp_path / "m.jsonl"
+    write_lines(path, [{"id": clip, "path": "x.mp4", "captions": group} for clip, group in captions.items()])
+    out_file = tmp_path / "human.json"
+    assert main(["human", str(path), "--json", str(out_file), "--draws", "7"]) == 0
+    assert json.loads(out_file.read_text())["good"] == pytest.approx(2 / 3)
+
+
 def test_human_with_two_references_is_each_against_the_other(tmp_path, capsys):
     pairs = {"a": ["x y z", "x y"], "b": ["p q", "p q"]}
     rows = [{"id": clip, "captions": captions} for clip, captions in pairs.items()]
