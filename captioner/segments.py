@@ -156,7 +156,7 @@ class _Shots:
         return self._detector.settled_seconds
 
     def push(self, seconds: Fraction, frame: Any) -> list[Fraction]:
-        cuts = self._detector.push(seconds, frame)
+        cuts = self._new(self._detector.push(seconds, frame))
         if not cuts and self.settled - self._start >= LONGEST_SECONDS:
             cuts = [self.settled]
         if cuts:
@@ -164,7 +164,11 @@ class _Shots:
         return cuts
 
     def finish(self, over: Fraction) -> list[Fraction]:
-        return self._detector.finish()
+        return self._new(self._detector.finish())
+
+    def _new(self, cuts: list[Fraction]) -> list[Fraction]:
+        """Without one where a long shot has been cut already."""
+        return [cut for cut in cuts if cut > self._start]
 
 
 class _Clock:
@@ -259,6 +263,7 @@ def _by_keyframes(film: Film, length: Fraction, video: VideoConfig) -> Iterator[
             for frame in frames_by_keyframe(
                 packets, stream, aims, stand_ins=video.mode == "segment", deadline=film.deadline
             ):
+                film.deadline.renew()
                 seconds, tick = film.timeline.seconds(frame.pts), frame.pts
                 picture = upright(seconds, frame, film.pixel_aspect)
                 size = picture.size_shown

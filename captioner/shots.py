@@ -14,6 +14,8 @@ _FAR_SECONDS = 0.22
 """A change that is undone this soon, before or after, was a flash."""
 _NEAR_SECONDS, _NEAR_FRAMES = 0.35, 5
 """How far around a frame its neighbourhood reaches, whichever is less."""
+_SLIDE_SECONDS = 1.5
+"""The next two frames are near as well, where there are few a second; pictures further apart are slides."""
 _REPEATED = 0.5
 """A change smaller than this is a repeated frame, and says nothing of how much the picture moves."""
 _HALVES = (0.25, 0.5, 0.8)
@@ -69,6 +71,7 @@ class ShotDetector:
 
     def push_picture(self, seconds: Fraction, picture: np.ndarray) -> list[Fraction]:
         """The same for a picture as ``thumbnail`` makes it."""
+        picture = np.ascontiguousarray(picture, np.float32)
         self._changes.append(_difference(self._pictures[-1], picture) if self._pictures else 0.0)
         self._seconds.append(seconds)
         self._times.append(float(seconds))
@@ -128,12 +131,16 @@ class ShotDetector:
         around = [
             self._changes[j]
             for j in range(max(1, i - _NEAR_FRAMES), min(len(self._times), i + _NEAR_FRAMES + 1))
-            if j != i and self._changes[j] > _REPEATED and abs(self._times[j] - self._times[i]) < _NEAR_SECONDS
+            if j != i and self._changes[j] > _REPEATED and self._near(i, j)
         ]
         movement = max(_REPEATED, sum(around) / len(around) if around else 0.0)
         before, after = self._shown(self._times[i] - _FAR_SECONDS), self._shown(self._times[i] + _FAR_SECONDS)
         lasting = _difference(self._pictures[min(before, i - 1)], self._pictures[max(after, i)])
         return min(change, lasting) / (config.cut * movement**config.motion)
+
+    def _near(self, i: int, j: int) -> bool:
+        apart = abs(self._times[j] - self._times[i])
+        return apart < _NEAR_SECONDS or (abs(j - i) <= 2 and apart < _SLIDE_SECONDS)
 
     def _dissolve(self, i: int, half: float) -> float:
         """How strongly frame ``i`` looks like the middle of a dissolve of twice ``half`` seconds."""
@@ -154,13 +161,15 @@ class ShotDetector:
 
 
 def thumbnail(frame: Any) -> np.ndarray:
-    """A decoded frame as a tiny picture: (3, 12, 16) float32, luma and two chromas, 0 to 255."""
+    """A decoded frame as a tiny picture: (3, 12, 16) uint8, luma and two chromas, 0 to 255."""
     small = frame.reformat(width=_COLUMNS, height=_ROWS, format="yuv444p", interpolation="AREA", threads=1)
-    return small.to_ndarray().reshape(3, _ROWS, _COLUMNS).astype(np.float32)
+    return small.to_ndarray().reshape(3, _ROWS, _COLUMNS)
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> float:
     """Mean absolute difference, summed over the planes, at the best shift by up to a pixel each way."""
-    shifted = np.lib.stride_tricks.sliding_window_view(b, (_ROWS - 2, _COLUMNS - 2), axis=(1, 2))
+    steps = b.strides
+    shape = (3, 3, 3, _ROWS - 2, _COLUMNS - 2)  # plane, shift down, shift right, rows, columns
+    shifted = np.ndarray(shape, b.dtype, b, strides=(*steps, *steps[1:]))  # a view, as sliding_window_view makes it
     apart = np.abs(shifted - a[:, None, None, 1:-1, 1:-1])
-    return float(apart.mean(axis=(3, 4)).sum(axis=0).min())
+    return float(apart.reshape(3, 9, -1).mean(axis=2).sum(axis=0).min())

@@ -14,7 +14,7 @@ from captioner.config import VideoConfig
 from captioner.errors import ConfigError, VideoError
 from captioner.segments import Segments, Span, parse_segments, segment_frames
 from captioner.video import Frames, sample_frames
-from tests.media import frame_number, render_clip, render_image, render_text, truncate
+from tests.media import frame_number, frame_pixels, render_clip, render_image, render_text, truncate
 
 VIDEO = VideoConfig(frames=4, size=48)
 
@@ -65,6 +65,12 @@ def test_a_shot_gives_the_frames_that_sampling_its_span_gives(tmp_path: Path) ->
 def test_a_long_shot_is_sampled_near_the_middle_of_its_parts(tmp_path: Path) -> None:
     [(_, frames)] = pieces(shots_clip(tmp_path / "a.mp4", (480,)), "shots")
     assert frames.times_seconds == pytest.approx([2.5, 7.5, 12.5, 17.5], abs=5 / 4)
+
+
+def test_a_shot_longer_than_a_minute_comes_in_parts(tmp_path: Path) -> None:
+    images = [frame_pixels(number) for number in [5] * 2 * 121 + [2000] * 2 * 20]
+    found = pieces(render_clip(tmp_path / "a.mp4", images=images, rate=2), "shots")
+    assert [s.start_seconds for s, _ in found] == [0, 60, 120, 121]
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.ts", "a.avi"])

@@ -112,6 +112,11 @@ def test_a_slide_show_changes_with_each_slide() -> None:
     assert cuts(slides, times=[0, 5, 10, 15]) == [5, 10, 15]
 
 
+def test_a_slow_camera_at_few_frames_a_second_is_no_cut() -> None:
+    film = np.concatenate([scene(1, 30, pan=4.0), scene(2, 30, pan=4.0)])
+    assert cuts(film, times=[i / 2 for i in range(60)]) == [15.0]
+
+
 def test_clips_of_shapes_joined() -> None:
     rng = np.random.default_rng(5)
     drawn = []
