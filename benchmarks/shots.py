@@ -1,7 +1,8 @@
 """How well are the shots of real clips found, and what does it cost beside decoding them?
 
     python benchmarks/shots.py ../shared/data/msvd                    # the clips nothing was chosen on
-    python benchmarks/shots.py ../shared/data/msvd --choose           # what the thresholds were chosen on, and others
+    python benchmarks/shots.py ../shared/data/msvd --choose           # what the thresholds were chosen on
+    python benchmarks/shots.py ../shared/data/msvd --speed            # only how long it takes
     python benchmarks/shots.py ../shared/data/msvd --scenedetect      # PySceneDetect on the same frames, if installed
 
 Pieces of MSVD's train and val clips, 3 to 10 s each, are joined frame by frame: most by a hard cut, the others by a
@@ -226,9 +227,13 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder msvd of the development data")
     parser.add_argument("--choose", action="store_true", help="several settings on the clips that were chosen on")
     parser.add_argument("--scenedetect", action="store_true", help="PySceneDetect too (pip install scenedetect)")
+    parser.add_argument("--speed", action="store_true", help="only how long it takes")
     parser.add_argument("--seed", type=int, default=4)
     options = parser.parse_args()
     choose, report = sources(options.data)
+    if options.speed:
+        speed(report[:60])
+        return
     runs: dict[str, Callable[[], Any]] = {"ours": lambda: Ours(ShotConfig())}
     if options.choose:
         runs = {f"cut {c.cut:g}, dissolve {c.dissolve:g}": lambda c=c: Ours(c) for c in CHOICES}  # type: ignore[misc]

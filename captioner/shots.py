@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 _ROWS, _COLUMNS = 12, 16
+_CORE = _ROWS * _COLUMNS / ((_ROWS - 2) * (_COLUMNS - 2))
+"""Pixels for each that lies inside the border, where shifts are tried."""
 _FAR_SECONDS = 0.22
 """A change that is undone this soon, before or after, was a flash."""
 _NEAR_SECONDS, _NEAR_FRAMES = 0.35, 5
@@ -134,9 +136,12 @@ class ShotDetector:
             if j != i and self._changes[j] > _REPEATED and self._near(i, j)
         ]
         movement = max(_REPEATED, sum(around) / len(around) if around else 0.0)
+        needed = config.cut * movement**config.motion
+        if change < needed:
+            return 0.0
         before, after = self._shown(self._times[i] - _FAR_SECONDS), self._shown(self._times[i] + _FAR_SECONDS)
         lasting = _difference(self._pictures[min(before, i - 1)], self._pictures[max(after, i)])
-        return min(change, lasting) / (config.cut * movement**config.motion)
+        return min(change, lasting) / needed
 
     def _near(self, i: int, j: int) -> bool:
         apart = abs(self._times[j] - self._times[i])
@@ -148,12 +153,15 @@ class ShotDetector:
         if end - start < 4 or self._times[i] - half < self._times[0] or self._times[i] + half > self._times[-1]:
             return 0.0
         first, middle, last = self._pictures[start], self._pictures[i], self._pictures[end]
+        whole = float(np.abs(first - last).mean())
+        curvature = max(0.3, float(np.abs(middle - (first + last) / 2).mean()))
+        straight = (whole / curvature) ** 2.5 / self._config.dissolve
+        if 3 * whole * _CORE * straight < 1:  # the most that the change can be
+            return 0.0
         change = _difference(first, last)
         if change < 6 or max(self._changes[start + 1 : end + 1]) > change / 2:
             return 0.0
-        whole = float(np.abs(first - last).mean())
-        curvature = max(0.3, float(np.abs(middle - (first + last) / 2).mean()))
-        return change * (whole / curvature) ** 2.5 / self._config.dissolve
+        return change * straight
 
     def _shown(self, seconds: float) -> int:
         """Which frame is on the screen."""
