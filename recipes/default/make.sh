@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From the raw data to the checkpoint in the package: `make model`. Every stage goes on where it was stopped.
 #
-#   DATA=../shared/data   folder with msvd, msrvtt, flickr8k, stanford40 and backbones, as docs/data.md describes them
+#   DATA=../shared/data   folder with msvd, flickr8k, stanford40 and backbones, as docs/data.md describes them
 #   BIN=.venv/bin         where python is
 #
 # A night on two cores; docs/training.md has the minutes of each stage. The log is runs/model.log.
@@ -17,7 +17,6 @@ stage() {
 }
 
 [ -e work/msvd/manifest.jsonl ] || stage "$python" -m data msvd "$data/msvd" --out work/msvd
-[ -e work/msrvtt/text.jsonl ] || stage "$python" -m data msrvtt "$data/msrvtt" --out work/msrvtt --text-only
 [ -e work/flickr8k/manifest.jsonl ] || stage "$python" -m data flickr8k "$data/flickr8k" --out work/flickr8k
 [ -e work/shapes/manifest.jsonl ] ||
     stage "$python" -m data shapes --out work/shapes --train 1500 --val 60 --test 100
@@ -30,6 +29,7 @@ teacher="distill.teacher=\"$(realpath "$data")/backbones/mobilenet_v2_1.0_224\""
 stage "$python" -m captioner.distill recipes/default/distill.toml "$teacher"
 stage "$python" -m captioner.distill recipes/default/distill-longer.toml "$teacher"
 stage "$python" -m captioner train recipes/default/captioner.toml --out runs/default
+stage "$python" -m eval calibrate runs/default/checkpoint work/msvd/manifest.jsonl work/flickr8k/manifest.jsonl
 stage "$python" -m eval run runs/default/checkpoint work/msvd/manifest.jsonl --out runs/default/msvd
 stage "$python" -m eval run runs/default/checkpoint work/flickr8k/manifest.jsonl --out runs/default/flickr8k --no-images
 stage "$python" -m eval run runs/default/checkpoint work/shapes/manifest.jsonl --out runs/default/shapes --no-images
