@@ -223,6 +223,9 @@ class TrainConfig:
     scst_learning_rate: float = 5e-5
     scst_samples: int = 5
     """Captions sampled for each clip; the baseline of each is the mean of the others (Luo 2020)."""
+    scst_normalise: bool = False
+    """Divide each clip's advantages by their deviation, so that a data set whose CIDEr is high (one reference a clip,
+    say) does not outweigh the others."""
     threads: int = 0
     """CPU threads; 0 is all."""
 

@@ -68,8 +68,12 @@ def self_critical_loss(
     samples: int,
     max_length: int,
     seed: int,
+    normalise: bool = False,
 ) -> tuple[Tensor, float]:
-    """The policy-gradient loss of ``samples`` captions a clip, and their mean reward."""
+    """The policy-gradient loss of ``samples`` captions a clip, and their mean reward.
+
+    ``normalise``: advantages in units of their deviation within the clip, as in GRPO (Shao et al. 2024, eq. 3).
+    """
     sampling = SearchConfig(beams=samples, n_best=samples, max_length=max_length, temperature=1.0, seed=seed)
     banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
     drawn = model.generate(memory, sampling, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, banned=banned)
@@ -87,5 +91,8 @@ def self_critical_loss(
     inputs, targets = inputs.view(shape).to(device), targets.view(shape).to(device)
     logits, _ = model.decoder(memory, inputs)
     log_probs = logits.float().log_softmax(dim=-1).gather(-1, targets[..., None]).squeeze(-1)
-    weights = (rewards - others).to(device)[..., None] * (targets != tokenizer.pad_id)
+    advantages = rewards - others
+    if normalise:  # a tenth of a CIDEr (10 points) is noise, not to be blown up
+        advantages = advantages / (rewards.std(dim=1, keepdim=True) + 0.1)
+    weights = advantages.to(device)[..., None] * (targets != tokenizer.pad_id)
     return -(weights * log_probs).sum() / (targets != tokenizer.pad_id).sum(), rewards.mean().item()

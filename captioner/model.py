@@ -22,8 +22,13 @@ class CaptionModel(nn.Module):
 
     def remember(self, clips: Tensor, mask: Tensor) -> Memory:
         """Clips as uint8 pixels (B, T, H, W, 3) or as features (B, T, P, D), with mask (B, T) -> Memory."""
-        features = self.encoder(clips) if clips.dtype == torch.uint8 else clips
+        features = self._encode(clips, mask) if clips.dtype == torch.uint8 else clips
         return self.decoder.remember(features, mask)
+
+    def _encode(self, clips: Tensor, mask: Tensor) -> Tensor:
+        """Features of the frames that ``mask`` shows, zeros for the rest: a photo among clips costs one frame."""
+        seen = self.encoder(clips[mask])
+        return seen.new_zeros(*mask.shape, *seen.shape[1:]).index_put((mask,), seen)
 
     @torch.inference_mode()
     def generate(

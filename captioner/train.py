@@ -195,6 +195,7 @@ class Trainer:
                     samples=self.config.scst_samples,
                     max_length=self.recipe.search.max_length,
                     seed=self.position.step,
+                    normalise=self.config.scst_normalise,
                 )
             else:
                 loss = self._caption_loss(memory, [e.tokens for e in examples], stage, progress)
