@@ -183,7 +183,7 @@ def compare(path: Path, *, rounds: int) -> float:
         if turn == 0:
             _check_identical(path, *results)
         del results
-        if turn + 1 >= rounds and spent > 1:  # many rounds of what is over in a moment
+        if turn + 1 >= rounds and spent > 0.3:  # many rounds of what is over in a moment
             break
     ratio = best[0] / best[1]
     size = path.stat().st_size / 1e6

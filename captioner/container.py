@@ -168,6 +168,8 @@ def read_packets(container: Any, stream: Any, deadline: Deadline) -> Iterator[An
                 yield packet
     except av.error.ExitError:
         raise deadline.error() from None
+    except IndexError:  # PyAV's own, at the end of a recording in which a stream turned up that was not there at first
+        return
 
 
 def _format_of(head: bytes, path: Path) -> str | None:

@@ -112,6 +112,16 @@ def test_a_picture_that_changes_its_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("both_ways")
+def test_a_recording_in_which_sound_turns_up_late(tmp_path: Path) -> None:
+    silent = render_clip(tmp_path / "silent.ts", frames=480)
+    loud = render_clip(tmp_path / "loud.ts", frames=48, start=484, audio=True)
+    clip = tmp_path / "clip.ts"
+    clip.write_bytes(silent.read_bytes() * 5 + loud.read_bytes())  # long enough that the opening does not see the sound
+    frames = list(iter_frames(clip, count=5))
+    assert len(frames) >= 4
+
+
+@pytest.mark.usefixtures("both_ways")
 def test_a_recording_that_begins_between_keyframes(tmp_path: Path) -> None:
     whole = render_clip(tmp_path / "whole.ts", frames=96, gop=24)
     clip = tmp_path / "clip.ts"
