@@ -143,7 +143,7 @@ def as_csv(captions: Iterable[Caption]) -> Iterator[str]:
             "alternatives": "; ".join(a.text for a in caption.alternatives[1:]),
             "warnings": "; ".join(caption.warnings),
         }
-        values = {"id": ""} | row(caption, words=False) | lists
+        values = row(caption, words=False) | lists | {"id": caption.id or caption.path}
         yield _csv_line([_harmless(values[name]) for name in CSV_FIELDS])
 
 

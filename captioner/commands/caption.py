@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioner.errors import CaptionerError, UsageError, VideoError
+from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError
 
 if TYPE_CHECKING:
     from captioner.config import SearchConfig, VideoConfig
@@ -105,9 +105,14 @@ def _add_search(group: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from captioner.inputs import Shard, find_inputs
     from captioner.progress import Monitor
+    from captioner.segments import parse_segments
 
     _settle_output(options)
-    shard = Shard.parse(options.shard) if options.shard else None
+    try:
+        shard = Shard.parse(options.shard) if options.shard else None
+        options.segments = parse_segments(options.segments) if options.segments is not None else None
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
     inputs = find_inputs(
         options.paths,
         recursive=options.recursive,
@@ -267,11 +272,11 @@ def _segments(
     captioner: Captioner, item: Item, options: argparse.Namespace, video: VideoConfig, search: SearchConfig
 ) -> Iterator[Caption]:
     """Captions as they come, neighbours that say the same as one; a VideoError after the last that could be had."""
-    from captioner.segments import merge_captions, parse_segments
+    from captioner.segments import merge_captions
 
     source = captioner.caption_segments(
         item.path,
-        segments=parse_segments(options.segments),
+        segments=options.segments,
         start_seconds=item.start_seconds,
         end_seconds=item.end_seconds,
         video=video,

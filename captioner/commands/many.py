@@ -21,7 +21,6 @@ from captioner.journal import Journal
 from captioner.outputs import Writer, writer
 from captioner.pipeline import Captioner
 from captioner.progress import Monitor
-from captioner.segments import parse_segments
 from captioner.workers import DecodePool
 
 _DOCUMENTS = ("json", "coco")  # good for nothing until their end is written
@@ -42,7 +41,6 @@ class _Places:
 def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
     """Caption all items; returns the exit status."""
     places = _places(options, inputs)
-    segments = parse_segments(options.segments) if options.segments else None
     with contextlib.ExitStack() as stack:
         stack.enter_context(_terminable())
         journal = None
@@ -58,7 +56,7 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
         settings = Settings(
             video=override(captioner.video, options),
             search=search_settings(captioner.search, options),
-            segments=segments,
+            segments=options.segments,
         )
         archive = Archive(
             inputs.items,
