@@ -7,12 +7,13 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from captioner.pipeline import Alternative, Caption, Word
 from captioner.segments import merge_captions
 
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 TEXTS = ("a man runs", "a man sits", "a cat")
 
 
@@ -65,6 +66,7 @@ def timelines(draw: st.DrawFn) -> list[Caption]:
     return captions
 
 
+@patient
 @given(timelines())
 def test_nothing_overlaps_and_nothing_is_lost(captions: list[Caption]) -> None:
     merged = list(merge_captions(captions))
@@ -82,6 +84,7 @@ def test_nothing_overlaps_and_nothing_is_lost(captions: list[Caption]) -> None:
     assert sum((c.end_seconds or 0) - c.start_seconds for c in merged) == pytest.approx(length)
 
 
+@patient
 @given(timelines())
 def test_attention_and_numbers_stay_sensible(captions: list[Caption]) -> None:
     for c in merge_captions(captions):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from captioner.pipeline import Caption
 from captioner.segments import merge_captions
 from captioner.subtitles import LINE_LENGTH, srt, vtt, wrap
-from tests.test_merging import caption
+from tests.test_merging import caption, patient
 
 subrip = pytest.importorskip("srt", reason="needs the srt package")
 webvtt = pytest.importorskip("webvtt", reason="needs the webvtt-py package")
@@ -47,6 +47,7 @@ def films(draw: st.DrawFn) -> list[Caption]:
     return made
 
 
+@patient
 @given(films())
 def test_whatever_is_written_can_be_read(film: list[Caption]) -> None:
     parsed = list(subrip.parse("".join(srt(film))))
@@ -63,6 +64,7 @@ def test_whatever_is_written_can_be_read(film: list[Caption]) -> None:
         assert p.content and "-->" not in p.content
 
 
+@patient
 @given(st.text(max_size=200))
 def test_wrapping_loses_no_word(text: str) -> None:
     lines = wrap(text)
