@@ -1,0 +1,118 @@
+"""The web demo: ``python app.py [--checkpoint DIR]``. Its rooms are in ``demo/``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captioner.errors import CaptionerError, ConfigError
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from captioner import Captioner
+    from demo.limits import Limits
+
+
+def build_app(
+    captioner: Captioner, *, others: dict[str, Captioner] | None = None, limits: Limits | None = None
+) -> gr.Blocks:
+    """The demo of ``captioner``, and of ``others`` by name to compare it with; ``demo.server.serve`` shows it."""
+    from demo.limits import Limits
+    from demo.page import build
+
+    return build({"default": captioner} | (others or {}), limits=limits or Limits())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        from demo.uploads import private_folder
+
+        with private_folder(60 * options.keep_minutes):
+            return _serve(options)
+    except CaptionerError as error:
+        if os.environ.get("CAPTIONER_DEBUG"):
+            raise
+        print(f"app.py: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Caption videos in the browser; nothing leaves this machine.")
+    parser.add_argument("--checkpoint", metavar="DIR", help="checkpoint folder (default: the one in the package)")
+    parser.add_argument(
+        "--compare", metavar="DIR", action="append", default=[], help="another checkpoint to choose; may be repeated"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for everybody (default: this machine only)")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
+    parser.add_argument("--root-path", metavar="PATH", help="path under which a proxy shows the demo")
+    parser.add_argument(
+        "--auth", metavar="NAME:PASSWORD", action="append", default=[], help="who may enter; may be repeated"
+    )
+    parser.add_argument("--share", action="store_true", help="a public link, through gradio's servers")
+    parser.add_argument("--no-mcp", action="store_true", help="no tools for language models")
+    parser.add_argument("--max-megabytes", type=int, metavar="N", help="of one upload")
+    parser.add_argument("--max-minutes", type=float, metavar="N", help="of one video")
+    parser.add_argument(
+        "--keep-minutes", type=float, default=60.0, metavar="N", help="until uploads are deleted (default: %(default)g)"
+    )
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    os.environ["HF_HUB_OFFLINE"] = "1"  # parts of gradio would ask the hub which program is running them
+    try:
+        import gradio  # noqa: F401
+    except ImportError:
+        raise ConfigError("the web demo needs gradio; install it with: pip install 'captioner[web]'") from None
+    from captioner import Captioner
+    from demo.server import ServerOptions, serve
+
+    accounts = tuple(_account(text) for text in options.auth)
+    captioner = Captioner.load(options.checkpoint)
+    others = {Path(folder).resolve().name: Captioner.load(folder) for folder in options.compare}
+    limits = _limits(options)
+    serve(
+        build_app(captioner, others=others, limits=limits),
+        options=ServerOptions(
+            host=options.host,
+            port=options.port,
+            root_path=options.root_path,
+            share=options.share,
+            auth=accounts,
+            mcp=not options.no_mcp,
+        ),
+        limits=limits,
+        model=captioner.checkpoint.fingerprint,
+    )
+    return 0
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    from dataclasses import replace
+
+    from demo.limits import Limits
+
+    chosen = {
+        "upload_megabytes": options.max_megabytes,
+        "clip_minutes": options.max_minutes,
+        "keep_seconds": max(1, round(60 * options.keep_minutes)),
+    }
+    return replace(Limits(), **{name: value for name, value in chosen.items() if value is not None})
+
+
+def _account(text: str) -> tuple[str, str]:
+    name, colon, password = text.partition(":")
+    if not (name and colon and password):
+        raise ConfigError("--auth must be NAME:PASSWORD")
+    return name, password
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""The same functions for programs: ``/caption`` and ``/timeline``, over HTTP, gradio_client and (where it is
+installed) the Model Context Protocol. The docstrings of the endpoints are what its users read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from captioner.outputs import row, srt, vtt
+from captioner.pipeline import Caption
+from captioner.segments import merge_captions
+from demo.engine import Engine, Seen, Strategy
+from demo.limits import refusals
+from demo.panel import settings
+from demo.timeline_tab import parts
+
+
+def endpoints(engine: Engine, *, caption: list[Any], timeline: list[Any]) -> None:
+    """Add the endpoints. The lists are the components of a request of each tab: they check what is sent."""
+    _caption_endpoint(engine, caption)
+    _timeline_endpoint(engine, timeline)
+
+
+def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
+    def caption(
+        video: str,
+        checkpoint: str = "",
+        strategy: Strategy = "beam",
+        beams: float = 5,
+        length_penalty: float = 0.7,
+        frames: float = 16,
+        min_confidence: float = 0,
+        start_seconds: float = 0,
+        end_seconds: float = 0,
+    ) -> dict[str, Any]:
+        """Say in one sentence what a video shows, with the moment that made it say each word.
+
+        Args:
+            video: A video file: MP4, WebM, MOV, MKV, AVI and others.
+            checkpoint: Name of the model; leave it out for the first.
+            strategy: beam (the best of several sentences), greedy, diverse or sample.
+            beams: Sentences kept in mind at each word, 1 to 20.
+            length_penalty: 0 is none; higher favours long sentences.
+            frames: Moments of the video that are looked at, 1 to 64.
+            min_confidence: Below this, 0 to 1, a caption is marked as abstained: a guess.
+            start_seconds: Caption from here on.
+            end_seconds: Caption up to here; 0 is the end.
+
+        Returns:
+            file, caption, confidence (0 to 1), words (each with its attention over the frames and its moment),
+            alternatives with their scores, times_seconds of the frames, warnings, and the model's fingerprint.
+        """
+        with refusals():
+            chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
+            return named_row(engine.caption(video, settings(*chosen)).caption)
+
+    gr.Button(visible=False).click(
+        caption,
+        request,
+        gr.JSON(visible=False, label="caption"),
+        api_name="caption",
+        concurrency_id="clips",
+        concurrency_limit=engine.limits.clips_at_once,
+    )
+
+
+def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
+    def timeline(
+        video: str,
+        parts_by: str = "shots",
+        part_seconds: float = 10,
+        checkpoint: str = "",
+        strategy: Strategy = "beam",
+        beams: float = 5,
+        length_penalty: float = 0.7,
+        frames: float = 16,
+        min_confidence: float = 0,
+        start_seconds: float = 0,
+        end_seconds: float = 0,
+    ) -> Iterator[dict[str, Any]]:
+        """Caption a long video part by part, by its shots or in parts of equal length.
+
+        Args:
+            video: A video file.
+            parts_by: shots, or fixed for parts of part_seconds.
+            part_seconds: Length of a part when parts_by is fixed.
+            checkpoint: Name of the model; leave it out for the first.
+            strategy: beam, greedy, diverse or sample.
+            beams: Sentences kept in mind at each word, 1 to 20.
+            length_penalty: 0 is none; higher favours long sentences.
+            frames: Moments of each part that are looked at, 1 to 64.
+            min_confidence: Below this, 0 to 1, a caption is marked as abstained: a guess.
+            start_seconds: Caption from here on.
+            end_seconds: Caption up to here; 0 is the end.
+
+        Returns:
+            After each part again: finished (true at last), done_seconds, duration_seconds, captions (as /caption
+            gives them, with start_seconds and end_seconds) and, once finished, the same as vtt and srt.
+        """
+        with refusals():
+            chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
+            yield from _timeline(engine.timeline(video, settings(*chosen), segments=parts(parts_by, part_seconds)))
+
+    gr.Button(visible=False).click(
+        timeline,
+        request,
+        gr.JSON(visible=False, label="timeline"),
+        api_name="timeline",
+        concurrency_id="films",
+        concurrency_limit=engine.limits.films_at_once,
+    )
+
+
+def named_row(caption: Caption) -> dict[str, Any]:
+    """The row of a caption with ``file`` in place of ``path``, which gradio_client would take for a file to fetch."""
+    values = row(caption)
+    return {"file": values.pop("path")} | values
+
+
+def _timeline(films: Iterator[Seen]) -> Iterator[dict[str, Any]]:
+    captions: list[Caption] = []
+    last: list[Seen] = []
+
+    def watched() -> Iterator[Caption]:
+        for seen in films:
+            last[:] = [seen]
+            yield seen.caption
+
+    def state(**more: Any) -> dict[str, Any]:
+        return {
+            "finished": bool(more),
+            "done_seconds": last[0].caption.end_seconds if last else 0.0,
+            "duration_seconds": last[0].frames.duration_seconds if last else None,
+            "captions": [named_row(caption) for caption in captions],
+        } | more
+
+    with contextlib.closing(films):  # type: ignore[type-var]
+        for caption in merge_captions(watched()):
+            captions.append(caption)
+            yield state()
+    yield state(vtt="".join(vtt(captions)), srt="".join(srt(captions)))

@@ -1,0 +1,54 @@
+"""The Caption tab: a video in, a sentence out, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo import strings
+from demo.engine import Engine
+from demo.limits import refusals
+from demo.panel import panel, settings
+from demo.player import player, samples_of
+from demo.result import empty, result, ways
+
+PLAYER = "caption-player"
+
+
+def caption_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
+    """Draw the tab inside the running Blocks; returns the components of a request, the video first."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=320):
+            video = player(PLAYER)
+            run = gr.Button(strings.RUN_CAPTION, variant="primary", elem_id="caption-run")
+            samples_of(video, samples, elem_id="caption-samples")
+            chosen = panel(engine)
+            side_by_side = gr.Button(strings.RUN_WAYS, elem_id="ways-run")
+        with gr.Column(scale=3, min_width=320):
+            shown = gr.HTML(
+                empty(strings.EMPTY_CAPTION), elem_id="caption-result", js_on_load=None, apply_default_css=False
+            )
+            compared = gr.HTML(elem_id="ways-result", js_on_load=None, apply_default_css=False)
+
+    def show_caption(upload: str | None, *values: Any) -> str:
+        with refusals():
+            return result(engine.caption(upload, settings(*values)), player=PLAYER)
+
+    def show_ways(upload: str | None, *values: Any) -> str:
+        with refusals():
+            return ways(engine.ways(upload, settings(*values)))
+
+    request = [video, *chosen.components]
+    for button, function, output in ((run, show_caption, shown), (side_by_side, show_ways, compared)):
+        button.click(
+            function,
+            request,
+            output,
+            concurrency_id="clips",
+            concurrency_limit=engine.limits.clips_at_once,
+            api_visibility="private",
+        )
+    video.clear(lambda: (empty(strings.EMPTY_CAPTION), ""), None, [shown, compared], api_visibility="private")
+    return request

@@ -1,0 +1,168 @@
+"""What all tabs and endpoints do their work with: the checkpoints, the decoder and the limits."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from captioner import Captioner
+from captioner.config import SearchConfig, VideoConfig
+from captioner.pipeline import Caption
+from captioner.video import Frames
+from captioner.workers import DecodePool
+from demo import strings
+from demo.limits import Limits, Refusal, check_length
+
+Strategy = Literal["beam", "greedy", "diverse", "sample"]
+
+MOST_ALTERNATIVES = 5
+TEMPERATURE = 0.7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a visitor can choose."""
+
+    model: str = ""
+    """Name of the checkpoint; empty is the first."""
+    strategy: Strategy = "beam"
+    beams: int = 5
+    length_penalty: float = 0.7
+    frames: int = 16
+    min_confidence: float = 0.0
+    """Below this a caption is marked as a guess."""
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A caption and the frames it was made from."""
+
+    caption: Caption
+    frames: Frames
+    squashed: bool
+    """Whether the frames were made square by ignoring the clip's shape."""
+    meaning: str
+    """What the confidence is the chance of; empty where it is not calibrated."""
+
+
+class Engine:
+    """Captions uploads: decoding runs in processes that can be killed, the model takes one request at a time."""
+
+    def __init__(self, captioners: Mapping[str, Captioner], *, limits: Limits) -> None:
+        assert captioners
+        self.captioners = dict(captioners)
+        self.limits = limits
+        # Everything that may run at once has a decoder of its own, so that nobody waits for one here.
+        self.pool = DecodePool(
+            workers=limits.clips_at_once + limits.films_at_once, timeout_seconds=limits.decode_seconds
+        )
+        self._turn = threading.Lock()
+
+    def close(self) -> None:
+        """End the decoding processes."""
+        self.pool.close()
+
+    @property
+    def first(self) -> Captioner:
+        """The checkpoint that is used unless another is chosen."""
+        return next(iter(self.captioners.values()))
+
+    def defaults(self) -> Settings:
+        """The settings that the first checkpoint was made for."""
+        search = self.first.search
+        return Settings(
+            model=next(iter(self.captioners)),
+            beams=search.beams,
+            length_penalty=search.length_penalty,
+            frames=self.first.video.frames,
+        )
+
+    def captioner(self, settings: Settings) -> Captioner:
+        """The chosen checkpoint. Raises Refusal for a name that is none."""
+        if not settings.model:
+            return self.first
+        if settings.model not in self.captioners:
+            raise Refusal(strings.NO_SUCH_MODEL)
+        return self.captioners[settings.model]
+
+    def video(self, settings: Settings) -> VideoConfig:
+        """The frame recipe of the chosen checkpoint with the visitor's number of frames."""
+        return replace(self.captioner(settings).video, frames=settings.frames)
+
+    def search(self, settings: Settings) -> SearchConfig:
+        """The search that a visitor's settings stand for. Raises ConfigError on numbers that make no sense."""
+        beams = 1 if settings.strategy == "greedy" else settings.beams
+        return replace(
+            self.captioner(settings).search,
+            beams=beams,
+            n_best=min(beams, MOST_ALTERNATIVES),
+            length_penalty=settings.length_penalty,
+            groups=beams if settings.strategy == "diverse" else 1,
+            temperature=TEMPERATURE if settings.strategy == "sample" else 0.0,
+            min_confidence=settings.min_confidence,
+        )
+
+    def caption(self, upload: str | None, settings: Settings) -> Seen:
+        """Caption one uploaded file. Raises Refusal, VideoError or ConfigError."""
+        [seen] = self._see(_opened(upload), settings, segments=None)  # to the end: a decoder left half-way is killed
+        return seen
+
+    def ways(self, upload: str | None, settings: Settings) -> dict[str, Seen]:
+        """Caption one uploaded file greedily, by beam search and by diverse beams: the same frames for all."""
+        first = self.caption(upload, replace(settings, strategy="greedy"))
+        found = {"greedy": first}
+        for strategy in ("beam", "diverse"):
+            found[strategy] = self._look(
+                first.frames, replace(settings, strategy=strategy), first.caption.path, _span(first.caption)
+            )
+        return found
+
+    def timeline(self, upload: str | None, settings: Settings, *, segments: Literal["shots"] | float) -> Iterator[Seen]:
+        """Caption one film part by part, as it is read. Raises as ``caption`` does, perhaps after some parts."""
+        late = time.monotonic() + self.limits.run_seconds
+        for seen in self._see(_opened(upload), settings, segments=segments):
+            yield seen
+            if time.monotonic() > late:
+                raise Refusal(strings.RUN_TOO_LONG.format(minutes=self.limits.run_seconds / 60))
+
+    def _see(self, path: Path, settings: Settings, *, segments: Literal["shots"] | float | None) -> Iterator[Seen]:
+        parts = self.pool.decode(
+            str(path),
+            self.video(settings),
+            segments=segments,
+            start_seconds=settings.start_seconds,
+            end_seconds=settings.end_seconds,
+        )
+        with contextlib.closing(parts):  # type: ignore[type-var]  # a generator: closing it ends the decoder
+            for span, frames in parts:
+                check_length(frames.duration_seconds, self.limits)
+                yield self._look(frames, settings, path.name, (span.start_seconds, span.end_seconds))
+
+    def _look(self, frames: Frames, settings: Settings, name: str, span: tuple[float, float | None]) -> Seen:
+        captioner, search = self.captioner(settings), self.search(settings)
+        with self._turn:
+            [caption] = captioner.caption_frames([frames], paths=[name], spans=[span], search=search)
+        calibration = captioner.checkpoint.calibration
+        return Seen(
+            caption=caption,
+            frames=frames,
+            squashed=captioner.video.resize == "squash",
+            meaning=calibration.good if calibration else "",
+        )
+
+
+def _opened(upload: str | None) -> Path:
+    if not upload:
+        raise Refusal(strings.NO_FILE)
+    return Path(upload)
+
+
+def _span(caption: Caption) -> tuple[float, float | None]:
+    return caption.start_seconds, caption.end_seconds

@@ -1,0 +1,52 @@
+"""The player that takes an upload, and the samples beside it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from data.shapes import Scene, draw, look, write_clip
+from demo import strings
+
+SIDE = 288
+SCENES = (
+    Scene(shape="circle", colour="red", motion="moves left", count=2),
+    Scene(shape="cross", colour="blue", motion="spins", count=1),
+    Scene(shape="triangle", colour="yellow", motion="grows", count=3),
+    Scene(shape="square", colour="green", motion="moves right", count=1),
+)
+
+
+def player(elem_id: str) -> gr.Video:
+    """A place to drop a video. No ``format`` and no webcam: either would run ffmpeg on the upload."""
+    return gr.Video(label=strings.VIDEO, sources=["upload"], include_audio=True, elem_id=elem_id, height=320)
+
+
+def samples_of(video: gr.Video, samples: dict[str, Path], *, elem_id: str) -> None:
+    """Samples to be chosen in place of an upload."""
+    if samples:
+        gr.Examples(
+            [[str(path)] for path in samples.values()],
+            [video],
+            label=strings.SAMPLES,
+            example_labels=list(samples),
+            elem_id=elem_id,
+            api_visibility="private",
+        )
+
+
+def render_samples() -> tuple[dict[str, Path], dict[str, Path], tempfile.TemporaryDirectory[str]]:
+    """Short clips, and a film of several shots, by what they show; and the folder they live in, to be closed."""
+    folder = tempfile.TemporaryDirectory(prefix="captioner-samples-")
+    clips, shots = {}, []
+    for number, scene in enumerate(SCENES):
+        frames = draw(scene, look(scene, np.random.default_rng(number), size=SIDE))
+        clips[scene.caption] = Path(folder.name) / f"sample-{number + 1}.mp4"
+        write_clip(clips[scene.caption], np.concatenate([frames, frames[::-1]]) if scene.motion == "spins" else frames)
+        shots.append(np.repeat(frames, 2, axis=0))
+    film = Path(folder.name) / "film.mp4"
+    write_clip(film, np.concatenate(shots))
+    return clips, {strings.SAMPLE_FILM.format(count=len(shots)): film}, folder

@@ -1,0 +1,101 @@
+"""One caption as the page shows it: the sentence, its confidence, words over time and the n-best list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from captioner.pipeline import Alternative, Caption
+from demo import strings
+from demo.engine import Seen
+from demo.pictures import strip
+from demo.words import clock, percent, words_over_time
+
+
+def empty(message: str) -> str:
+    """What stands where a result will be."""
+    return f'<p class="cap-empty">{escape(message)}</p>'
+
+
+def result(seen: Seen, *, player: str) -> str:
+    """Everything about one caption, as HTML."""
+    caption = seen.caption
+    pictures = strip(seen.frames, squashed=seen.squashed)
+    return (
+        '<article class="cap-result">'
+        + sentence(seen)
+        + words_over_time(caption, pictures, player=player)
+        + alternatives(caption.alternatives)
+        + "</article>"
+    )
+
+
+def sentence(seen: Seen) -> str:
+    """The sentence with its confidence, what that means, and what it was made from."""
+    caption = seen.caption
+    times = caption.times_seconds
+    frames = strings.FRAMES_SEEN.format(count=len(times), first=clock(times[0]), last=clock(times[-1]))
+    meaning = strings.CALIBRATED.format(good=seen.meaning) if seen.meaning else strings.UNCALIBRATED
+    warnings = [strings.WARNING.format(warning=warning) for warning in caption.warnings]
+    notes = "".join(f'<p class="cap-note">{escape(note)}</p>' for note in [meaning, *warnings])
+    return (
+        f'<p class="cap-sentence">{escape(caption.text)}</p><p class="cap-facts">{confidence(caption)}'
+        f"<span>{escape(frames)}</span></p>{notes}"
+    )
+
+
+def confidence(caption: Caption) -> str:
+    """A bar and the figure; a caption below the confidence that was asked for is called a guess."""
+    share = caption.confidence
+    guess = f'<strong class="cap-refused">{strings.GUESS}</strong>' if caption.abstained else ""
+    return (
+        '<span class="cap-confidence"><span class="cap-bar" aria-hidden="true">'
+        f'<span style="width:{100 * share:.0f}%"></span></span>{percent(share)} {strings.CONFIDENCE}</span>{guess}'
+    )
+
+
+def alternatives(found: Sequence[Alternative]) -> str:
+    """The n-best list as a table; nothing where there is only one."""
+    if len(found) < 2:
+        return ""
+    rows = ((escape(a.text), f"{a.score:.2f}", f"{a.log_prob:.2f}") for a in found)
+    return (
+        f"<section><h3>{strings.ALTERNATIVES}</h3>{table(strings.ALTERNATIVE_COLUMNS, rows)}"
+        f'<p class="cap-note">{strings.SCORE_NOTE}</p></section>'
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, label: str = "") -> str:
+    """A table; the cells are HTML already, the heads are text."""
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    named = f' aria-label="{escape(label)}"' if label else ""
+    return (
+        f'<div class="cap-scroll"><table class="cap-list"{named}><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def ways(found: dict[str, Seen]) -> str:
+    """What several strategies said of the same frames, side by side."""
+    names = {value: name for name, value in strings.STRATEGIES.items()}
+    cards = "".join(
+        f'<div class="cap-card"><h4>{names[strategy]}</h4>'
+        f'<p class="cap-note">{strings.STRATEGY_NOTES[strategy]}</p>'
+        f'<p class="cap-said">{escape(seen.caption.text)}</p><p class="cap-facts">'
+        f"{confidence(seen.caption)}<span>{strings.LOG_PROB} {seen.caption.log_prob:.2f}</span></p>"
+        + _others(seen.caption.alternatives[1:])
+        + "</div>"
+        for strategy, seen in found.items()
+    )
+    return f'<section><h3>{strings.WAYS_HEADING}</h3><div class="cap-cards">{cards}</div></section>'
+
+
+def _others(found: Sequence[Alternative]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(a.text)}</li>' for a in found)}</ul>" if found else ""
+
+
+def progress(said: str, share: float | None) -> str:
+    """A line that is read out, over a bar; None: no bar."""
+    bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-hidden="true"></progress>'
+    return f'<div class="cap-progress"><p role="status" aria-live="polite">{escape(said)}</p>{bar}</div>'

@@ -1,0 +1,150 @@
+"""Every word that a visitor reads, in one place (English first)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from captioner.errors import VideoErrorCode
+
+TITLE: Final = "captioner"
+LEAD: Final = "Drop a video in and get a sentence. See which moment made it say each word."
+PRIVACY: Final = "Everything runs on this machine. Uploads are deleted after {minutes:.0f} minutes."
+LIMITS: Final = "Videos up to {megabytes} MB and {minutes:.0f} minutes."
+
+TAB_CAPTION: Final = "Caption"
+TAB_TIMELINE: Final = "Timeline"
+TAB_BATCH: Final = "Batch"
+TAB_COMPARE: Final = "Compare"
+TAB_EVALUATE: Final = "Evaluate"
+
+VIDEO: Final = "Video"
+SAMPLES: Final = "Or take a sample (drawn by this project's own code)"
+SAMPLE_FILM: Final = "a film of {count} shots"
+RUN_CAPTION: Final = "Caption this video"
+RUN_WAYS: Final = "Show greedy, beam and diverse side by side"
+EMPTY_CAPTION: Final = "The caption, its words and the frames they came from will stand here."
+
+SETTINGS: Final = "Settings"
+MODEL: Final = "Checkpoint"
+STRATEGY: Final = "Strategy"
+STRATEGIES: Final = {
+    "Beam search": "beam",
+    "Greedy": "greedy",
+    "Diverse beams": "diverse",
+    "Sampling": "sample",
+}
+BEAMS: Final = "Beams"
+BEAMS_INFO: Final = "Sentences kept in mind at each word"
+LENGTH_PENALTY: Final = "Length penalty"
+LENGTH_PENALTY_INFO: Final = "0 is none; higher favours long sentences"
+FRAMES: Final = "Frames"
+FRAMES_INFO: Final = "Moments looked at"
+START: Final = "Start (seconds)"
+END: Final = "End (seconds)"
+END_INFO: Final = "0: to the end of the video"
+
+CONFIDENCE: Final = "confidence"
+CALIBRATED: Final = "Confidence is a chance: {good}."
+UNCALIBRATED: Final = (
+    "Confidence is how likely the model found its own words, on average. It is often sure and wrong: a hint, no chance."
+)
+GUESS: Final = "A guess: less sure than you asked for."
+MIN_CONFIDENCE: Final = "Least confidence"
+MIN_CONFIDENCE_INFO: Final = "Below it a caption is marked as a guess"
+FRAMES_SEEN: Final = "Frames looked at: {count}, from {first} to {last}"
+WORDS_HEADING: Final = "Words over time"
+WORDS_NOTE: Final = (
+    "Each row is a word, each column a frame; the darker a cell, the more the model looked there as it said the word. "
+    "Choose a word to see its moment."
+)
+WORDS_GRID_NOTE: Final = "The squares on the frames show where in the picture it looked."
+WORD: Final = "Word"
+WORD_MOMENT: Final = "“{word}”: looked most at {time} (frame {number} of {count}, {share} of its attention)"
+FRAME_MOMENT: Final = "Frame {number} of {count}, at {time}"
+CELL: Final = "{share} at {time}"
+ALTERNATIVES: Final = "Other sentences it considered"
+ALTERNATIVE_COLUMNS: Final = ("Sentence", "Score", "Log-probability")
+SCORE_NOTE: Final = "The score is the log-probability corrected for length; the highest wins."
+WAYS_HEADING: Final = "Three ways to choose a sentence"
+STRATEGY_NOTES: Final = {
+    "greedy": "The likeliest word, each time.",
+    "beam": "Several sentences at once; the best wins.",
+    "diverse": "Groups that avoid each other's words.",
+}
+LOG_PROB: Final = "log-probability"
+WARNING: Final = "Note: {warning}."
+
+SEGMENTS: Final = "Parts"
+SEGMENT_CHOICES: Final = {"By shots": "shots", "Of equal length": "fixed"}
+SEGMENT_SECONDS: Final = "Length of a part (seconds)"
+RUN_TIMELINE: Final = "Caption part by part"
+CANCEL: Final = "Cancel"
+EMPTY_TIMELINE: Final = "Captions will appear here as they are made, each with its time; choose one to jump to it."
+TIMELINE: Final = "Timeline"
+TIMELINE_PROGRESS: Final = "{count} captions, {done} of {whole}"
+TIMELINE_PROGRESS_OPEN: Final = "{count} captions, {done} so far"
+TIMELINE_START: Final = "Reading the video …"
+TIMELINE_DONE: Final = "Done: {count} captions. They are shown on the player as subtitles."
+TIMELINE_STOPPED: Final = "Stopped: {count} captions made so far are kept."
+TIMELINE_FAILED: Final = "{reason} {count} captions made before that are kept."
+JUMP: Final = "Jump to {time}: {text}"
+DOWNLOAD: Final = "Download"
+RUN_TOO_LONG: Final = "Stopped after {minutes:.0f} minutes, the longest a run may take here."
+
+FILES: Final = "Videos"
+RUN_BATCH: Final = "Caption all"
+EMPTY_BATCH: Final = "One row for each file will stand here; a file that cannot be captioned says why."
+BATCH: Final = "Captions of the batch"
+BATCH_COLUMNS: Final = ("File", "Caption", "Confidence")
+BATCH_CSV_COLUMNS: Final = ("file", "caption", "confidence", "start_seconds", "end_seconds", "error", "model")
+BATCH_PROGRESS: Final = "{done} of {count} files"
+BATCH_DONE: Final = "Done: {good} captioned, {bad} refused."
+BATCH_STOPPED: Final = "Stopped: {done} files were done and are kept."
+TOO_MANY: Final = "These are {count} files; this demo takes up to {limit} at once."
+
+SIDE_A: Final = "A"
+SIDE_B: Final = "B"
+RUN_COMPARE: Final = "Compare on this video"
+EMPTY_COMPARE: Final = "Two captions of the same video will stand here, side by side."
+SAME: Final = "Both say the same."
+DIFFERENT: Final = "They differ; the words that only one of them says are underlined."
+
+PREDICTIONS: Final = "Predictions (JSON Lines of this program, coco results JSON, or CSV)"
+REFERENCES: Final = "References (a manifest, coco annotations, or MSR-VTT's JSON or zip)"
+SPLIT: Final = "Split"
+SPLIT_INFO: Final = "Empty: test, or the only one there is"
+MISSING: Final = "Count clips without a caption as empty captions"
+RUN_EVALUATE: Final = "Score"
+EMPTY_EVALUATE: Final = "Scores with 95 % intervals, what they are over, and how varied the captions are."
+NO_TEXTS: Final = "Choose a file of predictions and a file of references first."
+TEXT_TOO_LARGE: Final = "A file of captions may have up to {limit} MB here."
+EVALUATE_TOO_LONG: Final = "Scoring took longer than {seconds:.0f} seconds, so it was stopped."
+SCORE_COLUMNS: Final = ("Metric", "Score", "95 % interval")
+SCORES: Final = "Scores"
+SIGNATURE: Final = "Signature"
+REPORT_NOTE: Final = "The report holds every clip; quote a score with its signature."
+
+NO_FILE: Final = "Choose a video first."
+NO_FILES: Final = "Choose some videos first."
+NO_SUCH_MODEL: Final = "There is no such checkpoint here; choose one of the list."
+NO_ADDRESS: Final = "Send the file itself: addresses are not fetched."
+TOO_LONG: Final = "This video is {minutes:.0f} minutes long; this demo takes up to {limit:.0f}."
+BROKEN: Final = "Something went wrong here, not with your file; please try again later."
+REFUSED: Final[dict[VideoErrorCode, str]] = {
+    "not_found": "This file is no longer here; please upload it again.",
+    "not_a_file": "This is not a file that can be captioned.",
+    "empty": "This file is empty.",
+    "no_video": "There is no video in this file.",
+    "unsupported": "This file is not a video in a format that can be read here.",
+    "damaged": "This file is damaged beyond reading, or it is not a video.",
+    "too_large": "The pictures of this video are too large to decode here.",
+    "blocked": "This is a playlist that points at other files, and those are never opened.",
+    "timeout": "Decoding this video took too long, so it was stopped.",
+}
+
+API_VIDEO: Final = "A video file."
+API_NAMES: Final = {"caption": "caption", "timeline": "timeline"}
+ABOUT: Final = (
+    "A CNN looks at frames, an attention GRU writes the sentence, beam search picks it. Captions are guesses: they can "
+    "be sure and wrong, and say nothing reliable about who a person is or feels."
+)

@@ -1,0 +1,160 @@
+"""The Timeline tab: a long video part by part, captions appearing as they are made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+
+from captioner.errors import CaptionerError
+from captioner.outputs import row, srt, vtt
+from captioner.pipeline import Caption
+from captioner.segments import merge_captions
+from demo import strings
+from demo.downloads import as_json, links, stem
+from demo.engine import Engine, Seen
+from demo.limits import refusals, sentence
+from demo.pace import Pace
+from demo.panel import panel, settings
+from demo.pictures import thumbnail
+from demo.player import player, samples_of
+from demo.result import confidence, empty, progress
+from demo.words import clock
+
+PLAYER = "timeline-player"
+LIST = "timeline-result"
+DEFAULT_SECONDS = 10
+
+
+def timeline_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
+    """Draw the tab; returns the components of a request, the video first."""
+    made = gr.State([])
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=320):
+            video = player(PLAYER)
+            with gr.Row():
+                how = gr.Radio(list(strings.SEGMENT_CHOICES.items()), value="shots", label=strings.SEGMENTS)
+                seconds = gr.Number(DEFAULT_SECONDS, label=strings.SEGMENT_SECONDS, minimum=0.2, visible=False)
+            with gr.Row():
+                run = gr.Button(strings.RUN_TIMELINE, variant="primary", elem_id="timeline-run")
+                stop = gr.Button(strings.CANCEL, elem_id="timeline-cancel", interactive=False)
+            samples_of(video, samples, elem_id="timeline-samples")
+            chosen = panel(engine)
+        with gr.Column(scale=3, min_width=320):
+            status = gr.HTML(elem_id="timeline-status", js_on_load=None, apply_default_css=False)
+            files = gr.HTML(elem_id="timeline-files", js_on_load=None, apply_default_css=False)
+            shown = gr.HTML(empty(strings.EMPTY_TIMELINE), elem_id=LIST, js_on_load=None, apply_default_css=False)
+    how.change(lambda value: gr.update(visible=value == "fixed"), how, seconds, api_visibility="private")
+    request = [video, how, seconds, *chosen.components]
+    buttons = [run, stop]
+
+    def show_timeline(upload: str | None, how: str, seconds: float, *values: Any) -> Iterator[tuple[Any, ...]]:
+        with refusals():
+            films = engine.timeline(upload, settings(*values), segments=parts(how, seconds))
+            yield from _run(films, name=stem(Path(upload or "").name))
+
+    def cancel(captions: list[Caption]) -> tuple[Any, ...]:
+        said = progress(strings.TIMELINE_STOPPED.format(count=len(captions)), None)
+        return said, downloads(captions), gr.update(interactive=True), gr.update(interactive=False)
+
+    started = run.click(
+        show_timeline,
+        request,
+        [shown, status, files, made, *buttons],
+        concurrency_id="films",
+        concurrency_limit=engine.limits.films_at_once,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    started.failure(lambda: (gr.update(interactive=True), gr.update(interactive=False)), None, buttons, queue=False,
+                    api_visibility="private")  # fmt: skip
+    stop.click(cancel, made, [status, files, *buttons], cancels=[started], queue=False, api_visibility="private")
+    shown.change(None, js=f"() => captioner.subtitles('{PLAYER}', '{LIST}')", api_visibility="private")
+    return request
+
+
+def parts(how: str, seconds: float | None) -> Literal["shots"] | float:
+    """What the choice of parts stands for."""
+    return "shots" if how == "shots" else float(seconds or DEFAULT_SECONDS)
+
+
+def downloads(captions: list[Caption]) -> str:
+    """The captions as VTT, SRT and JSON."""
+    if not captions:
+        return ""
+    name = stem(captions[0].path)
+    files = {
+        f"{name}.vtt": "".join(vtt(captions)),
+        f"{name}.srt": "".join(srt(captions)),
+        f"{name}.json": as_json([row(caption) for caption in captions]),
+    }
+    return links(files, label=strings.DOWNLOAD)
+
+
+def _run(films: Iterator[Seen], *, name: str) -> Iterator[tuple[Any, ...]]:
+    """What the page shows after each part; a refusal after some parts keeps these."""
+    running = gr.update(interactive=False), gr.update(interactive=True)
+    over = gr.update(interactive=True), gr.update(interactive=False)
+    opening = f'<ol class="cap-timeline" data-player="{PLAYER}" aria-label="{strings.TIMELINE}">'
+    html, captions, pace = opening, list[Caption](), Pace()
+    watched = _Watched(films)
+    yield html, progress(strings.TIMELINE_START, 0.0), "", [], *running
+    with contextlib.closing(films):  # type: ignore[type-var]
+        try:
+            for caption in merge_captions(watched):
+                captions.append(caption)
+                html += _item(caption, watched.pictures.pop(caption.start_seconds, ""))
+                if pace.due():
+                    # Only ever longer: gradio then sends what is new, not the whole list.
+                    yield html, watched.progress(len(captions)), "", captions, *running
+        except CaptionerError as error:
+            if not captions:
+                raise
+            said = strings.TIMELINE_FAILED.format(reason=sentence(error), count=len(captions))
+            yield html, progress(said, None), downloads(captions), captions, *over
+            return
+    said = strings.TIMELINE_DONE.format(count=len(captions))
+    yield html, progress(said, 1.0), downloads(captions), captions, *over
+
+
+class _Watched(Iterable[Caption]):
+    """The captions of a run, noting how far it has come and a picture for each."""
+
+    def __init__(self, films: Iterator[Seen]) -> None:
+        self._films = films
+        self._done = 0.0
+        self._whole: float | None = None
+        self.pictures: dict[float, str] = {}
+
+    def __iter__(self) -> Iterator[Caption]:
+        for seen in self._films:
+            caption = seen.caption
+            self._done = caption.end_seconds or caption.times_seconds[-1]
+            self._whole = seen.frames.duration_seconds
+            middle = len(caption.times_seconds) // 2
+            self.pictures[caption.start_seconds] = thumbnail(seen.frames, middle, squashed=seen.squashed)
+            yield caption
+
+    def progress(self, count: int) -> str:
+        """How far the run has come, as HTML."""
+        done = clock(self._done)
+        if not self._whole:
+            return progress(strings.TIMELINE_PROGRESS_OPEN.format(count=count, done=done), None)
+        said = strings.TIMELINE_PROGRESS.format(count=count, done=done, whole=clock(self._whole))
+        return progress(said, min(1.0, self._done / self._whole))
+
+
+def _item(caption: Caption, picture: str) -> str:
+    end = caption.end_seconds if caption.end_seconds is not None else caption.times_seconds[-1]
+    text = escape(caption.text)
+    say = escape(strings.JUMP.format(time=clock(caption.start_seconds), text=caption.text))
+    return (
+        f'<li><button type="button" class="cap-jump" data-seek="{caption.start_seconds:.3f}" data-end="{end:.3f}" '
+        f'data-text="{text}" aria-label="{say}"><img src="{picture}" alt=""><span class="cap-when">'
+        f"{clock(caption.start_seconds)} – {clock(end)}</span><span>{text}</span>{confidence(caption)}"
+        "</button></li>"
+    )
