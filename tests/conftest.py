@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running server of the web demo."""
+
+    address: str
+    captioner: Any
+    """The first of its checkpoints."""
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +35,21 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import tiny_checkpoint
 
     return tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One server of the web demo for all tests: the packaged checkpoint, and a tiny one with a grid of places."""
+    pytest.importorskip("gradio", reason="needs captioner[web]")
+    import app
+    from captioner import Captioner
+    from demo.limits import Limits
+    from tests.tiny import tiny_checkpoint
+    from tests.web import served, watch
+
+    watch()
+    folder = tmp_path_factory.mktemp("demo")
+    captioner, grid = Captioner.load(), Captioner.load(tiny_checkpoint(folder, grid=3))
+    limits = Limits(upload_megabytes=4, clip_minutes=12, decode_seconds=20, batch_files=5, text_megabytes=1)
+    with served(app.build_app(captioner, others={"grid": grid}, limits=limits), limits) as address:
+        yield Demo(address=address, captioner=captioner)

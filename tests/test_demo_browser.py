@@ -1,0 +1,202 @@
+"""The demo in a real Chromium: what a visitor does, without an error on the console or a request to anybody else."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Demo
+from tests.media import render_clip, render_text
+from tests.web import browser, shapes_clip
+
+PATIENCE = 60_000
+
+
+@pytest.fixture(scope="module")
+def page(demo: Demo) -> Iterator[Any]:
+    """One page for all flows. At the end: nothing on the console, no request beyond the server's own address."""
+    with browser() as chromium:
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        requests: list[str] = []
+        faults: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and faults.append(message.text))
+        page.goto(demo.address)
+        page.wait_for_selector("#caption-run")
+        yield page
+        own = (demo.address, "data:", "blob:")
+        assert [url for url in requests if not url.startswith(own)] == []
+        assert faults == []
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    return [shapes_clip(folder / f"clip{n}.mp4", number=n) for n in range(2)]
+
+
+def tab(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def choose(page: Any, element: str, *files: Path) -> None:
+    page.set_input_files(f"#{element} input[type=file]", [str(file) for file in files])
+
+
+def seconds(page: Any, player: str) -> float:
+    """Where a player stands."""
+    return float(page.evaluate(f"document.querySelector('#{player} video').currentTime"))
+
+
+def test_upload_to_caption_and_from_a_word_to_its_moment(demo: Demo, page: Any, clips: list[Path]) -> None:
+    choose(page, "caption-player", clips[0])
+    page.wait_for_selector("#caption-player video")
+    page.click("#caption-run")
+    page.wait_for_selector(".cap-sentence")
+    caption = demo.captioner.caption(clips[0])
+    assert page.inner_text(".cap-sentence") == caption.text
+    assert page.locator(".cap-frame").count() == len(caption.times_seconds)
+    assert page.locator(".cap-list tbody tr").count() > 1  # the n-best list
+    assert len(caption.words) >= 3
+    for index, word in enumerate(caption.words):
+        page.locator(".cap-word").nth(index).press("Enter")  # by keyboard
+        page.wait_for_function(
+            f"Math.abs(document.querySelector('#caption-player video').currentTime - {word.peak_seconds}) < 0.06"
+        )
+        assert page.locator(".cap-word[aria-pressed=true]").count() == 1
+        assert page.locator(".cap-frame.cap-marked").get_attribute("data-frame") == str(
+            word.attention.index(max(word.attention))
+        )
+        assert word.text in page.inner_text(".cap-moment figcaption")
+    page.locator(".cap-frame").nth(1).click()
+    page.wait_for_function(
+        f"Math.abs(document.querySelector('#caption-player video').currentTime - {caption.times_seconds[1]}) < 0.06"
+    )
+    page.click("#ways-run")
+    page.wait_for_selector("#ways-result .cap-card")
+    assert page.locator("#ways-result .cap-card").count() == 3
+
+
+def test_a_refusal_is_one_sentence_and_the_page_goes_on(page: Any, tmp_path: Path) -> None:
+    tab(page, "Compare")
+    choose(page, "compare-player", render_text(tmp_path / "<img src=x onerror=alert(1)>.mp4"))
+    page.wait_for_selector("#compare-player video")
+    page.click("#compare-run")
+    page.get_by_text("There is no video in this file.").wait_for()
+    assert page.locator("img[src=x]").count() == 0
+    page.reload()
+    page.wait_for_selector("#caption-run")
+
+
+def test_compare(page: Any, clips: list[Path]) -> None:
+    tab(page, "Compare")
+    choose(page, "compare-player", clips[0])
+    page.wait_for_selector("#compare-player video")
+    page.click("#compare-run")
+    page.wait_for_selector("#compare-b .cap-sentence")
+    assert page.locator("#compare-said .cap-card").count() == 2
+    assert page.inner_text("#compare-a .cap-sentence") and page.inner_text("#compare-b .cap-sentence")
+    page.locator("#compare-a .cap-word").first.click()
+    assert page.locator("#compare-a .cap-places").count() == 0  # the packaged checkpoint looks at whole frames
+    page.locator("#compare-b .cap-word").first.click()
+    # the other one looks at 3 x 3 places: shown on each frame, and on the large one
+    assert page.locator("#compare-b .cap-stage .cap-places > span").count() == 9
+    assert page.locator("#compare-b .cap-thumb .cap-places").count() == page.locator("#compare-b .cap-frame").count()
+
+
+def test_batch_with_one_bad_file(page: Any, clips: list[Path], tmp_path: Path) -> None:
+    tab(page, "Batch")
+    bad = render_text(tmp_path / "=cmd <b>bad<b>.mp4")
+    choose(page, "batch-files", clips[0], bad, clips[1])
+    page.wait_for_selector("#batch-files .file-preview")
+    page.click("#batch-run")
+    page.wait_for_selector("#batch-files-made a")
+    rows = page.locator("#batch-result tbody tr")
+    assert rows.count() == 3 and "no video" in rows.nth(1).inner_text() and "clip1.mp4" in rows.nth(2).inner_text()
+    assert "2 captioned, 1 refused" in page.inner_text("#batch-status")
+    with page.expect_download() as download:
+        page.click("#batch-files-made a:has-text('CSV')")
+    with Path(download.value.path()).open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [bool(row["caption"]) for row in table] == [True, False, True]
+    assert table[1]["error"] and not table[1]["file"].startswith("=")
+
+
+def test_timeline_cancel_jump_subtitles_and_download(page: Any, tmp_path: Path) -> None:
+    """A film of twenty minutes, minute by minute fast enough to be cancelled in the middle."""
+    tab(page, "Timeline")
+    choose(page, "timeline-player", render_clip(tmp_path / "film.mp4", frames=10 * 60 * 2, rate=2, gop=20))
+    page.wait_for_selector("#timeline-player video")
+    page.get_by_label("Of equal length").locator("visible=true").check()
+    page.get_by_label("Length of a part").locator("visible=true").fill("1")
+    page.click("#timeline-run")
+    page.wait_for_selector(".cap-jump")
+    page.click("#timeline-cancel")
+    page.wait_for_selector("#timeline-files a")
+    assert "Stopped" in page.inner_text("#timeline-status")
+    assert page.locator("#timeline-run").is_enabled()
+    made = page.locator(".cap-jump").count()
+    assert made >= 1
+    page.wait_for_timeout(1000)
+    assert page.locator(".cap-jump").count() == made  # it has really stopped
+    jump = page.locator(".cap-jump").last
+    jump.click()
+    start = float(jump.get_attribute("data-seek"))
+    page.wait_for_function(f"Math.abs(document.querySelector('#timeline-player video').currentTime - {start}) < 0.06")
+    cues = page.evaluate(
+        "[...document.querySelector('#timeline-player video').captionerTrack.cues].map((c) => [c.startTime, c.text])"
+    )
+    assert len(cues) == made and cues[-1] == [start, jump.get_attribute("data-text")]
+    with page.expect_download() as download:
+        page.click("#timeline-files a:has-text('VTT')")
+    assert download.value.suggested_filename == "film.vtt"
+    assert Path(download.value.path()).read_text(encoding="utf-8").count("-->") >= made
+
+
+def test_timeline_to_the_end(page: Any, tmp_path: Path) -> None:
+    tab(page, "Timeline")
+    page.reload()
+    page.wait_for_selector("#caption-run")
+    tab(page, "Timeline")
+    choose(page, "timeline-player", render_clip(tmp_path / "short.mp4", frames=40, rate=10))
+    page.wait_for_selector("#timeline-player video")
+    page.click("#timeline-run")
+    page.wait_for_function("document.querySelector('#timeline-status').innerText.startsWith('Done')")
+    assert page.locator(".cap-jump").count() >= 1
+    assert page.evaluate("document.querySelector('#timeline-player video').captionerTrack.cues.length") >= 1
+
+
+def test_evaluate(page: Any, tmp_path: Path) -> None:
+    tab(page, "Evaluate")
+    references, predictions = tmp_path / "refs.tsv", tmp_path / "said.csv"
+    references.write_text("a\ta dog runs\nb\ta cat <b>sleeps</b>\nb\ta cat is asleep\n", encoding="utf-8")
+    predictions.write_text("id,caption\na,a dog runs fast\nb,a cat sleeps\n", encoding="utf-8")
+    choose(page, "evaluate-predictions", predictions)
+    choose(page, "evaluate-references", references)
+    page.wait_for_selector("#evaluate-predictions .file-preview")
+    page.wait_for_selector("#evaluate-references .file-preview")
+    page.click("#evaluate-run")
+    page.wait_for_selector("#evaluate-result .cap-list")
+    assert "CIDEr" in page.inner_text("#evaluate-result") and "2 scored of 2" in page.inner_text("#evaluate-result")
+    with page.expect_download() as download:
+        page.click("#evaluate-result a:has-text('HTML')")
+    assert "<!doctype html>" in Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def test_a_phone_and_the_dark_scroll_only_inside(demo: Demo, page: Any) -> None:
+    """At phone width nothing sticks out of the page, light or dark."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": 390, "height": 844})
+        tab(page, "Caption")
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 1
+        assert page.locator("label, [aria-label], button").count() > 10
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 900})
