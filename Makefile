@@ -6,7 +6,7 @@ BIN ?= .venv/bin
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check model torch clean
+.PHONY: demo web test check model torch clean
 
 # make demo               captions clips that it renders
 # make demo VIDEO=a.mp4   captions yours
@@ -17,6 +17,10 @@ else
 	@test -e work/demo/manifest.jsonl || $(BIN)/python -m data shapes --out work/demo --train 0 --val 0 --test 4
 	@$(BIN)/captioner caption work/demo/clips/*.mp4
 endif
+
+# make web                 serves the demo on this machine; make web ARGS="--checkpoint DIR --port 8000"
+web: .venv/ready-web
+	@$(BIN)/python app.py $(ARGS)
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest
@@ -42,6 +46,10 @@ torch:
 	@$(PYTHON) -m venv .venv
 	@$(MAKE) -s torch
 	@$(PIP) -e .
+	@touch $@
+
+.venv/ready-web: .venv/ready
+	@$(PIP) -e ".[web]"
 	@touch $@
 
 .venv/ready-dev: .venv/ready

@@ -1,0 +1,119 @@
+"""How long a visitor waits, what sixteen of them cost, and how soon a long film answers and stops.
+
+    python benchmarks/web.py [--rounds N]
+
+Upload to caption goes through a real server and gradio_client on this machine, interleaved with the package's own
+``caption`` of the same file: the ratio is what the web costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.media import render_clip
+from tests.web import served
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=10)
+    rounds = parser.parse_args().rounds
+    import app
+    from captioner import Captioner
+    from demo.limits import Limits
+
+    limits = Limits()
+    captioner = Captioner.load()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(app.build_app(captioner, limits=limits), limits) as address,
+    ):
+        clip = render_clip(Path(folder) / "clip.mp4", frames=300, rate=30, size=(1280, 720), gop=60)
+        print(f"clip: 10 s, 1280 x 720, {clip.stat().st_size / 1e6:.1f} MB")
+        one_visitor(address, captioner, clip, rounds=rounds)
+        sixteen(address, clip)
+        film = render_clip(Path(folder) / "film.mp4", frames=20 * 60 * 10, rate=10, size=(320, 180), gop=50)
+        long_film(address, film)
+
+
+def one_visitor(address: str, captioner: Any, clip: Path, *, rounds: int) -> None:
+    """Upload to caption, warm, against the package alone."""
+    from gradio_client import Client, handle_file
+
+    client = Client(address, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 60})
+    web, alone = [], []
+    for number in range(rounds + 2):
+        started = time.perf_counter()
+        client.predict(handle_file(str(clip)), api_name="/caption")
+        middle = time.perf_counter()
+        captioner.caption(clip)
+        if number >= 2:  # the first two warm up
+            web.append(middle - started)
+            alone.append(time.perf_counter() - middle)
+    print(
+        f"upload to caption: median {statistics.median(web):.2f} s, fastest {min(web):.2f} s; the package alone "
+        f"{statistics.median(alone):.2f} s, fastest {min(alone):.2f} s; ratio {min(web) / min(alone):.1f}"
+    )
+
+
+def sixteen(address: str, clip: Path) -> None:
+    """Sixteen visitors at once."""
+    from gradio_client import Client, handle_file
+
+    clients = [Client(address, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 60}) for _ in range(16)]
+    before = _resident_megabytes()
+
+    def visit(client: Any) -> float:
+        started = time.perf_counter()
+        assert client.predict(handle_file(str(clip)), api_name="/caption")["caption"]
+        return time.perf_counter() - started
+
+    with ThreadPoolExecutor(16) as pool:
+        waits = sorted(pool.map(visit, clients))
+    print(
+        f"sixteen at once: all served, the first after {waits[0]:.2f} s, the last after {waits[-1]:.2f} s; memory of "
+        f"this process {before:.0f} MB before, {_resident_megabytes():.0f} MB after"
+    )
+
+
+def long_film(address: str, film: Path) -> None:
+    """Twenty minutes by shots and in parts of ten seconds: the first caption, all of them, and a cancel."""
+    from gradio_client import Client, handle_file
+
+    client = Client(address, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 60})
+    started = time.perf_counter()
+    counts, times = [], []
+    for state in client.submit(handle_file(str(film)), "fixed", 10, api_name="/timeline"):
+        counts.append(len(state["captions"]))
+        times.append(time.perf_counter() - started)
+    print(
+        f"twenty minutes in parts of 10 s: first caption after {times[0]:.1f} s, {counts[-1]} captions in "
+        f"{len(counts)} answers after {times[-1]:.1f} s"
+    )
+    job = client.submit(handle_file(str(film)), "shots", 10, api_name="/timeline")
+    next(iter(job))
+    started = time.perf_counter()
+    job.cancel()
+    client.predict(handle_file(str(film)), end_seconds=10, api_name="/caption")
+    print(f"cancelled in the middle: the next caption came {time.perf_counter() - started:.1f} s later")
+
+
+def _resident_megabytes() -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Take the screenshots of docs/web.md: every tab, light and dark, desktop and phone, with clips that we drew."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from tests.web import browser, served  # noqa: E402
+
+SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+
+
+def main() -> None:
+    """Fill each tab once, then photograph it in every scheme and size."""
+    import app
+    from captioner import Captioner
+    from data.shapes import render
+    from demo.limits import Limits
+
+    limits = Limits()
+    with tempfile.TemporaryDirectory() as folder, browser() as chromium:
+        manifest = render(folder, train=0, val=0, test=6)
+        clips = sorted(Path(folder, "clips").glob("*.mp4"))
+        captioner = Captioner.load()
+        said = Path(folder, "predictions.csv")
+        rows = [f"{clip.stem},{captioner.caption(clip).text}" for clip in clips]
+        said.write_text("\n".join(["id,caption", *rows, ""]), encoding="utf-8")
+        with served(app.build_app(captioner, limits=limits), limits) as address:
+            page = chromium.new_page(viewport=_viewport("desktop"), device_scale_factor=1)
+            page.set_default_timeout(120_000)
+            page.goto(address)
+            _fill(page, clips, said, manifest)
+            for name in ("Caption", "Timeline", "Batch", "Compare", "Evaluate"):
+                for size in SIZES:
+                    for scheme in ("light", "dark"):
+                        _take(page, name, size, scheme)
+
+
+def _viewport(size: str) -> dict[str, int]:
+    width, height = SIZES[size]
+    return {"width": width, "height": height}
+
+
+def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> None:
+    def choose(element: str, *files: Path) -> None:
+        page.set_input_files(f"#{element} input[type=file]", [str(file) for file in files])
+
+    page.get_by_text("two red circles move left").locator("visible=true").click()
+    page.wait_for_selector("#caption-player video")
+    page.click("#caption-run")
+    page.wait_for_selector(".cap-sentence")
+    page.locator(".cap-word").nth(1).click()
+    page.get_by_role("tab", name="Timeline").click()
+    page.get_by_text("a film of").locator("visible=true").click()
+    page.wait_for_selector("#timeline-player video")
+    page.click("#timeline-run")
+    page.wait_for_selector("#timeline-files a")
+    page.locator(".cap-jump").nth(2).click()
+    page.get_by_role("tab", name="Batch").click()
+    notes = clips[0].with_name("notes.mp4")
+    notes.write_text("This is not a video.\n" * 20, encoding="utf-8")
+    choose("batch-files", clips[0], notes, *clips[1:4])
+    page.wait_for_timeout(2000)
+    page.click("#batch-run")
+    page.wait_for_selector("#batch-files-made a")
+    page.get_by_role("tab", name="Compare").click()
+    page.get_by_text("a blue cross spins").locator("visible=true").click()
+    page.wait_for_selector("#compare-player video")
+    page.click("#compare-run")
+    page.wait_for_selector("#compare-b .cap-sentence")
+    page.get_by_role("tab", name="Evaluate").click()
+    choose("evaluate-predictions", predictions)
+    choose("evaluate-references", references)
+    page.wait_for_timeout(2000)
+    page.click("#evaluate-run")
+    page.wait_for_selector("#evaluate-result .cap-list")
+
+
+def _take(page: Any, tab: str, size: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
+    page.set_viewport_size(_viewport("desktop"))  # on a phone some tabs are behind a menu
+    page.wait_for_timeout(800)
+    page.get_by_role("tab", name=tab, exact=True).locator("visible=true").first.click()
+    page.set_viewport_size(_viewport(size))
+    page.wait_for_timeout(800)
+    picture = Image.open(io.BytesIO(page.screenshot(full_page=True)))
+    picture.convert("RGB").save(HERE / f"{tab.lower()}-{size}-{scheme}.webp", quality=70, method=6)
+
+
+if __name__ == "__main__":
+    main()
