@@ -23,7 +23,8 @@ LOOKAHEAD = 32
 """Packets by which a frame's place in the file may differ from its place on the screen (H.264 reorders up to 16
 frames, each of one or two packets)."""
 
-_KEPT_BYTES = 8 << 20
+_SHORT_BYTES = 8 << 20
+_KEPT_BYTES = 32 << 20  # of packets: without an index, keeping them is what saves decoding from the start
 _PACKET_BYTES = 512  # what a packet takes beside its data
 
 
@@ -78,7 +79,7 @@ class Timeline:
 def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, list[Any] | None]:
     """The timeline of a freshly opened file, by reading all its packets, and those packets if they are few.
 
-    More than 8 MB of them are not kept (None): memory does not grow with the clip.
+    More than 32 MB of them are not kept (None): memory does not grow with the clip.
     """
     extent = _Extent(stream)
     if is_still(container):
@@ -123,8 +124,8 @@ def _counts_frames(container: Any, stream: Any) -> bool:
 
 
 def is_short(container: Any) -> bool:
-    """Whether all packets fit into the memory that ``measure`` spends on them, give or take."""
-    return container.size <= _KEPT_BYTES
+    """Whether reading all packets takes no longer than looking for the first and the last ones."""
+    return container.size <= _SHORT_BYTES
 
 
 def has_index(container: Any, stream: Any) -> bool:

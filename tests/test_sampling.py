@@ -45,6 +45,7 @@ def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """Once as a short clip, and once as if it were too long to keep its packets."""
     if request.param == "packets on disk":
         monkeypatch.setattr(timeline, "_KEPT_BYTES", 0)
+        monkeypatch.setattr(timeline, "_SHORT_BYTES", 0)
 
 
 @pytest.fixture
@@ -167,6 +168,7 @@ def test_any_clip_any_part(
     with pytest.MonkeyPatch.context() as patch:
         if on_disk:
             patch.setattr(timeline, "_KEPT_BYTES", 0)
+            patch.setattr(timeline, "_SHORT_BYTES", 0)
         check(clip, everything, count)
         if start < end:
             check(clip, everything, count, start, end)
