@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -59,16 +60,15 @@ def processor_seconds() -> float:
     return total
 
 
-def speed(paths: Sequence[str], rounds: int) -> None:
+def speed(paths: Sequence[str], rounds: int, threads: Sequence[int]) -> None:
     captioner = Captioner.load()
     with DecodePool(workers=2) as pool:
         ways: dict[str, Callable[[], None]] = {
-            "loop, 1 thread": lambda: loop(captioner, paths, 1),
-            "loop, 2 threads": lambda: loop(captioner, paths, 2),
-            "batch run": lambda: batch(captioner, paths, pool),
+            f"loop, {count} thread{'s' * (count > 1)}": partial(loop, captioner, paths, count) for count in threads
         }
+        ways["batch run"] = lambda: batch(captioner, paths, pool)
         batch(captioner, paths[:4], pool)
-        loop(captioner, paths[:2], 2)
+        loop(captioner, paths[:2], 1)
         wall: dict[str, list[float]] = {name: [] for name in ways}
         work: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(rounds):
@@ -161,10 +161,11 @@ def main() -> None:
     parser.add_argument("what", choices=("speed", "memory", "everything"))
     parser.add_argument("paths", nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of the loop")
     parser.add_argument("--out", type=Path, default=Path("work/archive"))
     options = parser.parse_args()
     if options.what == "speed":
-        speed(options.paths, options.rounds)
+        speed(options.paths, options.rounds, options.threads)
     elif options.what == "memory":
         memory(options.paths)
     else:
