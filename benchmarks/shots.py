@@ -165,7 +165,7 @@ class SceneDetect:
         self.cuts += self.detector.process_frame(code, np.ascontiguousarray(pixels[:, :, ::-1]))
 
     def finish(self) -> list[float]:
-        return [self.times[cut.get_frames()] for cut in self.cuts]
+        return [self.times[cut.frame_num] for cut in self.cuts]
 
 
 def score(found: list[float], truth: list[Boundary]) -> str:
