@@ -129,7 +129,7 @@ def test_batch_with_one_bad_file(page: Any, clips: list[Path], tmp_path: Path) -
 
 
 def test_timeline_cancel_jump_subtitles_and_download(page: Any, tmp_path: Path) -> None:
-    """A film of twenty minutes, minute by minute fast enough to be cancelled in the middle."""
+    """A film of ten minutes, long enough to be cancelled in the middle."""
     tab(page, "Timeline")
     choose(page, "timeline-player", render_clip(tmp_path / "film.mp4", frames=10 * 60 * 2, rate=2, gop=20))
     page.wait_for_selector("#timeline-player video")
