@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_POOL = 40  # batches sorted by length together: little padding, yet another order every epoch
+POOL = 40
+"""Batches sorted by length together: little padding, yet another order every epoch."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,15 @@ def draw_examples(
     return examples
 
 
-def bucket(examples: Sequence[Example], *, size: int, rng: np.random.Generator) -> list[list[Example]]:
-    """Shuffled batches of ``size`` examples of similar length."""
+def bucket(
+    examples: Sequence[Example], *, size: int, rng: np.random.Generator, pool: int = POOL
+) -> list[list[Example]]:
+    """Shuffled batches of ``size`` examples of similar length; with a ``pool`` of 1 batch, of any length."""
     order = rng.permutation(len(examples))
     batches: list[list[Example]] = []
-    for start in range(0, len(order), size * _POOL):
-        pool = sorted((examples[i] for i in order[start : start + size * _POOL]), key=lambda e: len(e.tokens))
-        batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+    for start in range(0, len(order), size * pool):
+        alike = sorted((examples[i] for i in order[start : start + size * pool]), key=lambda e: len(e.tokens))
+        batches += [alike[i : i + size] for i in range(0, len(alike), size)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 

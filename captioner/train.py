@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.batch import Example, bucket, collate_captions, collate_clips, draw_examples, mix_text
+from captioner.batch import POOL, Example, bucket, collate_captions, collate_clips, draw_examples, mix_text
 from captioner.checkpoint import save_checkpoint
 from captioner.config import Recipe, to_dict
 from captioner.corpus import Corpus, load_start, load_training_data
@@ -160,14 +160,15 @@ class Trainer:
         return self.position.loss / len(batches)
 
     def _batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[list[Example]]:
-        size = self.config.batch_size
+        size, pool = self.config.batch_size, POOL if self.config.length_buckets else 1
         if stage.name == "text":
-            yield from bucket([Example(-1, tokens) for tokens in self.text], size=size, rng=rng)
+            yield from bucket([Example(-1, tokens) for tokens in self.text], size=size, rng=rng, pool=pool)
         elif stage.name == "captions":
             examples = draw_examples(
                 self.corpus.tokens, repeat=self.corpus.repeat, per_clip=self.config.captions_per_clip, rng=rng
             )
-            yield from mix_text(bucket(examples, size=size, rng=rng), self.text, share=self.config.text_share, rng=rng)
+            batches = bucket(examples, size=size, rng=rng, pool=pool)
+            yield from mix_text(batches, self.text, share=self.config.text_share, rng=rng)
         else:
             clips = [Example(i, ()) for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
             yield from bucket(clips, size=max(1, size // self.config.scst_samples), rng=rng)

@@ -32,6 +32,15 @@ def test_buckets_hold_everything_once(lengths: list[int], size: int, seed: int) 
     assert batches == bucket(examples, size=size, rng=np.random.default_rng(seed))
 
 
+def test_a_pool_of_one_batch_leaves_lengths_mixed() -> None:
+    examples = [Example(i, (1,) * (1 + i % 20)) for i in range(400)]
+    batches = bucket(examples, size=20, rng=np.random.default_rng(3), pool=1)
+    assert sorted(e.clip for batch in batches for e in batch) == list(range(400))
+    assert min(len({len(e.tokens) for e in batch}) for batch in batches) > 5
+    alike = bucket(examples, size=20, rng=np.random.default_rng(3))
+    assert max(len({len(e.tokens) for e in batch}) for batch in alike) <= 2
+
+
 def test_buckets_waste_little() -> None:
     rng = np.random.default_rng(0)
     examples = [Example(0, (7,) * int(n)) for n in rng.integers(3, 24, size=4000)]

@@ -35,6 +35,7 @@ def test_attention_is_bahdanaus_formula() -> None:
     attention = AdditiveAttention(4, 5)
     memory = Memory(torch.randn(1, 3, 6), torch.randn(1, 3, 5), torch.tensor([[True, True, False]]))
     query = torch.randn(1, 2, 4)
+    attention.requires_grad_(False)
     context, weights = attention(query, memory)
     for k in range(2):
         energies = [

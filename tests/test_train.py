@@ -117,6 +117,14 @@ def test_the_language_model_warms_up_on_text(recipe: Recipe, tmp_path: Path, man
     assert stages.count("text") == 10 and stages.count("captions") == 5  # 24 train captions in batches of 5, twice
 
 
+def test_batches_may_be_of_any_length(recipe: Recipe, tmp_path: Path) -> None:
+    losses = []
+    for name in ("alike", "mixed"):
+        fit(changed(recipe, epochs=1, scst_epochs=0, length_buckets=name == "alike"), tmp_path / name, quiet=True)
+        losses.append([r["loss"] for r in records(tmp_path / name) if r["stage"] == "captions"])
+    assert len(losses[0]) == len(losses[1]) and losses[0] != losses[1]
+
+
 def test_early_stopping(recipe: Recipe, tmp_path: Path) -> None:
     fit(changed(recipe, epochs=50, patience=1, learning_rate=1e-9, scst_epochs=0), tmp_path / "run", quiet=True)
     assert sum(r["stage"] == "captions_val" for r in records(tmp_path / "run")) < 5
