@@ -93,12 +93,19 @@ def save_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def checkpoint_folder(name: str | Path | None) -> Path:
+    """The folder that is meant: None, and ``default`` where no folder here is called so, is the package's own."""
+    if name is None or (str(name) == "default" and not Path(name).is_dir()):
+        return DEFAULT
+    return Path(name)
+
+
 def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
-    """Load a checkpoint folder (default: the one in the package) on the CPU, in float32, for inference.
+    """Load a checkpoint (see :func:`checkpoint_folder`) on the CPU, in float32, for inference.
 
     Raises CheckpointError, naming what is missing or does not match.
     """
-    folder = DEFAULT if folder is None else Path(folder)
+    folder = checkpoint_folder(folder)
     config = read_config(folder)
     for name, digest in config["files"].items():
         if not (folder / name).is_file():

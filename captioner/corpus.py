@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.checkpoint import DEFAULT, Checkpoint, load_checkpoint
+from captioner.checkpoint import Checkpoint, load_checkpoint
 from captioner.config import DataConfig, Recipe, TokenizerConfig, TrainConfig, VideoConfig
 from captioner.encoder import FrameEncoder
 from captioner.errors import DataError, VideoError
@@ -93,9 +93,7 @@ def load_training_data(
 
 def load_start(config: TrainConfig) -> Checkpoint | None:
     """The checkpoint that a recipe goes on from, None where it names none; raises CheckpointError."""
-    if not config.start:
-        return None
-    return load_checkpoint(DEFAULT if config.start == "default" else config.start)
+    return load_checkpoint(config.start) if config.start else None
 
 
 def _tokenizer(config: TokenizerConfig, captions: list[str]) -> CaptionTokenizer:

@@ -103,10 +103,10 @@ def _extras() -> Finding:
 
 
 def _checkpoint(model: str | Path | None, loaded: list[Captioner]) -> str:
-    from captioner.checkpoint import DEFAULT
+    from captioner.checkpoint import checkpoint_folder
     from captioner.pipeline import Captioner
 
-    folder = Path(model) if model else DEFAULT
+    folder = checkpoint_folder(model)
     loaded.append(Captioner.load(folder))
     checkpoint = loaded[0].checkpoint
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6

@@ -6,8 +6,6 @@ Every writer is a generator over captions, so that a long run's results appear a
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -16,6 +14,7 @@ from typing import Any
 from captioner.errors import DataError
 from captioner.pipeline import Alternative, Caption, Word
 from captioner.progress import visible
+from captioner.spreadsheet import csv_line
 from captioner.subtitles import clock, shown_ms, srt, vtt
 
 Writer = Callable[[Iterable[Caption]], Iterator[str]]
@@ -136,7 +135,7 @@ def _list(items: Iterable[str]) -> Iterator[str]:
 
 def as_csv(captions: Iterable[Caption]) -> Iterator[str]:
     """A table that is safe to open in a spreadsheet: nothing in it can be taken for a formula."""
-    yield _csv_line(CSV_FIELDS)
+    yield csv_line(CSV_FIELDS)
     for caption in captions:
         lists = {
             "times_seconds": " ".join(f"{t:.3f}" for t in caption.times_seconds),
@@ -144,23 +143,8 @@ def as_csv(captions: Iterable[Caption]) -> Iterator[str]:
             "warnings": "; ".join(caption.warnings),
         }
         values = row(caption, words=False) | lists | {"id": caption.id or caption.path}
-        yield _csv_line([_harmless(values[name]) for name in CSV_FIELDS])
+        yield csv_line(values[name] for name in CSV_FIELDS)
 
-
-def _csv_line(values: Iterable[Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
-    return line.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, CSV injection)."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
-    return value
-
-
-FORMATS = ("txt", "jsonl", "json", "csv", "srt", "vtt", "coco")
 
 WRITERS: dict[str, Writer] = {
     "txt": txt,

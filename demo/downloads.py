@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
+
+from captioner.spreadsheet import csv_line
 
 MEDIA_TYPES = {
     "vtt": "text/vtt",
@@ -46,10 +46,5 @@ def as_json(value: Any) -> str:
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table that a spreadsheet takes for text: what it would run as a formula gets an apostrophe (OWASP)."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([f"'{v}" if isinstance(v, str) and v.startswith(("=", "+", "-", "@")) else v for v in row])
-    return out.getvalue()
+    """A table that a spreadsheet takes for text."""
+    return "".join(csv_line(values) for values in (columns, *rows))

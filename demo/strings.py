@@ -142,8 +142,6 @@ REFUSED: Final[dict[VideoErrorCode, str]] = {
     "timeout": "Decoding this video took too long, so it was stopped.",
 }
 
-API_VIDEO: Final = "A video file."
-API_NAMES: Final = {"caption": "caption", "timeline": "timeline"}
 ABOUT: Final = (
     "A CNN looks at frames, an attention GRU writes the sentence, beam search picks it. Captions are guesses: they can "
     "be sure and wrong, and say nothing reliable about who a person is or feels."

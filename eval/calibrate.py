@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Caption, fit and write into the checkpoint's config.json; or, with ``--check``, only measure."""
-    from captioner.checkpoint import DEFAULT, load_checkpoint, read_config, write_calibration
+    from captioner.checkpoint import checkpoint_folder, load_checkpoint, read_config, write_calibration
 
     split = args.split or ("test" if args.check else "val")
     if split == "test" and not args.check:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.timeout > 0:
         raise DataError(f"--timeout is {args.timeout}; it must be above 0 seconds")
     clips = {name: _clips(name, split) for name in args.manifests}
-    folder = DEFAULT if args.checkpoint == "default" and not Path("default").is_dir() else Path(args.checkpoint)
+    folder = checkpoint_folder(args.checkpoint)
     weights = read_config(folder)["files"]["model.safetensors"]
     checkpoint = load_checkpoint(folder)
     calibration = checkpoint.calibration

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.errors import DataError
+from captioner.spreadsheet import unguarded
 from data.sources import parse_json, read_text, squeeze
 
 ID_KEYS = ("id", "image_id", "video_id", "path", "file", "clip")
@@ -164,7 +165,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if None in row or None in row.values():
                 raise DataError(f"{where}: expected {len(header)} values, as in the header")
             failed = row.get("error") and not row.get("caption")
-            yield where, {k: v for k, v in row.items() if k != ("caption" if failed else "error")}
+            yield where, {k: unguarded(v) for k, v in row.items() if k != ("caption" if failed else "error")}
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
 

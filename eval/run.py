@@ -98,8 +98,7 @@ def _check(args: argparse.Namespace) -> None:
 def _load(args: argparse.Namespace) -> Captioner:
     from captioner.pipeline import Captioner
 
-    inside = args.checkpoint == "default" and not Path("default").is_dir()
-    return Captioner.load(None if inside else args.checkpoint, device=args.device)
+    return Captioner.load(args.checkpoint, device=args.device)
 
 
 def _search(search: SearchConfig, args: argparse.Namespace) -> SearchConfig:

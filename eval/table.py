@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from captioner.errors import DataError
+from captioner.spreadsheet import csv_line
 from eval.evaluation import Evaluation
 
 
@@ -86,20 +85,19 @@ def diversity_lines(evaluation: Evaluation) -> str:
 def clip_csv(evaluation: Evaluation) -> str:
     """One row a clip with its own scores, in coco-caption's units; missing and failed clips without scores."""
     names = list(evaluation.scores)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["id", "status", "caption", *names, "words", "references", "category"])
+    lines = [csv_line(["id", "status", "caption", *names, "words", "references", "category"])]
     unscored = {} if evaluation.coverage.missing_as_empty else dict.fromkeys(evaluation.coverage.missing, "missing")
     for clip in evaluation.clips:
         status = "failed" if clip.id in evaluation.coverage.failed else "scored"
         status = "missing" if clip.id in evaluation.coverage.missing else status
         values = [f"{clip.scores[name]:.6f}" for name in names]
-        writer.writerow([clip.id, status, clip.caption, *values, clip.words, len(clip.references), clip.category or ""])
+        facts = (clip.words, len(clip.references), clip.category or "")
+        lines.append(csv_line([clip.id, status, clip.caption, *values, *facts]))
     if not evaluation.coverage.missing_as_empty:
         unscored |= dict.fromkeys(evaluation.coverage.failed, "failed")
     for clip_id, status in unscored.items():
-        writer.writerow([clip_id, status, "", *[""] * len(names), "", "", ""])
-    return out.getvalue()
+        lines.append(csv_line([clip_id, status, "", *[""] * len(names), "", "", ""]))
+    return "".join(lines)
 
 
 def write_text(path: str, text: str) -> None:

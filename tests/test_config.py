@@ -73,3 +73,11 @@ def test_bad_recipes(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"# caf\xe9\n")
     with pytest.raises(ConfigError, match="not a valid TOML"):
         load_recipe(tmp_path / "latin.toml")
+
+
+def test_the_packaged_checkpoint_is_no_folder_beside_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "default").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "r.toml").write_text('[train]\nstart = "default"\n')
+    assert load_recipe(tmp_path / "r.toml").train.start == "default"
+    assert load_recipe(tmp_path / "r.toml", overrides=("train.start=mine",)).train.start == str(tmp_path / "mine")

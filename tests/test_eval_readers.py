@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from captioner.errors import CaptionerError
+from captioner.spreadsheet import csv_line
 from eval.predictions import read_predictions
 from eval.references import read_references
 
@@ -54,6 +55,12 @@ def test_json_lines_with_failures_duplicates_and_alternatives(tmp_path: Path):
     assert found.captions == {"a": "a man runs", "c": "a later try"}
     assert found.failed == {"b": "not a video"} and found.duplicates == ("a",) and found.with_line_breaks == 1
     assert found.alternatives == {"a": ("a man runs", "he runs")}
+
+
+def test_our_own_csv_finds_clips_whose_names_begin_with_a_dash(tmp_path: Path):
+    """YouTube's names do; the CSV guards them against spreadsheets."""
+    table = put(tmp_path / "p.csv", "".join(map(csv_line, (("id", "caption"), ("-wa0umYJVGg_168_176", "a dog")))))
+    assert read_predictions(table).captions == {"-wa0umYJVGg_168_176": "a dog"}
 
 
 def test_coco_results_and_csv_say_the_same(tmp_path: Path):

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from captioner.config import to_dict
@@ -36,9 +35,9 @@ def add_info(parser: argparse.ArgumentParser) -> None:
 
 
 def info(options: argparse.Namespace) -> int:
-    from captioner.checkpoint import DEFAULT, load_checkpoint
+    from captioner.checkpoint import checkpoint_folder, load_checkpoint
 
-    folder = Path(options.model) if options.model else DEFAULT
+    folder = checkpoint_folder(options.model)
     loaded = load_checkpoint(folder)
     sections = {name: to_dict(getattr(loaded, name)) for name in ("video", "search")}
     model = loaded.model
