@@ -103,7 +103,7 @@ def sixteen(address: str, clip: Path) -> None:
 
 
 def long_film(address: str, film: Path) -> None:
-    """Twenty minutes by shots and in parts of ten seconds: the first caption, all of them, and a cancel."""
+    """Twenty minutes by shots and in parts of ten seconds: the first answer, all of them, and a cancel."""
     from gradio_client import Client, handle_file
 
     client = Client(address, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 60})
@@ -113,7 +113,7 @@ def long_film(address: str, film: Path) -> None:
         counts.append(len(state["captions"]))
         times.append(time.perf_counter() - started)
     print(
-        f"twenty minutes in parts of 10 s: first caption after {times[0]:.1f} s, {counts[-1]} captions in "
+        f"twenty minutes in parts of 10 s: first answer after {times[0]:.1f} s, {counts[-1]} captions in "
         f"{len(counts)} answers after {times[-1]:.1f} s"
     )
     job = client.submit(handle_file(str(film)), "shots", 10, api_name="/timeline")

@@ -22,14 +22,18 @@ def merge_captions(captions: Iterable[Caption]) -> Iterator[Caption]:
     """
     held: Caption | None = None
     for caption in captions:
-        if held is not None and _same(held, caption):
-            held = _merge(held, caption)
-        else:
-            if held is not None:
-                yield held
-            held = caption
+        certain, held = merge_next(held, caption)
+        if certain is not None:
+            yield certain
     if held is not None:
         yield held
+
+
+def merge_next(held: Caption | None, caption: Caption) -> tuple[Caption | None, Caption]:
+    """One step of :func:`merge_captions`: what is certain now that ``caption`` follows ``held``, and what is held."""
+    if held is not None and _same(held, caption):
+        return None, _merge(held, caption)
+    return held, caption
 
 
 def _same(a: Caption, b: Caption) -> bool:

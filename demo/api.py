@@ -9,9 +9,9 @@ from typing import Any
 
 import gradio as gr
 
+from captioner.merging import merge_next
 from captioner.outputs import row, srt, vtt
 from captioner.pipeline import Caption
-from captioner.segments import merge_captions
 from demo.engine import Engine, Seen, Strategy
 from demo.limits import refusals
 from demo.panel import settings
@@ -122,23 +122,15 @@ def named_row(caption: Caption) -> dict[str, Any]:
 
 def _timeline(films: Iterator[Seen]) -> Iterator[dict[str, Any]]:
     captions: list[Caption] = []
-    last: list[Seen] = []
-
-    def watched() -> Iterator[Caption]:
-        for seen in films:
-            last[:] = [seen]
-            yield seen.caption
-
-    def state(**more: Any) -> dict[str, Any]:
-        return {
-            "finished": bool(more),
-            "done_seconds": last[0].caption.end_seconds if last else 0.0,
-            "duration_seconds": last[0].frames.duration_seconds if last else None,
-            "captions": [named_row(caption) for caption in captions],
-        } | more
-
+    held: Caption | None = None
+    state: dict[str, Any] = {"finished": False, "done_seconds": 0.0, "duration_seconds": None, "captions": []}
     with contextlib.closing(films):  # type: ignore[type-var]
-        for caption in merge_captions(watched()):
-            captions.append(caption)
-            yield state()
-    yield state(vtt="".join(vtt(captions)), srt="".join(srt(captions)))
+        for seen in films:
+            certain, held = merge_next(held, seen.caption)
+            captions += [certain] if certain else []
+            known = {"done_seconds": held.end_seconds, "duration_seconds": seen.frames.duration_seconds}
+            state |= known | {"captions": [named_row(caption) for caption in captions]}
+            yield dict(state)  # gradio compares it with the next
+    captions += [held] if held else []
+    said = {"captions": [named_row(caption) for caption in captions]}
+    yield state | said | {"finished": True, "vtt": "".join(vtt(captions)), "srt": "".join(srt(captions))}

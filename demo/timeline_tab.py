@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,9 @@ from typing import Any, Literal
 import gradio as gr
 
 from captioner.errors import CaptionerError
+from captioner.merging import merge_next
 from captioner.outputs import row, srt, vtt
 from captioner.pipeline import Caption
-from captioner.segments import merge_captions
 from demo import strings
 from demo.downloads import as_json, links, stem
 from demo.engine import Engine, Seen
@@ -55,7 +55,7 @@ def timeline_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
     def show_timeline(upload: str | None, how: str, seconds: float, *values: Any) -> Iterator[tuple[Any, ...]]:
         with refusals():
             films = engine.timeline(upload, settings(*values), segments=parts(how, seconds))
-            yield from _run(films, name=stem(Path(upload or "").name))
+            yield from _run(films)
 
     def cancel(captions: list[Caption]) -> tuple[Any, ...]:
         said = progress(strings.TIMELINE_STOPPED.format(count=len(captions)), None)
@@ -95,61 +95,56 @@ def downloads(captions: list[Caption]) -> str:
     return links(files, label=strings.DOWNLOAD)
 
 
-def _run(films: Iterator[Seen], *, name: str) -> Iterator[tuple[Any, ...]]:
+def _run(films: Iterator[Seen]) -> Iterator[tuple[Any, ...]]:
     """What the page shows after each part; a refusal after some parts keeps these."""
     running = gr.update(interactive=False), gr.update(interactive=True)
     over = gr.update(interactive=True), gr.update(interactive=False)
-    opening = f'<ol class="cap-timeline" data-player="{PLAYER}" aria-label="{strings.TIMELINE}">'
-    html, captions, pace = opening, list[Caption](), Pace()
-    watched = _Watched(films)
+    html = f'<ol class="cap-timeline" data-player="{PLAYER}" aria-label="{strings.TIMELINE}">'
+    captions, pace = list[Caption](), Pace()
+    held: Caption | None = None
+    picture = ""
+    failed = ""
     yield html, progress(strings.TIMELINE_START, 0.0), "", [], *running
     with contextlib.closing(films):  # type: ignore[type-var]
         try:
-            for caption in merge_captions(watched):
-                captions.append(caption)
-                html += _item(caption, watched.pictures.pop(caption.start_seconds, ""))
+            for seen in films:
+                certain, following = merge_next(held, seen.caption)
+                if certain is not None:
+                    captions.append(certain)
+                    html += _item(certain, picture)
+                if certain is not None or held is None:
+                    picture = thumbnail(seen.frames, len(seen.frames.pixels) // 2, squashed=seen.squashed)
+                held = following
                 if pace.due():
                     # Only ever longer: gradio then sends what is new, not the whole list.
-                    yield html, watched.progress(len(captions)), "", captions, *running
+                    yield html, _progress(seen, len(captions)), "", captions, *running
         except CaptionerError as error:
-            if not captions:
+            if held is None:
                 raise
-            said = strings.TIMELINE_FAILED.format(reason=sentence(error), count=len(captions))
-            yield html, progress(said, None), downloads(captions), captions, *over
-            return
-    said = strings.TIMELINE_DONE.format(count=len(captions))
-    yield html, progress(said, 1.0), downloads(captions), captions, *over
+            failed = strings.TIMELINE_FAILED.format(reason=sentence(error), count=len(captions) + 1)
+    if held is not None:
+        captions.append(held)
+        html += _item(held, picture)
+    done = strings.TIMELINE_DONE.format(count=len(captions))
+    shown = progress(failed, None) if failed else progress(done, 1.0)
+    yield html, shown, downloads(captions), captions, *over
 
 
-class _Watched(Iterable[Caption]):
-    """The captions of a run, noting how far it has come and a picture for each."""
+def _progress(seen: Seen, count: int) -> str:
+    """How far a run has come, as HTML."""
+    done, whole = _end(seen.caption), seen.frames.duration_seconds
+    if not whole:
+        return progress(strings.TIMELINE_PROGRESS_OPEN.format(count=count, done=clock(done)), None)
+    said = strings.TIMELINE_PROGRESS.format(count=count, done=clock(done), whole=clock(whole))
+    return progress(said, min(1.0, done / whole))
 
-    def __init__(self, films: Iterator[Seen]) -> None:
-        self._films = films
-        self._done = 0.0
-        self._whole: float | None = None
-        self.pictures: dict[float, str] = {}
 
-    def __iter__(self) -> Iterator[Caption]:
-        for seen in self._films:
-            caption = seen.caption
-            self._done = caption.end_seconds or caption.times_seconds[-1]
-            self._whole = seen.frames.duration_seconds
-            middle = len(caption.times_seconds) // 2
-            self.pictures[caption.start_seconds] = thumbnail(seen.frames, middle, squashed=seen.squashed)
-            yield caption
-
-    def progress(self, count: int) -> str:
-        """How far the run has come, as HTML."""
-        done = clock(self._done)
-        if not self._whole:
-            return progress(strings.TIMELINE_PROGRESS_OPEN.format(count=count, done=done), None)
-        said = strings.TIMELINE_PROGRESS.format(count=count, done=done, whole=clock(self._whole))
-        return progress(said, min(1.0, self._done / self._whole))
+def _end(caption: Caption) -> float:
+    return caption.end_seconds if caption.end_seconds is not None else caption.times_seconds[-1]
 
 
 def _item(caption: Caption, picture: str) -> str:
-    end = caption.end_seconds if caption.end_seconds is not None else caption.times_seconds[-1]
+    end = _end(caption)
     text = escape(caption.text)
     say = escape(strings.JUMP.format(time=clock(caption.start_seconds), text=caption.text))
     return (

@@ -7,6 +7,7 @@ import dataclasses
 import html
 import io
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,12 @@ pytest.importorskip("gradio", reason="needs captioner[web]")
 import gradio as gr
 
 from captioner import Captioner, VideoError
+from captioner.config import VideoConfig
 from captioner.errors import DataError
+from captioner.video import sample_frames
 from demo import strings, theme
 from demo.downloads import as_csv, links, stem
+from demo.engine import Seen
 from demo.limits import Limits, check_length, refusals
 from demo.uploads import delete_older, private_folder
 from demo.words import clock, words_over_time
@@ -115,3 +119,30 @@ def test_wrong_options_are_one_line(
         assert app.main(options) == 1
         said = capsys.readouterr().err
         assert said.startswith("app.py: ") and said.count("\n") == 1
+
+
+def test_a_timeline_shows_how_far_it_is_while_parts_say_the_same(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captions that are merged come late; progress does not, and what was held is kept when the film breaks off."""
+    from demo import timeline_tab
+
+    monkeypatch.setattr(timeline_tab.Pace, "due", lambda self: True)
+
+    whole = Captioner.load(checkpoint).caption(render_clip(tmp_path / "clip.mp4"))
+    frames = dataclasses.replace(sample_frames(tmp_path / "clip.mp4", VideoConfig(frames=4)), duration_seconds=3.0)
+
+    def films(breaks: bool) -> Iterator[Seen]:
+        for n in range(3):
+            part = dataclasses.replace(whole, start_seconds=float(n), end_seconds=n + 1.0)
+            yield Seen(caption=part, frames=frames, squashed=True, meaning="")
+        if breaks:
+            raise VideoError("damaged", "/tmp/x breaks off")
+
+    for breaks in (False, True):
+        shown = list(timeline_tab._run(films(breaks)))
+        for share, update in zip(("0.333", "0.667", "1.000"), shown[1:4], strict=True):
+            assert f'value="{share}"' in update[1]
+        [caption] = shown[-1][3]
+        assert (caption.text, caption.start_seconds, caption.end_seconds) == (whole.text, 0.0, 3.0)
+        assert ("damaged" in shown[-1][1]) is breaks and "/tmp" not in shown[-1][1]
