@@ -21,6 +21,7 @@ from demo.limits import Refusal, refusals, sentence
 from demo.pace import Pace
 from demo.panel import panel, settings
 from demo.result import confidence, empty, progress, table
+from demo.stops import Stops
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Outcome:
 
 def batch_tab(engine: Engine) -> None:
     """Draw the tab inside the running Blocks."""
-    made = gr.State([])
+    stops = Stops()
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             files = gr.File(label=strings.FILES, file_count="multiple", elem_id="batch-files", height=220)
@@ -49,37 +50,42 @@ def batch_tab(engine: Engine) -> None:
                 empty(strings.EMPTY_BATCH), elem_id="batch-result", js_on_load=None, apply_default_css=False
             )
     buttons = [run, stop]
+    running = gr.update(interactive=False), gr.update(interactive=True)
     over = gr.update(interactive=True), gr.update(interactive=False)
 
-    def batch(uploads: list[str] | None, *values: Any) -> Iterator[tuple[Any, ...]]:
-        with refusals():
-            running = gr.update(interactive=False), gr.update(interactive=True)
+    def batch(visitor: gr.Request, uploads: list[str] | None, *values: Any) -> Iterator[tuple[Any, ...]]:
+        with refusals(), stops.run(str(visitor.session_hash)) as stopped:
+            wanted, count = settings(*values), len(uploads or [])
             outcomes, pace = list[Outcome](), Pace()
-            for outcome in _outcomes(engine, uploads or [], settings(*values)):
+            yield gr.skip(), progress(strings.BATCH_PROGRESS.format(done=0, count=count), 0.0), "", *running
+            for outcome in _outcomes(engine, uploads or [], wanted):
                 outcomes.append(outcome)
+                if stopped.is_set():
+                    break
                 if pace.due():
-                    said = strings.BATCH_PROGRESS.format(done=len(outcomes), count=len(uploads or []))
-                    share = len(outcomes) / len(uploads or [1])
-                    yield _table(outcomes), progress(said, share), "", outcomes, *running
+                    said = strings.BATCH_PROGRESS.format(done=len(outcomes), count=count)
+                    yield _table(outcomes), progress(said, len(outcomes) / count), "", gr.skip(), gr.skip()
             bad = sum(outcome.caption is None for outcome in outcomes)
-            said = strings.BATCH_DONE.format(good=len(outcomes) - bad, bad=bad)
-            yield _table(outcomes), progress(said, 1.0), _downloads(outcomes), outcomes, *over
+            last = progress(strings.BATCH_DONE.format(good=len(outcomes) - bad, bad=bad), 1.0)
+            if len(outcomes) < count:
+                last = progress(strings.BATCH_STOPPED.format(done=len(outcomes)), None)
+            yield _table(outcomes), last, _downloads(outcomes), *over
 
-    def cancel(outcomes: list[Outcome]) -> tuple[Any, ...]:
-        said = strings.BATCH_STOPPED.format(done=len(outcomes))
-        return progress(said, None), _downloads(outcomes), *over
+    def cancel(visitor: gr.Request) -> Any:
+        stops.ask(str(visitor.session_hash))
+        return gr.update(interactive=False)
 
     started = run.click(
         batch,
         [files, *chosen.components],
-        [shown, status, kept, made, *buttons],
+        [shown, status, kept, *buttons],
         concurrency_id="films",
         concurrency_limit=engine.limits.films_at_once,
         show_progress="hidden",
         api_visibility="private",
     )
-    started.failure(lambda: over, None, buttons, queue=False, api_visibility="private")
-    stop.click(cancel, made, [status, kept, *buttons], cancels=[started], queue=False, api_visibility="private")
+    started.failure(lambda: ("", *over), None, [status, *buttons], queue=False, api_visibility="private")
+    stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
 
 
 def _outcomes(engine: Engine, uploads: list[str], wanted: Settings) -> Iterator[Outcome]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -23,6 +24,7 @@ from demo.panel import panel, settings
 from demo.pictures import thumbnail
 from demo.player import player, samples_of
 from demo.result import confidence, empty, progress
+from demo.stops import Stops
 from demo.words import clock
 
 PLAYER = "timeline-player"
@@ -32,7 +34,7 @@ DEFAULT_SECONDS = 10
 
 def timeline_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
     """Draw the tab; returns the components of a request, the video first."""
-    made = gr.State([])
+    stops = Stops()
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             video = player(PLAYER)
@@ -52,27 +54,29 @@ def timeline_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
     request = [video, how, seconds, *chosen.components]
     buttons = [run, stop]
 
-    def show_timeline(upload: str | None, how: str, seconds: float, *values: Any) -> Iterator[tuple[Any, ...]]:
-        with refusals():
+    def show_timeline(
+        visitor: gr.Request, upload: str | None, how: str, seconds: float, *values: Any
+    ) -> Iterator[tuple[Any, ...]]:
+        with refusals(), stops.run(str(visitor.session_hash)) as stopped:
             films = engine.timeline(upload, settings(*values), segments=parts(how, seconds))
-            yield from _run(films)
+            yield from _run(films, stopped)
 
-    def cancel(captions: list[Caption]) -> tuple[Any, ...]:
-        said = progress(strings.TIMELINE_STOPPED.format(count=len(captions)), None)
-        return said, downloads(captions), gr.update(interactive=True), gr.update(interactive=False)
+    def cancel(visitor: gr.Request) -> Any:
+        stops.ask(str(visitor.session_hash))
+        return gr.update(interactive=False)
 
     started = run.click(
         show_timeline,
         request,
-        [shown, status, files, made, *buttons],
+        [shown, status, files, *buttons],
         concurrency_id="films",
         concurrency_limit=engine.limits.films_at_once,
         show_progress="hidden",
         api_visibility="private",
     )
-    started.failure(lambda: (gr.update(interactive=True), gr.update(interactive=False)), None, buttons, queue=False,
-                    api_visibility="private")  # fmt: skip
-    stop.click(cancel, made, [status, files, *buttons], cancels=[started], queue=False, api_visibility="private")
+    over = gr.update(interactive=True), gr.update(interactive=False)
+    started.failure(lambda: ("", *over), None, [status, *buttons], queue=False, api_visibility="private")
+    stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
     shown.change(None, js=f"() => captioner.subtitles('{PLAYER}', '{LIST}')", api_visibility="private")
     return request
 
@@ -95,8 +99,8 @@ def downloads(captions: list[Caption]) -> str:
     return links(files, label=strings.DOWNLOAD)
 
 
-def _run(films: Iterator[Seen]) -> Iterator[tuple[Any, ...]]:
-    """What the page shows after each part; a refusal after some parts keeps these."""
+def _run(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tuple[Any, ...]]:
+    """What the page shows after each part; a refusal after some parts keeps these, and so does stopping."""
     running = gr.update(interactive=False), gr.update(interactive=True)
     over = gr.update(interactive=True), gr.update(interactive=False)
     html = f'<ol class="cap-timeline" data-player="{PLAYER}" aria-label="{strings.TIMELINE}">'
@@ -104,7 +108,7 @@ def _run(films: Iterator[Seen]) -> Iterator[tuple[Any, ...]]:
     held: Caption | None = None
     picture = ""
     failed = ""
-    yield html, progress(strings.TIMELINE_START, 0.0), "", [], *running
+    yield html, progress(strings.TIMELINE_START, 0.0), "", *running
     with contextlib.closing(films):  # type: ignore[type-var]
         try:
             for seen in films:
@@ -115,9 +119,11 @@ def _run(films: Iterator[Seen]) -> Iterator[tuple[Any, ...]]:
                 if certain is not None or held is None:
                     picture = thumbnail(seen.frames, len(seen.frames.pixels) // 2, squashed=seen.squashed)
                 held = following
+                if stopped.is_set():
+                    break
                 if pace.due():
                     # Only ever longer: gradio then sends what is new, not the whole list.
-                    yield html, _progress(seen, len(captions)), "", captions, *running
+                    yield html, _progress(seen, len(captions)), "", gr.skip(), gr.skip()
         except CaptionerError as error:
             if held is None:
                 raise
@@ -125,9 +131,14 @@ def _run(films: Iterator[Seen]) -> Iterator[tuple[Any, ...]]:
     if held is not None:
         captions.append(held)
         html += _item(held, picture)
-    done = strings.TIMELINE_DONE.format(count=len(captions))
-    shown = progress(failed, None) if failed else progress(done, 1.0)
-    yield html, shown, downloads(captions), captions, *over
+    count = len(captions)
+    if failed:
+        shown = progress(failed, None)
+    elif stopped.is_set():
+        shown = progress(strings.TIMELINE_STOPPED.format(count=count), None)
+    else:
+        shown = progress(strings.TIMELINE_DONE.format(count=count), 1.0)
+    yield html, shown, downloads(captions), *over
 
 
 def _progress(seen: Seen, count: int) -> str:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import html
 import io
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,9 +141,36 @@ def test_a_timeline_shows_how_far_it_is_while_parts_say_the_same(
             raise VideoError("damaged", "/tmp/x breaks off")
 
     for breaks in (False, True):
-        shown = list(timeline_tab._run(films(breaks)))
+        shown = list(timeline_tab._run(films(breaks), threading.Event()))
         for share, update in zip(("0.333", "0.667", "1.000"), shown[1:4], strict=True):
             assert f'value="{share}"' in update[1]
-        [caption] = shown[-1][3]
-        assert (caption.text, caption.start_seconds, caption.end_seconds) == (whole.text, 0.0, 3.0)
+        assert shown[-1][0].count("<li>") == 1 and 'data-seek="0.000" data-end="3.000"' in shown[-1][0]
         assert ("damaged" in shown[-1][1]) is breaks and "/tmp" not in shown[-1][1]
+
+
+def test_a_stopped_timeline_keeps_what_it_has_and_says_so_last(checkpoint: Path, tmp_path: Path) -> None:
+    """The run itself writes the last word: no update that was on its way can come after it."""
+    from demo import timeline_tab
+    from demo.stops import Stops
+
+    whole = Captioner.load(checkpoint).caption(render_clip(tmp_path / "clip.mp4"))
+    frames = sample_frames(tmp_path / "clip.mp4", VideoConfig(frames=4))
+    stops, closed = Stops(), []
+
+    def films() -> Iterator[Seen]:
+        try:
+            for n in range(100):
+                part = dataclasses.replace(whole, text=f"part {n}", start_seconds=float(n), end_seconds=n + 1.0)
+                yield Seen(caption=part, frames=frames, squashed=True, meaning="")
+                if n == 1:
+                    stops.ask("somebody else")
+                if n == 2:
+                    stops.ask("visitor")
+        finally:
+            closed.append(True)
+
+    with stops.run("visitor") as stopped:
+        shown = list(timeline_tab._run(films(), stopped))
+    assert shown[-1][0].count("<li>") == 4 and "Stopped: 4" in shown[-1][1] and ".vtt" in shown[-1][2]
+    assert [update["interactive"] for update in shown[-1][3:]] == [True, False] and closed == [True]
+    stops.ask("visitor")  # over: nothing to stop

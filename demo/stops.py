@@ -1,0 +1,32 @@
+"""How a visitor ends a run early: the run is asked to stop, and ends itself with what it has.
+
+Not gradio's ``cancels``: an update that is already on its way then overwrites what the cancelling shows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Stops:
+    """The runs under way, one a visitor."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, threading.Event] = {}
+
+    @contextmanager
+    def run(self, visitor: str) -> Iterator[threading.Event]:
+        """A run of ``visitor``; it looks between two parts whether the event is set."""
+        asked = self._asked[visitor] = threading.Event()
+        try:
+            yield asked
+        finally:
+            if self._asked.get(visitor) is asked:
+                del self._asked[visitor]
+
+    def ask(self, visitor: str) -> None:
+        """Ask the run of ``visitor`` to stop; nothing happens where there is none."""
+        if asked := self._asked.get(visitor):
+            asked.set()
