@@ -21,6 +21,7 @@ COMMANDS = {
     "score": "score captions against references, with 95 %% intervals and a signature",
     "compare": "compare systems on the same clips: differences, p-values, the clips that changed most",
     "gate": "exit 1 when a score is significantly below a baseline's",
+    "look": "caption any videos onto one page: frames, caption, and where each word looked",
     "calibrate": "make a checkpoint's confidence the chance that a caption is good, or check that it is",
     "human": "score people against each other: the line that a model is measured against",
 }

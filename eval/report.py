@@ -149,8 +149,8 @@ def write_report(
         "listed": [(clip, subject.rows.get(clip.id, {}).get("confidence")) for clip in ranked[:LISTED]],
     }
     files = {
-        "report.html": _environment(html=True).get_template("report.html.j2").render(values | page),
-        "report.md": _environment(html=False)
+        "report.html": environment(html=True).get_template("report.html.j2").render(values | page),
+        "report.md": environment(html=False)
         .get_template("report.md.j2")
         .render(values | {"best": best, "worst": worst}),
     }
@@ -159,10 +159,11 @@ def write_report(
     return [out / name for name in files]
 
 
-def _environment(*, html: bool) -> Any:
+def environment(*, html: bool) -> Any:
+    """The templates of the harness, everything in them escaped."""
     import jinja2
 
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=html,
         undefined=jinja2.StrictUndefined,
@@ -172,8 +173,8 @@ def _environment(*, html: bool) -> Any:
         # Markdown has no autoescape of its own: every value goes through markdown() instead.
         finalize=None if html else markdown,
     )
-    environment.filters["points"] = lambda score: f"{100 * score:.1f}"
-    return environment
+    made.filters["points"] = lambda score: f"{100 * score:.1f}"
+    return made
 
 
 def markdown(value: Any) -> Any:

@@ -24,18 +24,25 @@ class WordView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipView:
-    """A clip, with all that is drawn of it."""
+class SeenView:
+    """The frames of a clip, and where each word of its caption looked."""
 
-    clip: ClipScore
-    confidence: float | None
     strip: str | None
-    """Data URI of its frames."""
+    """Data URI of the frames."""
     note: str
     """Why there are no frames."""
     words: tuple[WordView, ...]
     begin_seconds: float
     end_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipView:
+    """A scored clip, with all that is drawn of it."""
+
+    clip: ClipScore
+    confidence: float | None
+    seen: SeenView
     references: tuple[tuple[str, int], ...]
     """Each different reference and how many people gave it, the commonest first."""
 
@@ -44,22 +51,23 @@ def view(
     clip: ClipScore, *, row: Mapping[str, Any], source: Clip | None, video: VideoConfig, images: bool = True
 ) -> ClipView:
     """The view of one clip; ``row`` is its line in predictions.jsonl, ``source`` where its frames come from."""
+    return ClipView(
+        clip=clip,
+        confidence=row.get("confidence"),
+        seen=seen(row, source=source, video=video, images=images),
+        references=tuple(Counter(clip.references).most_common()),
+    )
+
+
+def seen(row: Mapping[str, Any], *, source: Clip | None, video: VideoConfig, images: bool = True) -> SeenView:
+    """Frames and attention of the captioned ``row``."""
     picture, note = None, "left out with --no-images"
     if images:
         from eval.strips import try_strip
 
         picture, note = (None, "the references name no file for it") if source is None else try_strip(source, video)
     times = row.get("times_seconds") or [0.0]
-    return ClipView(
-        clip=clip,
-        confidence=row.get("confidence"),
-        strip=picture,
-        note=note,
-        words=_words(row),
-        begin_seconds=times[0],
-        end_seconds=times[-1],
-        references=tuple(Counter(clip.references).most_common()),
-    )
+    return SeenView(strip=picture, note=note, words=_words(row), begin_seconds=times[0], end_seconds=times[-1])
 
 
 def _words(row: Mapping[str, Any]) -> tuple[WordView, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from captioner import Captioner
 from captioner.manifest import read_manifest, write_manifest
 from data.shapes import render
 from eval.__main__ import main
@@ -131,3 +132,26 @@ def test_no_clip_and_a_folder_of_something_else(
 def test_a_manifest_without_the_split(checkpoint: Path, manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(checkpoint), str(manifest), "--split", "val", "--out", "unused"]) == 1
     assert "no clip in the split 'val'" in capsys.readouterr().err
+
+
+def test_a_page_to_read_captions_beside_their_frames(
+    checkpoint: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = render_text(tmp_path / "<script>bad.mp4")
+    page = tmp_path / "look.html"
+    options = ["--manifest", str(manifest), "--split", "test", "--every", "2", "--out", str(page)]
+    assert main(["look", str(checkpoint), str(bad), *options]) == 1
+    said = capsys.readouterr()
+    assert said.out.strip() == str(page) and "text file" in said.err
+    html = page.read_text(encoding="utf-8")
+    captioner = Captioner.load(checkpoint)
+    ids = [clip.id for clip in read_manifest(manifest)]
+    for clip in read_manifest(manifest):
+        assert (f">{clip.id} ·" in html) is (ids.index(clip.id) % 2 == 1), "the bad file counts as the first"
+        if f">{clip.id} ·" in html:
+            assert clip.path is not None and f"<h3>{captioner.caption(clip.path).text}</h3>" in html
+    assert html.count("data:image/jpeg;base64,") == html.count("<article") == 2
+    assert "<script>" not in html and "&lt;script&gt;bad.mp4" in html and "http:" not in html and "https:" not in html
+    assert main(["look", str(checkpoint), "--every", "0"]) == 1
+    assert main(["look", str(checkpoint)]) == 1
+    assert capsys.readouterr().err.count("\n") == 2
