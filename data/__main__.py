@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.errors import CaptionerError
+from data.actions import actions
 from data.captions import captions
 from data.flickr8k import flickr8k
 from data.folder import folder
@@ -67,6 +68,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="percent for train, val and test where there are no such subfolders",
     )
     command.set_defaults(run=lambda args: folder(args.source, fractions=args.split))
+
+    command = add(
+        "actions", "clips or photos in folders train/ACTION, val/ACTION, test/ACTION: 'a man is riding a horse'"
+    )
+    command.add_argument("source", type=Path, help="folder of train, val and test, in each a folder an action")
+    command.set_defaults(run=lambda args: actions(args.source))
 
     command = add("captions", "captions without clips, for the language model: one a line, or COCO captions")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt (a caption a line) or COCO .json")

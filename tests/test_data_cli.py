@@ -69,7 +69,7 @@ def test_every_data_set_writes_its_manifests(tmp_path: Path, capsys: pytest.Capt
 def test_an_error_is_one_line_and_exit_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for arguments in (["msvd"], ["msrvtt"], ["vatex"], ["flickr8k"], ["folder"]):
+    for arguments in (["msvd"], ["msrvtt"], ["vatex"], ["flickr8k"], ["folder"], ["actions"]):
         assert main([*arguments, str(tmp_path / "none"), "--out", str(tmp_path)]) == 1
         printed = capsys.readouterr()
         assert (printed.out, printed.err) == ("", f"error: the folder {tmp_path / 'none'} does not exist\n")

@@ -1,0 +1,53 @@
+"""Clips or photos in folders named by their action, as Stanford 40, UCF101 and Kinetics are laid out.
+
+The name of the folder is the category, and becomes three plain captions: "a man is riding a horse", "a woman ...",
+"a person ...". Labels know no more; the other data sets teach who it is.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from captioner.errors import DataError
+from data.folder import SUBFOLDERS
+from data.join import Join, join
+from data.sources import PHOTO_SUFFIXES, VIDEO_SUFFIXES, require_folder, squeeze, walk
+
+WHO = ("a man", "a woman", "a person")
+PHRASES = {  # labels of Stanford 40 (Yao et al. 2011) that are no English as they stand
+    "phoning": "talking on a phone",
+    "playing guitar": "playing a guitar",
+    "playing violin": "playing a violin",
+    "texting message": "texting on a phone",
+    "throwing frisby": "throwing a frisbee",
+    "watching TV": "watching television",
+    "writing on a book": "writing in a book",
+}
+
+
+def actions(source: str | Path) -> Join:
+    """Join the folders ``SPLIT/ACTION`` of ``source``; ids are file names inside it.
+
+    An action is spelt with ``_``, ``-`` or in CamelCase (``riding_a_horse``, ``RidingAHorse``). Raises DataError where
+    a file lies elsewhere.
+    """
+    root = require_folder(source)
+    files = {p.relative_to(root).as_posix(): p for p in walk(root, suffixes=VIDEO_SUFFIXES | PHOTO_SUFFIXES)}
+    if not files:
+        raise DataError(f"{root} holds no clips ({' '.join(sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))})")
+    captions, splits, categories = dict[str, list[str]](), dict[str, str](), dict[str, str]()
+    for name in files:
+        parts = name.split("/")
+        if len(parts) < 3 or parts[0] not in SUBFOLDERS:
+            raise DataError(f"{name} does not lie in a folder train, val or test and there in one of its action")
+        action = spoken(parts[1])
+        captions[name] = [f"{who} is {PHRASES.get(action, action)}" for who in WHO]
+        splits[name], categories[name] = SUBFOLDERS[parts[0]], action
+    return join(captions, splits, files, categories=categories)
+
+
+def spoken(label: str) -> str:
+    """``riding_a_horse`` and ``RidingAHorse`` as ``riding a horse``; capitals of abbreviations stay."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", re.sub(r"[_\-\s]+", " ", label)).split()
+    return squeeze(" ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words))
