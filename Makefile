@@ -34,7 +34,7 @@ check: .venv/ready-dev
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -m ray
 
-# from the raw data to the checkpoint in the package: about three hours of one core; DATA=../shared/data says where the data is
+# from the raw data to the checkpoint in the package: about four hours of one core; DATA=../shared/data says where the data is
 model: .venv/ready-dev
 	BIN=$(BIN) recipes/default/make.sh
 

@@ -2,6 +2,9 @@
 
     python -m data msvd ../shared/data/msvd --out work/msvd
     python -m data flickr8k ../shared/data/flickr8k --out work/flickr8k
+    python -m data msrvtt ../shared/data/msrvtt --out work/msrvtt --text-only
+    mkdir -p work/stanford40 && tar xf ../shared/data/stanford40/images.tar -C work/stanford40
+    python -m data actions work/stanford40 --out work/actions
     python benchmarks/ablation.py                 # every row; goes on where it was stopped
     python benchmarks/ablation.py attention base  # some rows
     python benchmarks/ablation.py --table         # print what there is as Markdown
@@ -33,7 +36,12 @@ from captioner.tokenizer import normalise
 from captioner.train import fit
 
 ROOT = Path(__file__).resolve().parent.parent
-STUDENT = ('encoder.source="../../runs/distill-longer/export"', "video.size=160")
+STUDENT = ('encoder.source="../../runs/distill-last/export"', "video.size=160")
+ACTIONS = (
+    'data.manifests=["../../work/msvd/manifest.jsonl", "../../work/flickr8k/manifest.jsonl", '
+    '"../../work/actions/manifest.jsonl"]',
+    "data.repeat=[6, 1, 1]",
+)
 RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "base": ("attention, one GRU layer, reset after, 16 frames, own pieces", ()),
     "mean": ("mean pooling in place of attention", ("decoder.attend=false",)),
@@ -43,6 +51,11 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bigru": ("bidirectional GRU over the frames", ('decoder.temporal="bigru"',)),
     "t5": ("T5's pieces", ('tokenizer.source="../../../shared/data/tokenizers/t5-small"',)),
     "notext": ("no language-model warm-up", ("train.text_epochs=0",)),
+    "moretext": (
+        "warm-up on MSR-VTT's captions as well",
+        ('data.text=["../../work/msvd/text.jsonl", "../../work/msrvtt/text.jsonl"]',),
+    ),
+    "actions": ("and Stanford 40's photos, captioned by their labels", ACTIONS),
     "sharp": ("no label smoothing", ("train.label_smoothing=0.0",)),
     "sampling": ("scheduled sampling up to 0.25", ("train.scheduled_sampling=0.25",)),
     "hide": ("a third of the frames hidden in training", ("train.frame_dropout=0.33",)),
@@ -98,7 +111,7 @@ def measure(name: str, out: Path) -> dict[str, object]:
     minutes = (time.monotonic() - began) / 60
     search = SEARCHES[name][1] if name in SEARCHES else recipe.search
     scores: dict[str, object] = {"minutes": round(minutes, 1)}
-    for manifest in recipe.data.manifests:
+    for manifest in recipe.data.val:
         for split in ("val", "test"):
             clips = [c for c in read_manifest(manifest, split=split) if c.path is not None and c.captions]
             captions = caption(checkpoint, recipe, clips, replace(search, n_best=1))

@@ -1,11 +1,11 @@
 """How long does one caption take: the first, by the command, and the next, in a program that has begun?
 
-    python benchmarks/start.py [CLIP]
+    python benchmarks/start.py [CLIP] [--beside CHECKPOINT]
 
 The command starts a fresh interpreter for a clip of 10 s at 320 x 240 (rendered, or the one given). Beside it stand
 ``import torch`` alone, below which nothing can go, and the same checkpoint without its recording (docs/decisions/0051),
-so that transformers has to be imported. The three alternate; each has one thread; the least processor time of each
-counts. Wanted: 3 s, and 150 ms for the next caption.
+so that transformers has to be imported, and any other checkpoint (recipes/teacher's, say). They alternate; each has
+one thread; the least processor time of each counts. Wanted: 3 s, and 150 ms for the next caption.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import av
@@ -67,19 +68,21 @@ def command_seconds(arguments: list[str]) -> tuple[float, float]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - began
 
 
-def best_seconds(run: Callable[[], object], rounds: int) -> float:
-    """The least processor time."""
-    seconds = []
+def best_seconds(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The least processor time of each; they alternate."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
-        began = time.process_time()
-        run()
-        seconds.append(time.process_time() - began)
-    return min(seconds)
+        for name, run in runs.items():
+            began = time.process_time()
+            run()
+            seconds[name].append(time.process_time() - began)
+    return {name: min(measured) for name, measured in seconds.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clip", nargs="?", metavar="CLIP")
+    parser.add_argument("--beside", metavar="CHECKPOINT", help="time this one as well")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -94,6 +97,8 @@ def main() -> None:
             "captioner caption": ["-m", "captioner", "caption", clip, "-m", str(recorded)],
             "  without recording": ["-m", "captioner", "caption", clip, "-m", str(plain)],
         }
+        if options.beside:
+            commands["  " + options.beside] = ["-m", "captioner", "caption", clip, "-m", options.beside]
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for _ in range(options.rounds):
             for name, arguments in commands.items():
@@ -101,9 +106,14 @@ def main() -> None:
         for name, measured in times.items():
             processor, clock = (min(column) for column in zip(*measured, strict=True))
             print(f"{name:20} {processor:6.2f} s of processor time, {clock:6.2f} s by the clock")
-        captioner = Captioner.load(recorded)
-        captioner.caption(clip)
-        print(f"the next caption     {1e3 * best_seconds(lambda: captioner.caption(clip), 5 * options.rounds):6.0f} ms")
+        captioners = {"the next caption": Captioner.load(recorded)}
+        if options.beside:
+            captioners["  " + options.beside] = Captioner.load(options.beside)
+        for captioner in captioners.values():
+            captioner.caption(clip)
+        runs = {name: partial(captioner.caption, clip) for name, captioner in captioners.items()}
+        for name, seconds in best_seconds(runs, 5 * options.rounds).items():
+            print(f"{name:20} {1e3 * seconds:6.0f} ms")
 
 
 if __name__ == "__main__":
