@@ -65,14 +65,13 @@ def run(args: argparse.Namespace) -> int:
     captioner = Captioner.load(args.checkpoint, device=args.device)
     looks, failures = look(captioner, found.items[:: args.every])
     failures += list(found.unreadable)
-    page = (
-        environment(html=True)
-        .get_template("look.html.j2")
-        .render(title=args.title, looks=looks, failures=failures, fingerprint=captioner.checkpoint.fingerprint)
-    )
-    write_text(args.out, page)
     for name, reason in failures:
-        print(f"eval: {printable(name)}: {printable(reason)}", file=sys.stderr)
+        print(f"eval: {printable(reason if name in reason else f'{name}: {reason}')}", file=sys.stderr)
+    if not looks:
+        raise CaptionerError(f"nothing was captioned; {args.out} is not written")
+    template = environment(html=True).get_template("look.html.j2")
+    fingerprint = captioner.checkpoint.fingerprint
+    write_text(args.out, template.render(title=args.title, looks=looks, failures=failures, fingerprint=fingerprint))
     print(args.out)
     return 1 if failures else 0
 

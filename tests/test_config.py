@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from captioner.config import Recipe, SearchConfig, VideoConfig, from_dict, load_recipe, to_dict
+from captioner.distill.recipe import load_distill_recipe
 from captioner.errors import ConfigError
 
 
@@ -62,6 +63,14 @@ def test_bad_overrides(tmp_path: Path, override: str, said: str) -> None:
     path.write_text("")
     with pytest.raises(ConfigError, match=said):
         load_recipe(path, overrides=(override,))
+
+
+def test_every_recipe_here_can_be_read() -> None:
+    files = sorted((Path(__file__).parents[1] / "recipes").rglob("*.toml"))
+    assert len(files) > 5
+    for file in files:
+        recipe = load_distill_recipe(file) if file.name.startswith("distill") else load_recipe(file)
+        assert recipe
 
 
 def test_bad_recipes(tmp_path: Path) -> None:
