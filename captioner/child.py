@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast, get_args
@@ -19,6 +20,10 @@ from captioner.worker import receive, send, unpack_frames
 
 _GRACE_SECONDS = 1.0  # the child itself gives up in time where it can; killing is for where it cannot
 _START_SECONDS = 120.0  # to import what it needs, on a machine that is busy
+
+# Starts every child. Linux kills a child that wants to die with its parent when the *thread* that started it ends, and
+# the threads of a server come and go; this one stays as long as the interpreter.
+_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-decoders")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +56,10 @@ class Child:
             else {"process_group": 0}
         )
         self._ready = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, **apart
-        )
+        command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+        self._process = _STARTER.submit(
+            lambda: subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, **apart)
+        ).result()
 
     def close(self) -> None:
         """Kill it, and never start another."""
@@ -86,6 +92,8 @@ class Child:
         """The process, started and ready; raises CaptionerError where it cannot be started."""
         if self._closed:
             raise CaptionerError("the decoding processes have been closed")
+        if self._process is not None and self._process.poll() is not None:
+            self._kill()  # by somebody else, with nothing in hand: no file's fault
         if self._process is None:
             self.start()
         assert self._process is not None

@@ -97,6 +97,29 @@ def test_a_child_that_dies_costs_its_file_only(tmp_path: Path) -> None:
         assert len(list(pool.decode(clip, VIDEO))) == 1
 
 
+def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+    """Linux sends the parent-death signal when the thread that started the child ends, and a server's threads do."""
+    clip = render_clip(tmp_path / "clip.mp4")
+    with DecodePool(workers=1, timeout_seconds=20) as pool:
+        left = pool.decode(clip, VIDEO, segments=0.5)
+        next(left)
+        left.close()  # left half-way: killed, and started again by whoever comes next
+        visitor = threading.Thread(target=lambda: list(pool.decode(clip, VIDEO)))
+        visitor.start()
+        visitor.join()
+        time.sleep(0.3)
+        assert same(next(pool.decode(clip, VIDEO))[1], sample_frames(clip, VIDEO))
+
+
+def test_a_child_that_was_killed_while_it_had_nothing_to_do_is_started_again(tmp_path: Path) -> None:
+    clip = render_clip(tmp_path / "clip.mp4")
+    with DecodePool(workers=1, timeout_seconds=20) as pool:
+        list(pool.decode(clip, VIDEO))
+        os.kill(child_of(pool), signal.SIGKILL)
+        time.sleep(0.3)
+        assert len(list(pool.decode(clip, VIDEO))) == 1
+
+
 def test_the_time_limit_is_kept(tmp_path: Path) -> None:
     film = render_clip(tmp_path / "film.mkv", frames=300, gop=300)
     with DecodePool(workers=1, timeout_seconds=0.001) as pool:
