@@ -69,9 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=lambda args: folder(args.source, fractions=args.split))
 
-    command = add(
-        "actions", "clips or photos in folders train/ACTION, val/ACTION, test/ACTION: 'a man is riding a horse'"
-    )
+    command = add("actions", "clips in folders train/ACTION, val/ACTION, test/ACTION: 'a man is riding a horse'")
     command.add_argument("source", type=Path, help="folder of train, val and test, in each a folder an action")
     command.set_defaults(run=lambda args: actions(args.source))
 

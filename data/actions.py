@@ -12,7 +12,7 @@ from pathlib import Path
 from captioner.errors import DataError
 from data.folder import SUBFOLDERS
 from data.join import Join, join
-from data.sources import PHOTO_SUFFIXES, VIDEO_SUFFIXES, require_folder, squeeze, walk
+from data.sources import clips_below, require_folder
 
 WHO = ("a man", "a woman", "a person")
 PHRASES = {  # labels of Stanford 40 (Yao et al. 2011) that are no English as they stand
@@ -32,10 +32,7 @@ def actions(source: str | Path) -> Join:
     An action is spelt with ``_``, ``-`` or in CamelCase (``riding_a_horse``, ``RidingAHorse``). Raises DataError where
     a file lies elsewhere.
     """
-    root = require_folder(source)
-    files = {p.relative_to(root).as_posix(): p for p in walk(root, suffixes=VIDEO_SUFFIXES | PHOTO_SUFFIXES)}
-    if not files:
-        raise DataError(f"{root} holds no clips ({' '.join(sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))})")
+    files = clips_below(require_folder(source))
     captions, splits, categories = dict[str, list[str]](), dict[str, str](), dict[str, str]()
     for name in files:
         parts = name.split("/")
@@ -49,5 +46,5 @@ def actions(source: str | Path) -> Join:
 
 def spoken(label: str) -> str:
     """``riding_a_horse`` and ``RidingAHorse`` as ``riding a horse``; capitals of abbreviations stay."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", re.sub(r"[_\-\s]+", " ", label)).split()
-    return squeeze(" ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words))
+    words = re.sub(r"[_-]|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", label).split()
+    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)

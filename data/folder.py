@@ -11,8 +11,7 @@ from captioner.manifest import SPLITS
 from data.join import Join, file_digest, join
 from data.progress import progress
 from data.sources import (
-    PHOTO_SUFFIXES,
-    VIDEO_SUFFIXES,
+    clips_below,
     first_existing,
     numbered_lines,
     read_text,
@@ -36,9 +35,7 @@ def folder(source: str | Path, *, fractions: tuple[float, float, float] = (0.8, 
     ``fractions`` are the shares of train, val and test, met on average.
     """
     root = require_folder(source)
-    files = {p.relative_to(root).as_posix(): p for p in walk(root, suffixes=VIDEO_SUFFIXES | PHOTO_SUFFIXES)}
-    if not files:
-        raise DataError(f"{root} holds no clips ({' '.join(sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))})")
+    files = clips_below(root)
     table = first_existing(root, TABLES)
     captions = _read_table(table) if table else _read_sidecars(root, list(files))
     splits = _splits_by_folder(files)

@@ -85,6 +85,14 @@ def media_files(folder: Path, *, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> d
     return files
 
 
+def clips_below(root: Path) -> dict[str, Path]:
+    """Every video and photo below ``root`` by its name inside it; raises DataError where there is none."""
+    files = {p.relative_to(root).as_posix(): p for p in walk(root, suffixes=VIDEO_SUFFIXES | PHOTO_SUFFIXES)}
+    if not files:
+        raise DataError(f"{root} holds no clips ({' '.join(sorted(VIDEO_SUFFIXES | PHOTO_SUFFIXES))})")
+    return files
+
+
 def walk(folder: Path, *, suffixes: frozenset[str]) -> list[Path]:
     """Every file below ``folder`` with one of ``suffixes`` (any case), sorted; hidden ones are left out."""
     found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())

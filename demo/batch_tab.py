@@ -21,7 +21,7 @@ from demo.limits import Refusal, refusals, sentence
 from demo.pace import Pace
 from demo.panel import panel, settings
 from demo.result import confidence, empty, progress, table
-from demo.stops import Stops
+from demo.stops import Stops, buttons
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,17 @@ def batch_tab(engine: Engine) -> None:
             shown = gr.HTML(
                 empty(strings.EMPTY_BATCH), elem_id="batch-result", js_on_load=None, apply_default_css=False
             )
-    buttons = [run, stop]
-    running = gr.update(interactive=False), gr.update(interactive=True)
-    over = gr.update(interactive=True), gr.update(interactive=False)
 
     def batch(visitor: gr.Request, uploads: list[str] | None, *values: Any) -> Iterator[tuple[Any, ...]]:
         with refusals(), stops.run(str(visitor.session_hash)) as stopped:
             wanted, count = settings(*values), len(uploads or [])
             outcomes, pace = list[Outcome](), Pace()
-            yield gr.skip(), progress(strings.BATCH_PROGRESS.format(done=0, count=count), 0.0), "", *running
+            yield (
+                gr.skip(),
+                progress(strings.BATCH_PROGRESS.format(done=0, count=count), 0.0),
+                "",
+                *buttons(running=True),
+            )
             for outcome in _outcomes(engine, uploads or [], wanted):
                 outcomes.append(outcome)
                 if stopped.is_set():
@@ -69,7 +71,7 @@ def batch_tab(engine: Engine) -> None:
             last = progress(strings.BATCH_DONE.format(good=len(outcomes) - bad, bad=bad), 1.0)
             if len(outcomes) < count:
                 last = progress(strings.BATCH_STOPPED.format(done=len(outcomes)), None)
-            yield _table(outcomes), last, _downloads(outcomes), *over
+            yield _table(outcomes), last, _downloads(outcomes), *buttons(running=False)
 
     def cancel(visitor: gr.Request) -> Any:
         stops.ask(str(visitor.session_hash))
@@ -78,13 +80,14 @@ def batch_tab(engine: Engine) -> None:
     started = run.click(
         batch,
         [files, *chosen.components],
-        [shown, status, kept, *buttons],
+        [shown, status, kept, run, stop],
         concurrency_id="films",
         concurrency_limit=engine.limits.films_at_once,
         show_progress="hidden",
         api_visibility="private",
     )
-    started.failure(lambda: ("", *over), None, [status, *buttons], queue=False, api_visibility="private")
+    reset = [status, run, stop]
+    started.failure(lambda: ("", *buttons(running=False)), None, reset, queue=False, api_visibility="private")
     stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
 
 
 class Stops:
@@ -30,3 +33,8 @@ class Stops:
         """Ask the run of ``visitor`` to stop; nothing happens where there is none."""
         if asked := self._asked.get(visitor):
             asked.set()
+
+
+def buttons(*, running: bool) -> tuple[Any, Any]:
+    """Updates of the button that starts a run and of the one that cancels it: one of them can be pressed."""
+    return gr.update(interactive=not running), gr.update(interactive=running)

@@ -24,7 +24,7 @@ from demo.panel import panel, settings
 from demo.pictures import thumbnail
 from demo.player import player, samples_of
 from demo.result import confidence, empty, progress
-from demo.stops import Stops
+from demo.stops import Stops, buttons
 from demo.words import clock
 
 PLAYER = "timeline-player"
@@ -52,7 +52,6 @@ def timeline_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
             shown = gr.HTML(empty(strings.EMPTY_TIMELINE), elem_id=LIST, js_on_load=None, apply_default_css=False)
     how.change(lambda value: gr.update(visible=value == "fixed"), how, seconds, api_visibility="private")
     request = [video, how, seconds, *chosen.components]
-    buttons = [run, stop]
 
     def show_timeline(
         visitor: gr.Request, upload: str | None, how: str, seconds: float, *values: Any
@@ -68,14 +67,14 @@ def timeline_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
     started = run.click(
         show_timeline,
         request,
-        [shown, status, files, *buttons],
+        [shown, status, files, run, stop],
         concurrency_id="films",
         concurrency_limit=engine.limits.films_at_once,
         show_progress="hidden",
         api_visibility="private",
     )
-    over = gr.update(interactive=True), gr.update(interactive=False)
-    started.failure(lambda: ("", *over), None, [status, *buttons], queue=False, api_visibility="private")
+    reset = [status, run, stop]
+    started.failure(lambda: ("", *buttons(running=False)), None, reset, queue=False, api_visibility="private")
     stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
     shown.change(None, js=f"() => captioner.subtitles('{PLAYER}', '{LIST}')", api_visibility="private")
     return request
@@ -101,14 +100,12 @@ def downloads(captions: list[Caption]) -> str:
 
 def _run(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tuple[Any, ...]]:
     """What the page shows after each part; a refusal after some parts keeps these, and so does stopping."""
-    running = gr.update(interactive=False), gr.update(interactive=True)
-    over = gr.update(interactive=True), gr.update(interactive=False)
     html = f'<ol class="cap-timeline" data-player="{PLAYER}" aria-label="{strings.TIMELINE}">'
     captions, pace = list[Caption](), Pace()
     held: Caption | None = None
     picture = ""
     failed = ""
-    yield html, progress(strings.TIMELINE_START, 0.0), "", *running
+    yield html, progress(strings.TIMELINE_START, 0.0), "", *buttons(running=True)
     with contextlib.closing(films):  # type: ignore[type-var]
         try:
             for seen in films:
@@ -138,7 +135,7 @@ def _run(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tuple[Any,
         shown = progress(strings.TIMELINE_STOPPED.format(count=count), None)
     else:
         shown = progress(strings.TIMELINE_DONE.format(count=count), 1.0)
-    yield html, shown, downloads(captions), *over
+    yield html, shown, downloads(captions), *buttons(running=False)
 
 
 def _progress(seen: Seen, count: int) -> str:
