@@ -20,7 +20,7 @@ from typing import Any
 import av
 from av.stream import Discard, Disposition
 
-from captioner.errors import VideoError
+from captioner.errors import CaptionerError, VideoError
 
 MAX_PIXELS = 33_554_432
 """The largest picture that is decoded, 8K: a small file can claim to be far larger than memory."""
@@ -111,6 +111,20 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     if status.st_size == 0:
         raise VideoError("empty", f"{name} is empty (0 bytes)")
     return Path(name).absolute()
+
+
+@contextmanager
+def surprises_are_failures(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what a library raises at a hostile file into that file's VideoError, so that a run over many goes on."""
+    try:
+        yield
+    except CaptionerError:
+        raise
+    except MemoryError:
+        raise VideoError("too_large", f"{os.fspath(path)} takes more memory than there is") from None
+    except Exception as error:
+        what = f"{os.fspath(path)} cannot be decoded ({type(error).__name__}: {error})"
+        raise VideoError("damaged", what) from error
 
 
 @contextmanager

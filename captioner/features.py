@@ -20,7 +20,7 @@ import torch
 
 from captioner.config import VideoConfig, to_dict
 from captioner.encoder import FrameEncoder
-from captioner.errors import DataError, VideoError
+from captioner.errors import ConfigError, DataError, VideoError
 from captioner.manifest import Clip
 from captioner.video import Frames, sample_frames
 
@@ -79,6 +79,8 @@ class FeatureCache:
             return sample_frames(clip.path, self._video, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds)
         except VideoError as error:
             return error
+        except ConfigError as error:  # a part that the manifest names, but the file does not have
+            return VideoError("not_found", str(error))
 
     def _features(self, frames: Frames) -> np.ndarray:
         if self._encode is None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from captioner.config import VideoConfig
-from captioner.container import Deadline, check_file, open_video
+from captioner.container import Deadline, check_file, open_video, surprises_are_failures
 from captioner.errors import ConfigError, VideoError
 from captioner.film import Film
 from captioner.keyframes import Doubt, PacketsOnDisk, frames_by_keyframe
@@ -76,7 +76,12 @@ def segment_frames(
     if segments is None:
         return _whole(path, video, Selection(1, start_seconds, end_seconds), timeout_seconds)
     check_segments(segments)
-    return _segments(path, video, segments, Selection(1, start_seconds, end_seconds), timeout_seconds)
+    return _guarded(path, _segments(path, video, segments, Selection(1, start_seconds, end_seconds), timeout_seconds))
+
+
+def _guarded(path: str | os.PathLike[str], found: Iterator[tuple[Span, Frames]]) -> Iterator[tuple[Span, Frames]]:
+    with surprises_are_failures(path):
+        yield from found
 
 
 def _whole(

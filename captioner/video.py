@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 
 from captioner.config import VideoConfig
-from captioner.container import Deadline, check_file, is_still, open_video
+from captioner.container import Deadline, check_file, is_still, open_video, surprises_are_failures
 from captioner.errors import VideoError
 from captioner.sampling import Report, select
 from captioner.timeline import Selection
@@ -160,9 +161,10 @@ def _frames(
     file = check_file(path)
     deadline = Deadline(file, timeout_seconds)
     found, upright = False, Upright()
-    for seconds, frame in select(file, selection, stand_ins=mode == "segment", deadline=deadline, report=report):
-        found = True
-        yield upright(seconds, frame, report.pixel_aspect)
+    with surprises_are_failures(path):
+        for seconds, frame in select(file, selection, stand_ins=mode == "segment", deadline=deadline, report=report):
+            found = True
+            yield upright(seconds, frame, report.pixel_aspect)
     if not found:
         raise _nothing(file)
 
@@ -171,14 +173,25 @@ def _nothing(file: Path) -> VideoError:
     return VideoError("damaged", f"not one frame of {file} can be decoded")
 
 
+def _name_unknown(cls: Any, value: int) -> Any:
+    member = object.__new__(cls)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return member
+
+
+# FFmpeg has more kinds of side data than PyAV has names. One without a name, such as the EXIF block of every photo
+# from a phone, made PyAV raise ValueError as soon as any side data of the frame was asked for.
+SideDataType._missing_ = classmethod(_name_unknown)  # type: ignore[method-assign, assignment]
+
+
 class Upright:
     """Turns the frames of one clip into RGB pictures that stand as a player shows them."""
 
     def __init__(self) -> None:
-        self._turns: dict[int, _Turn] = {0: _Turn()}
+        self._turns: dict[int, _Turn] = {}
 
     def __call__(self, seconds: Fraction, frame: Any, pixel_aspect: float) -> SampledFrame:
-        rotation = frame.rotation
+        rotation = frame.rotation  # 0 for a picture upside down and mirrored, too: each kind is looked at once
         if rotation not in self._turns:
             self._turns[rotation] = _Turn.of(frame)
         turn = self._turns[rotation]
@@ -203,7 +216,9 @@ class _Turn:
 
         Called as rarely as can be: PyAV's side data and its frame hold each other until the garbage collector comes.
         """
-        matrix = next(bytes(item) for item in frame.side_data if item.type.name == "DISPLAYMATRIX")
+        matrix = next((bytes(item) for item in frame.side_data if item.type is SideDataType.DISPLAYMATRIX), None)
+        if matrix is None:
+            return cls()
         a, b, _, c, d = struct.unpack_from("=5i", matrix)
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(transpose=True, flip_rows=b < 0, flip_columns=c < 0)
@@ -217,7 +232,11 @@ class _Turn:
 
 def probe(path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0) -> VideoInfo:
     """What the file is, by decoding one frame of it; raises VideoError as ``sample_frames`` does."""
-    file = check_file(path)
+    with surprises_are_failures(path):
+        return _probe(check_file(path), timeout_seconds)
+
+
+def _probe(file: Path, timeout_seconds: float | None) -> VideoInfo:
     deadline = Deadline(file, timeout_seconds)
     report = Report()
     _, frame = next(select(file, Selection(1), stand_ins=True, deadline=deadline, report=report), (None, None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +79,12 @@ def test_another_video_recipe_part_or_weight_is_another_key(encoder: FrameEncode
 
 
 def test_bad_clips_come_back_with_their_reason(encoder: FrameEncoder, tmp_path: Path) -> None:
-    clips = [clip(render_text(tmp_path / "t.mp4")), clip(tmp_path / "gone.mp4"), clip(render_clip(tmp_path / "a.mp4"))]
+    whole = clip(render_clip(tmp_path / "a.mp4"))
+    beyond = replace(whole, id="beyond", start_seconds=900.0, end_seconds=910.0)
+    clips = [clip(render_text(tmp_path / "t.mp4")), clip(tmp_path / "gone.mp4"), beyond, whole]
     failures = FeatureCache(tmp_path / "cache", video=VIDEO, encoder=encoder).fill(clips)
-    assert [(c.id, e.code) for c, e in failures] == [("t", failures[0][1].code), ("gone", "not_found")]
+    found = [(c.id, e.code) for c, e in failures]
+    assert found == [("t", failures[0][1].code), ("gone", "not_found"), ("beyond", "not_found")]
     assert failures[0][1].code in ("no_video", "unsupported", "damaged")
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from captioner.config import VideoConfig
-from captioner.video import iter_frames, probe, resize_frame, sample_frames
+from captioner.errors import VideoError
+from captioner.segments import segment_frames
+from captioner.video import Upright, iter_frames, probe, resize_frame, sample_frames
 from tests.media import frame_number, render_clip, render_image
 
 
@@ -47,3 +50,39 @@ def test_resize_shapes() -> None:
         assert resize_frame(wide, size=40, how=how).shape == (40, 40, 3)
     padded = resize_frame(wide, size=40, how="pad")
     assert (padded[:15] == 0).all() and (padded[15:25] == 200).all() and (padded[25:] == 0).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_stands_as_its_exif_orientation_says(tmp_path: Path, suffix: str, orientation: int) -> None:
+    """FFmpeg attaches the EXIF block as side data of a type that PyAV has no name for."""
+    pixels = np.zeros((40, 64, 3), np.uint8)
+    pixels[:16, :16], pixels[24:, :32] = 255, 128  # no two of the eight orientations look alike
+    photo, exif = tmp_path / f"photo.{suffix}", Image.Exif()
+    exif[274] = orientation
+    exact = {"jpg": {"quality": 100, "subsampling": 0}, "webp": {"lossless": True}}.get(suffix, {})
+    Image.fromarray(pixels).save(photo, exif=exif, **exact)
+    with Image.open(photo) as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+    found = next(iter_frames(photo, count=1)).pixels
+    assert found.shape == expected.shape
+    assert int(np.abs(found.astype(int) - expected).max()) <= 3
+    info = probe(photo)
+    assert (info.height, info.width) == expected.shape[:2]
+
+
+def test_what_a_library_raises_is_the_files_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = render_clip(tmp_path / "a.mp4", frames=24)
+
+    def surprise(self: object, *arguments: object) -> None:
+        raise ValueError("99 is not a valid Type")
+
+    monkeypatch.setattr(Upright, "__call__", surprise)
+    for attempt in (
+        lambda: sample_frames(clip, VideoConfig(size=32)),
+        lambda: list(segment_frames(clip, VideoConfig(size=32), segments="shots")),
+        lambda: probe(clip),
+    ):
+        with pytest.raises(VideoError, match=r"a\.mp4 cannot be decoded \(ValueError: 99 is not") as caught:
+            attempt()
+        assert caught.value.code == "damaged"
