@@ -41,6 +41,8 @@ class Counts:
     """Passed by because their output is there and is not ours."""
     warned: int = 0
     """Captioned in this run, but with a warning."""
+    unwritten: int = 0
+    """Captioned, but their own output could not be written."""
 
     @property
     def settled(self) -> int:

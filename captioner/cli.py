@@ -22,6 +22,7 @@ _EXIT = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    _open_closed_streams()
     options = make_parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -36,6 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"captioner: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+    except OSError as error:  # of the system, about a file that no command said more of
+        if os.environ.get("CAPTIONER_DEBUG"):
+            raise
+        named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        print(f"captioner: {named}{error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _open_closed_streams() -> None:
+    """Put /dev/null where a standard stream was closed (``>&-``): the next file opened would take its place."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(file)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the life of the process
 
 
 def make_parser() -> argparse.ArgumentParser:

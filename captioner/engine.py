@@ -54,7 +54,7 @@ class Failure:
     """Why there is no caption."""
 
     code: str
-    """A VideoErrorCode, or ``out_of_range`` for a start that does not lie in the clip."""
+    """A VideoErrorCode; ``out_of_range``: its start does not lie in the clip; ``unwritable``: its output is not."""
     message: str
 
     @classmethod

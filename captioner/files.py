@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from string import Formatter
 from types import TracebackType
@@ -74,7 +77,8 @@ class WholeFile:
 
     def __init__(self, path: str | Path, *, make_folder: bool = False) -> None:
         self._path = Path(path)
-        self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
+        digest = hashlib.sha256(os.fsencode(self._path.name)).hexdigest()[:12]  # short: the name may be of any length
+        self._temporary = self._path.with_name(f".captioner-{digest}.{os.getpid()}.tmp")
         try:
             if make_folder:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +114,9 @@ class StandardOutput:
     """stdout, written through at once, whatever the terminal's encoding is."""
 
     def __init__(self) -> None:
+        """Raises CaptionerError when it is closed (``>&-``)."""
+        if sys.stdout is None:
+            raise CaptionerError("cannot write to stdout: it is closed; give -o FILE")
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
 
     def write(self, text: str) -> None:
@@ -137,6 +144,39 @@ def holds(path: Path, text: str) -> bool:
         return path.read_bytes() == encode(text)
     except OSError:
         return False
+
+
+def is_regular(path: str | Path) -> bool:
+    """Whether a name is of a regular file, or of nothing yet; a name that is too long is of nothing."""
+    return os.path.isfile(path) or not os.path.lexists(path)
+
+
+def is_filled(path: str | Path) -> bool:
+    """Whether there is a regular file with something in it."""
+    return os.path.isfile(path) and os.path.getsize(path) > 0
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether anything has this name; a name that is too long has nothing."""
+    return os.path.lexists(path)
+
+
+def refuse_to_overwrite(inputs: Iterable[str], outputs: Iterable[str | Path | None]) -> None:
+    """Raise CaptionerError if a file to be written is one that is read, under whatever name or link it goes."""
+    read = {identity: path for path in inputs if (identity := _identity(path))}
+    for output in outputs:
+        identity = _identity(output) if output is not None else None
+        if identity and (source := read.get(identity)):
+            raise CaptionerError(f"writing {output} would destroy the input {source}; give another output")
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """Device and inode of the regular file behind a name; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def _unwritable(path: Path, error: OSError) -> CaptionerError:
@@ -180,13 +220,10 @@ class Template:
         return Path(self._text.format_map(values))
 
     def check(self, items: tuple[Item, ...]) -> None:
-        """Raise CaptionerError if two items would have one output, or an output would be a video of the list."""
-        sources = {os.path.abspath(item.path) for item in items}
+        """Raise CaptionerError if two items would have one output."""
         owners: dict[str, str] = {}
         for index, item in enumerate(items):
             path = os.path.abspath(self.path(index, item))
-            if path in sources:
-                raise CaptionerError(f"the output of {item.path} would overwrite {path}; give another name")
             if path in owners:
                 raise CaptionerError(
                     f"{owners[path]} and {item.path} would both be written to {path}; use {{name}} or {{index}} in it"

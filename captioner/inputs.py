@@ -6,7 +6,7 @@ import glob
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +47,8 @@ class Inputs:
     duplicates: int = 0
     unreadable: tuple[tuple[str, str], ...] = ()
     """Folders that could not be listed, each with the reason."""
+    lists: tuple[str, ...] = ()
+    """The files that named them: lists and manifests."""
     is_one_file: bool = False
     """Whether one file was named outright: no list, no folder, no pattern."""
 
@@ -97,8 +99,10 @@ class _Collector:
                 self.subfolders += len(folders)
                 break
 
-    def add_list(self, data: bytes, make: Callable[[str], Item]) -> None:
+    def add_list(self, data: bytes, make: Callable[[str], Item], *, source: str) -> None:
         """Names, one a line, or each ended by a NUL byte; relative to the current folder."""
+        if (data if not self.null else data[:4096].rstrip(b"\0")).count(b"\0" * (1 + self.null)):
+            raise CaptionerError(f"{source} is not a list of names but binary data; a video is given by its own name")
         for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\0" if self.null else b"\n"):
             name = os.fsdecode(line if self.null else line.rstrip(b"\r"))
             if name.strip():
@@ -114,7 +118,7 @@ def find_inputs(
     recursive: bool = False,
     images: bool = False,
     null: bool = False,
-    manifests: Iterable[str] = (),
+    manifests: Sequence[str] = (),
     split: str | None = None,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
@@ -133,9 +137,9 @@ def find_inputs(
 
     for argument in arguments:
         if argument == "-":
-            found.add_list(sys.stdin.buffer.read(), make)
+            found.add_list(_stdin(), make, source="stdin")
         elif argument.startswith("@"):
-            found.add_list(_read(argument[1:]), make)
+            found.add_list(_read(argument[1:]), make, source=argument[1:])
         else:
             found.add_name(argument, make)
     for manifest in manifests:
@@ -150,6 +154,7 @@ def find_inputs(
         others=found.others,
         duplicates=found.duplicates,
         unreadable=tuple(found.unreadable),
+        lists=(*(name[1:] for name in arguments if name.startswith("@")), *map(str, manifests)),
         is_one_file=[item.path for item in found.items.values()] == [only],
     )
 
@@ -164,6 +169,12 @@ def _manifest_items(manifest: str, split: str | None, start: float | None, end: 
                 start_seconds=clip.start_seconds if own else start,
                 end_seconds=clip.end_seconds if own else end,
             )
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:
+        raise CaptionerError("cannot read the list from stdin: it is closed")
+    return sys.stdin.buffer.read()
 
 
 def _read(path: str) -> bytes:

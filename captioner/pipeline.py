@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 from captioner.batch import collate_captions, collate_clips
 from captioner.checkpoint import Checkpoint, load_checkpoint
 from captioner.config import SearchConfig, VideoConfig
+from captioner.errors import ConfigError
 from captioner.search import Hypothesis
 from captioner.segments import segment_frames
 from captioner.video import Frames, sample_frames
@@ -75,6 +76,18 @@ class Caption:
     """Fingerprint of the checkpoint."""
 
 
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        why = "this torch is a CPU build" if torch.version.cuda is None else "no CUDA device can be used"
+        raise ConfigError(f"device is {name!r}, but {why}; use 'cpu'")
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device is {name!r}; it must be 'cpu' or 'cuda'") from None
+
+
 class Captioner:
     """Captions video files with one checkpoint.
 
@@ -83,8 +96,9 @@ class Captioner:
     """
 
     def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
+        """Raises ConfigError for a device that is not there."""
         self.checkpoint = checkpoint
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _device(device)
         self.tokenizer = checkpoint.tokenizer
         self._decoder = checkpoint.model.decoder.to(self.device)
         self._model = checkpoint.model
@@ -92,7 +106,7 @@ class Captioner:
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Captioner:
-        """Load a checkpoint folder; by default the one inside the package. Raises CheckpointError."""
+        """Load a checkpoint folder; by default the one inside the package. Raises CheckpointError and ConfigError."""
         return cls(load_checkpoint(folder), device=device)
 
     @property

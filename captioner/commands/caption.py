@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
     monitor = Monitor(quiet=options.quiet, as_json=options.log_json)
     many = options.journal or options.jobs or options.failures or options.shard or options.engine == "ray"
     if inputs.is_one_file and not many:
-        return _run_one(options, inputs.items[0], monitor)
+        return _run_one(options, inputs, monitor)
     _check_many(options, inputs)
     from captioner.commands.many import run_many
 
@@ -181,17 +181,25 @@ def search_settings(search: SearchConfig, options: argparse.Namespace) -> Search
 # --- a single file: no child process, no journal, nothing that takes time --------------------------------------
 
 
-def _run_one(options: argparse.Namespace, item: Item, monitor: Monitor) -> int:
-    from captioner.files import ResumedFile, StandardOutput, Template, WholeFile
+def _run_one(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
+    from captioner.files import (
+        ResumedFile,
+        StandardOutput,
+        Template,
+        WholeFile,
+        is_filled,
+        is_regular,
+        refuse_to_overwrite,
+    )
     from captioner.outputs import writer
     from captioner.pipeline import Captioner
 
-    output = options.output
+    item, output = inputs.items[0], options.output
     if options.template:
-        template = Template(output, form=options.format)
-        template.check((item,))
-        output = str(template.path(0, item))
-        if os.path.lexists(output) and not options.overwrite:
+        output = str(Template(output, form=options.format).path(0, item))
+    if output:
+        refuse_to_overwrite([item.path], [output])
+        if is_filled(output) and not options.overwrite:
             raise CaptionerError(f"{output} exists; --overwrite replaces it")
     captioner = Captioner.load(options.model, device=options.device)
     video: VideoConfig = override(captioner.video, options)
@@ -214,7 +222,7 @@ def _run_one(options: argparse.Namespace, item: Item, monitor: Monitor) -> int:
             failed = True
             monitor.failure(item.path, error.code, str(error))
 
-    regular = output and (not os.path.lexists(output) or Path(output).is_file())
+    regular = output and is_regular(output)
     with (
         WholeFile(output, make_folder=options.template)
         if regular

@@ -15,7 +15,17 @@ from captioner.archive import Archive, Counts, Engine
 from captioner.commands.caption import override, search_settings
 from captioner.engine import Failure, Outcome, Settings, caption_tasks, cores
 from captioner.errors import CaptionerError
-from captioner.files import ResumedFile, StandardOutput, Template, WholeFile, holds
+from captioner.files import (
+    ResumedFile,
+    StandardOutput,
+    Template,
+    WholeFile,
+    holds,
+    is_filled,
+    is_regular,
+    is_there,
+    refuse_to_overwrite,
+)
 from captioner.inputs import Inputs, Item
 from captioner.journal import Journal
 from captioner.outputs import Writer, writer
@@ -75,11 +85,13 @@ def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
     if template:
         template.check(inputs.items)
     output = Path(options.output) if options.output and not template else None
-    base = _TEMPLATE_BASE if template else str(output) if output and _is_regular(output) else None
+    base = _TEMPLATE_BASE if template else str(output) if output and is_regular(output) else None
     journal, failures = (
         Path(named) if named else Path(f"{base}.{suffix}") if base else None
         for named, suffix in ((options.journal, "journal"), (options.failures, "failures.jsonl"))
     )
+    outputs = [template.path(index, item) for index, item in enumerate(inputs.items)] if template else [output]
+    refuse_to_overwrite((*(item.path for item in inputs.items), *inputs.lists), (*outputs, journal, failures))
     if output and journal and _is_foreign(output, journal) and not options.overwrite:
         raise CaptionerError(
             f"{output} exists, but not the journal {journal} of a run that wrote it; "
@@ -88,12 +100,8 @@ def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
     return _Places(output, template, journal, failures)
 
 
-def _is_regular(path: Path) -> bool:
-    return path.is_file() or not path.exists()
-
-
 def _is_foreign(output: Path, journal: Path) -> bool:
-    return output.is_file() and output.stat().st_size > 0 and not journal.exists()
+    return is_filled(output) and not is_there(journal)
 
 
 def _taken(template: Template | None, journal: Journal | None, *, overwrite: bool) -> Any:
@@ -103,7 +111,7 @@ def _taken(template: Template | None, journal: Journal | None, *, overwrite: boo
         if template is None or overwrite:
             return False
         path = template.path(index, item)
-        return path.exists() and not (journal and journal.owns(str(path.absolute())))
+        return is_there(path) and not (journal and journal.owns(str(path.absolute())))
 
     return is_taken
 
@@ -153,7 +161,7 @@ def _run(
             outcomes = archive.outcomes(engine, on_result=lambda counts: _progress(monitor, counts))
             captioned = _tell(outcomes, ledger, monitor, to_a_file=options.output is not None)
             if places.template:
-                _write_each(captioned, write, places.template, archive.journal)
+                _write_each(captioned, write, places.template, archive, ledger)
             else:
                 _write_all(captioned, write, places.output, options.format)
         ended = "done"
@@ -162,7 +170,7 @@ def _run(
         monitor.end(
             _summary(ended, counts, inputs, places), ended=ended, **asdict(counts), unreadable=len(inputs.unreadable)
         )
-    return 1 if counts.failed or counts.failed_before or inputs.unreadable else 0
+    return 1 if counts.failed or counts.failed_before or counts.unwritten or inputs.unreadable else 0
 
 
 def _progress(monitor: Monitor, counts: Counts) -> None:
@@ -189,22 +197,29 @@ def _tell(outcomes: Iterable[Outcome], ledger: _Ledger, monitor: Monitor, *, to_
 
 def _write_all(outcomes: Iterable[Outcome], write: Writer, output: Path | None, form: str) -> None:
     captions = (caption for outcome in outcomes for caption in outcome.captions)
-    whole = output and form in _DOCUMENTS and _is_regular(output)
+    whole = output and form in _DOCUMENTS and is_regular(output)
     out: Any = WholeFile(output) if output and whole else ResumedFile(output) if output else StandardOutput()
     with out:
         for text in write(captions):
             out.write(text)
 
 
-def _write_each(outcomes: Iterable[Outcome], write: Writer, template: Template, journal: Journal | None) -> None:
+def _write_each(
+    outcomes: Iterable[Outcome], write: Writer, template: Template, archive: Archive, ledger: _Ledger
+) -> None:
     for outcome in outcomes:
         path = template.path(outcome.task.index, outcome.task.item)
         text = "".join(write(outcome.captions))
-        if not holds(path, text):
-            if journal:
-                journal.claim(str(path.absolute()))
+        if holds(path, text):
+            continue
+        if archive.journal:
+            archive.journal.claim(str(path.absolute()))
+        try:
             with WholeFile(path, make_folder=True) as out:
                 out.write(text)
+        except CaptionerError as error:  # of this file; its caption is in the journal, for the next run to write
+            archive.counts.unwritten += 1
+            ledger.add(outcome.task.item, Failure(code="unwritable", message=str(error)))
 
 
 class _Ledger:
@@ -244,6 +259,8 @@ def _summary(ended: str, counts: Counts, inputs: Inputs, places: _Places) -> str
         where = f", see {places.failures}" if places.failures else ""
         before = f"; {counts.failed_before} of them before, --retry-failed tries again" if counts.failed_before else ""
         parts.append(f"{failed} failed{where}{before}")
+    if counts.unwritten:
+        parts.append(f"{counts.unwritten} outputs could not be written")
     if counts.kept:
         parts.append(f"{counts.kept} left alone because their output exists (--overwrite replaces it)")
     if inputs.unreadable:
