@@ -82,6 +82,4 @@ def test_two_videos_never_share_an_output() -> None:
     items = (Item(path="a.mp4"), Item(path="a.mkv"))
     with pytest.raises(CaptionerError, match="both be written"):
         Template("{stem}.srt", form="srt").check(items)
-    with pytest.raises(CaptionerError, match="would overwrite"):
-        Template("{name}", form="srt").check(items)
     Template("{name}.srt", form="srt").check(items)
