@@ -6,9 +6,12 @@ Nothing heavy is imported before it is needed, so ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 from captioner import __version__
 from captioner.commands import caption, doctor, inspection, training
@@ -23,7 +26,11 @@ _EXIT = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     _open_closed_streams()
-    options = make_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = make_parser()
+    if mistake := _mistaken_name(arguments, parser.commands):
+        parser.error(mistake)
+    options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
@@ -54,15 +61,57 @@ def _open_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the life of the process
 
 
-def make_parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest name of an option and the command's own usage."""
+
+    commands: dict[str, Parser]
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, extra = self.parse_known_args(args, namespace)
+        if extra:
+            command = self.commands.get(getattr(options, "command", ""), self)
+            command.error(command._unknown(extra[0]))
+        return options
+
+    def _unknown(self, argument: str) -> str:
+        name = argument.partition("=")[0]
+        near = difflib.get_close_matches(name, [o for o in self._option_string_actions if o.startswith("--")], n=1)
+        meant = f", did you mean {near[0]}?" if near else ""
+        usage = " ".join(
+            [self.prog, "[OPTIONS]", *(f"[{a.metavar or a.dest}]" for a in self._get_positional_actions())]
+        )
+        return f"unknown argument {argument}{meant} (usage: {usage})"
+
+
+def _mistaken_name(arguments: Sequence[str], commands: Iterable[str]) -> str:
+    """What is wrong with a file's name standing where a command or an option does; empty if nothing is."""
+    for argument in arguments:
+        if argument == "--":
+            break
+        if len(argument) > 1 and argument.startswith("-") and os.path.lexists(argument):
+            return f"{argument} would be taken for an option; for the file of that name write ./{argument}"
+    first = arguments[0] if arguments else "-"
+    if first.startswith("-") or first in commands:
+        return ""
+    if os.path.lexists(first) or Path(first).suffix:
+        return f"{first} is not a command, did you mean: captioner caption {first}"
+    near = difflib.get_close_matches(first, commands, n=1)
+    meant = f", did you mean {near[0]}?" if near else ""
+    return f"{first} is not a command{meant} (commands: {', '.join(commands)})"
+
+
+def make_parser() -> Parser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="captioner",
         description="Turn videos into sentences, offline, on an ordinary machine.",
         epilog=_EXIT + "; CAPTIONER_DEBUG=1 shows tracebacks",
     )
     parser.add_argument("--version", action="version", version=f"captioner {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for name, about, add, run in (
         ("caption", "caption video files", caption.add, caption.run),
         ("train", "train a captioner from a recipe", training.add_train, training.train),
@@ -86,4 +135,5 @@ def make_parser() -> argparse.ArgumentParser:
         )
         add(command)
         command.set_defaults(run=run)
+    parser.commands = dict(commands.choices)
     return parser

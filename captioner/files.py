@@ -151,6 +151,11 @@ def is_regular(path: str | Path) -> bool:
     return os.path.isfile(path) or not os.path.lexists(path)
 
 
+def is_folder(path: str | Path) -> bool:
+    """Whether a name is of a folder; a name that is too long is not."""
+    return os.path.isdir(path)
+
+
 def is_filled(path: str | Path) -> bool:
     """Whether there is a regular file with something in it."""
     return os.path.isfile(path) and os.path.getsize(path) > 0

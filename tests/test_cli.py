@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from captioner.cli import main
+from captioner.commands.caption import moment
 from tests.media import render_clip, render_text
 
 
@@ -67,7 +69,12 @@ def test_in_process_options(checkpoint: Path, tmp_path: Path, capsys: pytest.Cap
     [
         ([], 2, "required"),
         (["caption"], 2, "PATH"),
-        (["capton", "x"], 2, "invalid choice"),
+        (["capton", "x"], 2, "did you mean caption?"),
+        (["holiday.mp4"], 2, "did you mean: captioner caption holiday.mp4"),
+        (["caption", "x.mp4", "--fromat", "srt"], 2, "did you mean --format? (usage: captioner caption [OPTIONS]"),
+        (["caption", "x.mp4", "--start", "1:99"], 2, "'1:99' is not a time"),
+        (["caption", "x.mp4", "-o", "subtitles/"], 2, "give -o 'subtitles/{stem}.{format}'"),
+        (["info", "-m", "none"], 1, "there is no checkpoint folder none"),
         (["caption", "x.mp4", "--beams", "many"], 2, "invalid int"),
         (["train", "none.toml"], 1, "cannot read the recipe none.toml"),
         (["info", "none"], 1, "there is no checkpoint folder none"),
@@ -81,7 +88,32 @@ def test_wrong_commands_say_so_in_one_line(
     except SystemExit as stop:
         found = int(stop.code or 0)
     message = capsys.readouterr().err
-    assert found == status and said in message and "Traceback" not in message
+    assert found == status and said in message and message.count("\n") == 1
+
+
+def test_a_name_that_looks_like_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """-music.mp4 would be read as -m usic.mp4, and -dash.mp4 as an unknown option."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("-music.mp4", "-dash.mp4"):
+        render_clip(tmp_path / name)
+        with pytest.raises(SystemExit):
+            main(["caption", name])
+        assert f"for the file of that name write ./{name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("75", 75), ("1.5", 1.5), ("1:15", 75), ("00:00:02", 2), ("1:02:03.5", 3723.5), ("-3", -3)]
+)
+def test_times_as_people_type_them(text: str, seconds: float) -> None:
+    assert moment(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "1:60", "1:2:3:4", "1.5:00", "-1:00", "one", "inf:00", "1:nan"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a time"):
+        moment(text)
 
 
 def test_wrong_settings_and_places(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

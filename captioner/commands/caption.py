@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -42,11 +43,22 @@ def add(parser: argparse.ArgumentParser) -> None:
     _add_run(parser.add_argument_group("run"))
     video = parser.add_argument_group("frames")
     video.add_argument("--segments", metavar="S", help="caption each shot (shots), or every so many seconds")
-    video.add_argument("--start", type=float, metavar="SECONDS", help="caption from here on")
-    video.add_argument("--end", type=float, metavar="SECONDS", help="caption up to here")
+    video.add_argument("--start", type=moment, metavar="TIME", help="caption from here on: seconds, or 1:02:03.5")
+    video.add_argument("--end", type=moment, metavar="TIME", help="caption up to here")
     video.add_argument("--frames", type=int, metavar="N", help="frames looked at")
     video.add_argument("--mode", choices=("exact", "segment"), help="segment: keyframes where they will do; faster")
     _add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
+
+
+def moment(text: str) -> float:
+    """Seconds from ``75``, ``1:15`` or ``00:01:15.0``; raises ArgumentTypeError."""
+    parts = text.split(":")
+    with contextlib.suppress(ValueError, OverflowError):
+        numbers = [float(part) for part in parts]
+        whole = all(number == int(number) and number >= 0 for number in numbers[:-1])
+        if len(parts) == 1 or (len(parts) <= 3 and whole and all(0 <= number < 60 for number in numbers[1:])):
+            return sum(number * 60**i for i, number in enumerate(reversed(numbers)))
+    raise argparse.ArgumentTypeError(f"{text!r} is not a time; give seconds (75) or hours, minutes, seconds (0:01:15)")
 
 
 def _add_inputs(group: Any) -> None:
@@ -137,6 +149,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _settle_output(options: argparse.Namespace) -> None:
     """Format and template of the output, and what contradicts itself."""
+    from captioner.files import is_folder
+
     if not (options.paths or options.manifest):
         raise UsageError("give a PATH (a video file, a folder, a pattern, @LIST or -) or a --manifest")
     if options.paths.count("-") > 1:
@@ -147,6 +161,9 @@ def _settle_output(options: argparse.Namespace) -> None:
         raise UsageError("--split is of a --manifest; give one")
     if options.output == "-":
         options.output = None
+    if options.output and (options.output.endswith(("/", os.sep)) or is_folder(options.output)):
+        into = options.output.rstrip("/" + os.sep)
+        raise UsageError(f"-o {options.output} is a folder; for a file a video give -o '{into}/{{stem}}.{{format}}'")
     if options.format is None:
         suffix = Path(options.output or "").suffix.removeprefix(".").lower()
         options.format = {"ndjson": "jsonl"}.get(suffix, suffix if suffix in FORMATS else "txt")

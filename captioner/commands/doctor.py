@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from captioner.commands.inspection import add_model
+
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="?", metavar="DIR", help="checkpoint folder (default: the one in the package)")
+    add_model(parser)
     parser.add_argument("--json", action="store_true", help="the findings as JSON Lines")
 
 

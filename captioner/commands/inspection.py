@@ -29,8 +29,15 @@ def probe(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The checkpoint, as an argument or, as with every command, after -m."""
+    about = "checkpoint folder (default: the one in the package)"
+    parser.add_argument("model", nargs="?", default=argparse.SUPPRESS, metavar="DIR", help=about)
+    parser.add_argument("-m", "--model", metavar="DIR", help="the same, as with every command")
+
+
 def add_info(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="?", metavar="DIR", help="checkpoint folder (default: the one in the package)")
+    add_model(parser)
     parser.add_argument("--json", action="store_true", help="everything, as JSON")
 
 

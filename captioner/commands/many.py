@@ -60,7 +60,7 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
                 monitor.say(f"the end of {places.journal} was cut off when a run was killed; it is repaired")
         pool = None
         if options.engine == "local":  # before the model: the children start meanwhile
-            jobs = options.jobs or min(cores(), _MOST_JOBS, max(1, len(inputs.items)))
+            jobs = min(options.jobs or _MOST_JOBS, cores(), max(1, len(inputs.items)))
             pool = stack.enter_context(DecodePool(workers=jobs, timeout_seconds=options.timeout))
         captioner = _load(options)
         settings = Settings(
