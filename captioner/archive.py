@@ -15,9 +15,9 @@ from typing import Any
 from captioner.config import to_dict
 from captioner.container import check_file
 from captioner.engine import Failure, Outcome, Settings, Task
-from captioner.errors import CaptionerError, VideoError
+from captioner.errors import CaptionerError, DataError, VideoError
 from captioner.inputs import Item
-from captioner.journal import Journal
+from captioner.journal import Entry, Journal
 from captioner.outputs import from_row, row
 
 Engine = Callable[[Iterator[Task]], Generator[Outcome, None, None]]
@@ -41,6 +41,8 @@ class Counts:
     """Passed by because their output is there and is not ours."""
     warned: int = 0
     """Captioned in this run, but with a warning."""
+    malformed: int = 0
+    """Results in the journal that could not be read, and are made again."""
     unwritten: int = 0
     """Captioned, but their own output could not be written."""
 
@@ -129,13 +131,26 @@ class Archive:
             except VideoError as error:
                 self._without_work.append(Outcome(task=task, failure=Failure.of(error)))
                 continue
-            entry = self.journal.find(task.key, item.path) if self.journal else None
+            entry = self._find(task)
             if self._is_taken(index, item):
                 self._without_work.append(_Kept(task))
             elif entry is not None and not (entry.failed and self._retry_failed):
                 self._without_work.append(_Earlier(task, entry.offset, entry.failed))
             else:
                 yield task
+
+    def _find(self, task: Task) -> Entry | None:
+        """The journal's result for a task; one that does not say what a result says is as good as none."""
+        entry = self.journal.find(task.key, task.item.path) if self.journal else None
+        if entry is None or self.journal is None:
+            return None
+        try:
+            for caption in outcome_of(task, self.journal.read(entry.offset)).captions:
+                row(caption)
+        except (DataError, KeyError, TypeError, ValueError, AttributeError):
+            self.counts.malformed += 1
+            return None
+        return entry
 
     def _key(self, item: Item) -> str:
         """Of the content (size, time of change and first bytes), the part of it, the model and the settings."""

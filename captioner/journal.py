@@ -183,8 +183,8 @@ class Journal:
         with self.path.open("rb") as lines:
             for line in lines:
                 record = _parse(line) if line.startswith(b'{"run":') else None
-                if record is not None:
-                    holder = f" (process {record['run']['pid']} on {record['run']['host']})"
+                if record is not None and isinstance(record["run"], dict):
+                    holder = f" (process {record['run'].get('pid')} on {record['run'].get('host')})"
         return holder
 
 

@@ -170,6 +170,29 @@ def test_a_second_run_does_only_what_is_missing(captioner: Captioner, clips: lis
     assert run_archive(captioner, paths, out, key="another model").counts.done == 0
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"captions": "a dog"},
+        {"captions": [5]},
+        {"captions": [{"caption": "no more than this"}]},
+        {"captions": None},
+    ],
+)
+def test_a_malformed_record_is_passed_over(
+    captioner: Captioner, clips: list[Path], tmp_path: Path, damage: dict[str, object]
+) -> None:
+    out = tmp_path / "out"
+    run_archive(captioner, clips[:3], out)
+    rows, journal = out.read_text(), Path(f"{out}.journal")
+    lines = journal.read_text().splitlines()
+    broken = next(i for i, line in enumerate(lines) if "captions" in line)
+    lines[broken] = json.dumps(json.loads(lines[broken]) | damage)
+    journal.write_text("\n".join(lines) + "\n")
+    counts = run_archive(captioner, clips[:3], out).counts
+    assert (counts.captioned, counts.done, counts.malformed) == (1, 2, 1) and out.read_text() == rows
+
+
 def test_failures_are_tried_again_only_when_asked_to(captioner: Captioner, clips: list[Path], tmp_path: Path) -> None:
     out, paths = tmp_path / "out", clips[4:7]
     assert run_archive(captioner, paths, out).counts.failed == 1

@@ -259,6 +259,8 @@ def _summary(ended: str, counts: Counts, inputs: Inputs, places: _Places) -> str
         where = f", see {places.failures}" if places.failures else ""
         before = f"; {counts.failed_before} of them before, --retry-failed tries again" if counts.failed_before else ""
         parts.append(f"{failed} failed{where}{before}")
+    if counts.malformed:
+        parts.append(f"{counts.malformed} malformed records of {places.journal} passed over and done again")
     if counts.unwritten:
         parts.append(f"{counts.unwritten} outputs could not be written")
     if counts.kept:
