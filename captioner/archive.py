@@ -10,6 +10,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from captioner.config import to_dict
@@ -122,6 +123,16 @@ class Archive:
         if stopped is not None:
             raise stopped
 
+    def plan(self) -> Iterator[tuple[str, Item]]:
+        """What a run would do with each item, in the order of the list, and why not: a word, and the item."""
+        for task in chain(self._tasks(), [None]):
+            while self._without_work:
+                settled = self._without_work.popleft()
+                self._count(settled)
+                yield _state(settled), settled.task.item
+            if task is not None:
+                yield "caption", task.item
+
     def _tasks(self) -> Iterator[Task]:
         """What there is to do; called from the engine's threads."""
         for index, item in enumerate(self._items):
@@ -192,6 +203,14 @@ class Archive:
         elif isinstance(settled, _Earlier):
             assert self.journal is not None
             yield outcome_of(settled.task, self.journal.read(settled.offset))
+
+
+def _state(settled: Outcome | _Earlier | _Kept) -> str:
+    if isinstance(settled, _Kept):
+        return "kept"
+    if isinstance(settled, _Earlier):
+        return "failed before" if settled.failed else "done"
+    return "cannot be read"
 
 
 def record_of(outcome: Outcome) -> dict[str, Any]:

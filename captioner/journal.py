@@ -37,7 +37,8 @@ class Journal:
     failure. Raises CaptionerError when it is in use, is no journal, or cannot be written.
     """
 
-    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def __init__(self, path: str | Path, *, overwrite: bool = False, read_only: bool = False) -> None:
+        """``read_only`` neither locks nor changes the file, which must exist."""
         self.path = Path(path)
         self.repaired = False
         """Whether the end of it had to be cut off."""
@@ -45,13 +46,20 @@ class Journal:
         self._failed: dict[tuple[bytes, str], int] = {}
         self._outputs: set[str] = set()
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            mode = os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT
+            self._file = os.open(self.path, mode | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
-            raise CaptionerError(f"cannot write {self.path}: {error.strerror}") from error
+            raise CaptionerError(f"cannot {'read' if read_only else 'write'} {self.path}: {error.strerror}") from error
         try:
-            self._lock()
             self._end = 0
+            if read_only:
+                self._read_all()
+                return
+            self._lock()
             self._read_all()
+            if self._end < os.fstat(self._file).st_size:
+                os.ftruncate(self._file, self._end)
+                self.repaired = True
             if overwrite:
                 os.ftruncate(self._file, 0)
                 self._end = 0
@@ -145,9 +153,6 @@ class Journal:
                 if record is not None:
                     self._index(record, self._end)
                 self._end += len(line)
-        if self._end < os.fstat(self._file).st_size:
-            os.ftruncate(self._file, self._end)
-            self.repaired = True
 
     def _index(self, record: dict[str, Any], offset: int) -> None:
         if "output" in record:

@@ -18,12 +18,14 @@ class Monitor:
     With ``as_json``, every event is one JSON object a line instead. NO_COLOR and TERM=dumb are respected.
     """
 
-    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, as_json: bool = False, verbose: bool = False) -> None:
         self._json = as_json
         self._quiet = quiet
+        self._verbose = verbose
         plain = quiet or as_json or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
-        self._live = not plain
-        self._colour = self._live and not os.environ.get("NO_COLOR")
+        self.live = not plain
+        """Whether a line on a terminal is redrawn."""
+        self._colour = self.live and not os.environ.get("NO_COLOR")
         self._began = time.monotonic()
         self._shown = 0.0
 
@@ -45,7 +47,7 @@ class Monitor:
                 clips_per_second=round(rate, 2),
                 seconds_left=None if left is None else round(left),
             )
-        elif self._live:
+        elif self.live:
             text = f"{settled}/{total}"
             if total:
                 text += f" ({100 * settled // total} %)"
@@ -55,6 +57,32 @@ class Monitor:
             if failed:
                 text += ", " + self._red(f"{failed} failed")
             self._write("\r\x1b[K" + text)
+
+    def position(self, seconds: float | None, *, start: float, end: float | None) -> None:
+        """How far one film has been read, of the part from ``start`` to ``end`` (None: not known)."""
+        now = time.monotonic()
+        if seconds is None or now - self._shown < (_LOG_SECONDS if self._json else _REFRESH_SECONDS):
+            return
+        self._shown = now
+        if self._json:
+            self._event("position", seconds=round(seconds, 3), end_seconds=end)
+        elif self.live:
+            text = f"{_duration(seconds)} of film read"
+            if end is not None and end > start and seconds > start:
+                share = min(1.0, (seconds - start) / (end - start))
+                left = (now - self._began) * (1 - share) / share
+                text = f"{_duration(seconds)} of {_duration(end)} ({100 * share:.0f} %), {_duration(left)} left"
+            self._write("\r\x1b[K" + text)
+
+    def clear(self) -> None:
+        """Take the redrawn line away."""
+        if self.live and self._shown:
+            self._write("\r\x1b[K")
+
+    def detail(self, message: str) -> None:
+        """What only ``--verbose`` says."""
+        if self._verbose:
+            self.say(message)
 
     def failure(self, path: str, code: str, message: str) -> None:
         """A file that cannot be captioned; said even when quiet."""
@@ -85,15 +113,15 @@ class Monitor:
             self._event("end", seconds=round(seconds, 1), **numbers)
         elif not self._quiet:
             self._line(f"captioner: {message} in {_duration(seconds)}")
-        elif self._live:
-            self._write("\r\x1b[K")
+        else:
+            self.clear()
 
     def _event(self, name: str, **values: Any) -> None:
         self._write(json.dumps({"event": name, "time": round(time.time(), 3)} | values) + "\n")
 
     def _line(self, text: str, *, red: bool = False) -> None:
         text = visible(text)
-        self._write(("\r\x1b[K" if self._live else "") + (self._red(text) if red else text) + "\n")
+        self._write(("\r\x1b[K" if self.live else "") + (self._red(text) if red else text) + "\n")
 
     def _red(self, text: str) -> str:
         return f"\x1b[31m{text}\x1b[0m" if self._colour else text

@@ -343,9 +343,44 @@ def test_subtitles_of_a_film_do_not_overlap(checkpoint: Path, tmp_path: Path) ->
     assert len(list(webvtt.read(str(tmp_path / "film.vtt")))) == len(cues)
 
 
+def test_several_formats_and_what_would_be_done(
+    clips: list[Path],
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [str(clip) for clip in clips[:3]]
+    (tmp_path / f"{clips[0].stem}.vtt").write_text("by hand")
+    command = ["caption", *names, "-m", str(checkpoint), "-o", "{stem}.{format}", "-f", "vtt,jsonl"]
+
+    def plan(*options: str) -> list[str]:
+        assert main([*command, *options, "--dry-run"]) == 0
+        return [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
+
+    assert plan() == ["caption"] * 3 and len(list(tmp_path.iterdir())) == 1
+    assert main([*command, "-v"]) == 0
+    assert capsys.readouterr().err.count("4 frames from 0.1 to") == 3
+    assert (tmp_path / f"{clips[0].stem}.vtt").read_text() == "by hand"
+    for clip in clips[:3]:
+        assert json.loads((tmp_path / f"{clip.stem}.jsonl").read_text())["path"] == str(clip)
+    assert (tmp_path / f"{clips[1].stem}.vtt").read_text().startswith("WEBVTT")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert plan() == ["done"] * 3 and plan("--overwrite") == ["caption"] * 3
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / "captioner.journal").unlink()
+    assert plan() == ["kept"] * 3  # all outputs exist, and nothing says whose they are
+    one = ["caption", names[0], "-m", str(checkpoint), "-o", "one/{stem}.{format}", "-f", "srt,csv,srt"]
+    assert main(one) == 0
+    assert sorted(path.suffix for path in (tmp_path / "one").iterdir()) == [".csv", ".srt"]
+    assert main([*one, "--dry-run", "-o", "-", "-f", "txt"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
+        (["a.mp4", "-f", "srt,vtt", "-o", "x.srt"], 2, "several formats need a name with {format}"),
         (["a.mp4", "b.mp4", "-f", "srt"], 2, "subtitles belong to one video"),
         (["a.mp4", "--sidecar", "-o", "x"], 2, "exclude each other"),
         (["a.mp4", "--split", "val"], 2, "--manifest"),

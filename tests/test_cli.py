@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from captioner.cli import main
-from captioner.commands.caption import moment
+from captioner.commands.options import moment
 from tests.media import render_clip, render_text
 
 
@@ -72,6 +72,8 @@ def test_in_process_options(checkpoint: Path, tmp_path: Path, capsys: pytest.Cap
         (["capton", "x"], 2, "did you mean caption?"),
         (["holiday.mp4"], 2, "did you mean: captioner caption holiday.mp4"),
         (["caption", "x.mp4", "--fromat", "srt"], 2, "did you mean --format? (usage: captioner caption [OPTIONS]"),
+        (["caption", "x.mp4", "-f", "vtt,doc"], 2, "'doc' is not a format; known: txt, jsonl"),
+        (["caption", "x.mp4", "-q", "-v"], 2, "not allowed with"),
         (["caption", "x.mp4", "--start", "1:99"], 2, "'1:99' is not a time"),
         (["caption", "x.mp4", "-o", "subtitles/"], 2, "give -o 'subtitles/{stem}.{format}'"),
         (["info", "-m", "none"], 1, "there is no checkpoint folder none"),

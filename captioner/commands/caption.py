@@ -1,117 +1,14 @@
-"""``captioner caption``: the options, and the way of a single file."""
+"""``captioner caption``: what is named is found, and goes the way of a single file or that of many."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import threading
-from collections.abc import Iterator
-from dataclasses import fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
-from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError
+from captioner.commands.options import ABOUT, add, check_many, settle
+from captioner.errors import ConfigError, UsageError
 
-if TYPE_CHECKING:
-    from captioner.config import SearchConfig, VideoConfig
-    from captioner.inputs import Inputs, Item
-    from captioner.pipeline import Caption, Captioner
-    from captioner.progress import Monitor
-
-FORMATS = ("txt", "jsonl", "json", "csv", "srt", "vtt", "coco")
-SIDECAR = "{folder}/{stem}.{format}"
-
-ABOUT = """\
-Caption video files: one, or whole archives.
-
-PATH is a file, a folder (its video files; -r with all folders in it), a pattern such as 'clips/*.mp4', @LIST (a file
-of names, one a line) or - (such a list on stdin). Each file is taken once, in the order given. In folders, hidden
-files and files that are no videos by their names are passed by.
-
-With -o and more than one file, every result is also written to a journal beside the output (FILE.journal) as it is
-made. The same command given again does only what is missing; files whose content, model or settings have changed are
-done again. What cannot be captioned is listed with a code and a reason in FILE.failures.jsonl."""
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, patterns, @LIST, - for stdin")
-    parser.add_argument("-m", "--model", metavar="DIR", help="checkpoint folder (default: the one in the package)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
-    _add_inputs(parser.add_argument_group("input"))
-    _add_outputs(parser.add_argument_group("output"))
-    _add_run(parser.add_argument_group("run"))
-    video = parser.add_argument_group("frames")
-    video.add_argument("--segments", metavar="S", help="caption each shot (shots), or every so many seconds")
-    video.add_argument("--start", type=moment, metavar="TIME", help="caption from here on: seconds, or 1:02:03.5")
-    video.add_argument("--end", type=moment, metavar="TIME", help="caption up to here")
-    video.add_argument("--frames", type=int, metavar="N", help="frames looked at")
-    video.add_argument("--mode", choices=("exact", "segment"), help="segment: keyframes where they will do; faster")
-    _add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
-
-
-def moment(text: str) -> float:
-    """Seconds from ``75``, ``1:15`` or ``00:01:15.0``; raises ArgumentTypeError."""
-    parts = text.split(":")
-    with contextlib.suppress(ValueError, OverflowError):
-        numbers = [float(part) for part in parts]
-        whole = all(number == int(number) and number >= 0 for number in numbers[:-1])
-        if len(parts) == 1 or (len(parts) <= 3 and whole and all(0 <= number < 60 for number in numbers[1:])):
-            return sum(number * 60**i for i, number in enumerate(reversed(numbers)))
-    raise argparse.ArgumentTypeError(f"{text!r} is not a time; give seconds (75) or hours, minutes, seconds (0:01:15)")
-
-
-def _add_inputs(group: Any) -> None:
-    group.add_argument("-r", "--recursive", action="store_true", help="folders with all folders in them")
-    group.add_argument("--images", action="store_true", help="pictures in folders too")
-    group.add_argument("--null", action="store_true", help="names in lists end with a NUL byte (find -print0)")
-    group.add_argument("--manifest", action="append", default=[], metavar="FILE", help="clips of a JSONL manifest")
-    group.add_argument("--split", choices=("train", "val", "test"), help="of the manifest: this split only")
-    group.add_argument("--shard", metavar="I/N", help="only the I-th of N parts of the list, by the files' names")
-
-
-def _add_outputs(group: Any) -> None:
-    group.add_argument(
-        "-f", "--format", choices=FORMATS, help="output format (default: by the suffix of -o, otherwise txt)"
-    )
-    group.add_argument(
-        "-o", "--output", metavar="FILE", help="write here, not to stdout; with {stem} in it, one file a video"
-    )
-    group.add_argument(
-        "--sidecar", action="store_true", help="one file beside each video: -o '{folder}/{stem}.{format}'"
-    )
-    group.add_argument("--words", action="store_true", help="json and jsonl: what each word looked at, and when")
-    group.add_argument("--journal", metavar="FILE", help="where results are kept (default: beside the output)")
-    group.add_argument("--failures", metavar="FILE", help="where failures are listed (default: beside the output)")
-    group.add_argument("--overwrite", action="store_true", help="do all again, and replace what is there")
-    group.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
-    group.add_argument("--log-json", action="store_true", help="what is said on stderr as JSON, one object a line")
-
-
-def _add_run(group: Any) -> None:
-    group.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each file (default: 60)")
-    group.add_argument(
-        "--jobs", type=int, metavar="N", help="decoding processes (default: one a core, at most 16); with ray: actors"
-    )
-    group.add_argument("--batch-size", type=int, default=16, metavar="N", help="clips searched together (default: 16)")
-    group.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    group.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster")
-
-
-def _add_search(group: Any) -> None:
-    group.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
-    group.add_argument("--n-best", type=int, metavar="N", help="alternatives in json, jsonl and csv")
-    group.add_argument("--min-confidence", type=float, metavar="C", help="mark captions below this as unsure")
-    group.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
-    group.add_argument("--min-length", type=int, metavar="L", help="tokens")
-    group.add_argument("--max-length", type=int, metavar="L", help="tokens")
-    group.add_argument("--no-repeat-ngram", type=int, metavar="N", help="no n-gram of N tokens twice")
-    group.add_argument("--groups", type=int, metavar="G", help="diverse beam search: groups of beams")
-    group.add_argument("--diversity", type=float, metavar="X", help="penalty for an earlier group's token")
-    group.add_argument("--temperature", type=float, metavar="T", help="above 0: sample K captions, not search")
-    group.add_argument("--top-k", type=int, metavar="K", help="sample from the K likeliest tokens")
-    group.add_argument("--top-p", type=float, metavar="P", help="sample from the likeliest tokens of mass P")
-    group.add_argument("--seed", type=int, metavar="S", help="of the samples")
+__all__ = ["ABOUT", "add", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -119,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
     from captioner.progress import Monitor
     from captioner.segments import parse_segments
 
-    _settle_output(options)
+    settle(options)
     try:
         shard = Shard.parse(options.shard) if options.shard else None
         options.segments = parse_segments(options.segments) if options.segments is not None else None
@@ -137,185 +34,20 @@ def run(options: argparse.Namespace) -> int:
     )
     if shard:
         inputs = replace(inputs, items=tuple(item for item in inputs.items if shard.takes(item)))
-    monitor = Monitor(quiet=options.quiet, as_json=options.log_json)
-    many = options.journal or options.jobs or options.failures or options.shard or options.engine == "ray"
+    monitor = Monitor(quiet=options.quiet, as_json=options.log_json, verbose=options.verbose)
+    many = (
+        options.dry_run
+        or options.journal
+        or options.jobs
+        or options.failures
+        or options.shard
+        or options.engine == "ray"
+    )
     if inputs.is_one_file and not many:
-        return _run_one(options, inputs, monitor)
-    _check_many(options, inputs)
+        from captioner.commands.one import run_one
+
+        return run_one(options, inputs, monitor)
+    check_many(options, inputs)
     from captioner.commands.many import run_many
 
     return run_many(options, inputs, monitor)
-
-
-def _settle_output(options: argparse.Namespace) -> None:
-    """Format and template of the output, and what contradicts itself."""
-    from captioner.files import is_folder
-
-    if not (options.paths or options.manifest):
-        raise UsageError("give a PATH (a video file, a folder, a pattern, @LIST or -) or a --manifest")
-    if options.paths.count("-") > 1:
-        raise UsageError("stdin can be read only once: give - only once")
-    if options.sidecar and options.output:
-        raise UsageError("--sidecar and -o exclude each other; a name with {stem} in it, given to -o, does both")
-    if options.split and not options.manifest:
-        raise UsageError("--split is of a --manifest; give one")
-    if options.output == "-":
-        options.output = None
-    if options.output and (options.output.endswith(("/", os.sep)) or is_folder(options.output)):
-        into = options.output.rstrip("/" + os.sep)
-        raise UsageError(f"-o {options.output} is a folder; for a file a video give -o '{into}/{{stem}}.{{format}}'")
-    if options.format is None:
-        suffix = Path(options.output or "").suffix.removeprefix(".").lower()
-        options.format = {"ndjson": "jsonl"}.get(suffix, suffix if suffix in FORMATS else "txt")
-    if options.sidecar:
-        options.output = SIDECAR
-    options.template = bool(options.output) and "{" in options.output
-    if options.min_confidence is not None and not 0 <= options.min_confidence <= 1:
-        raise UsageError(f"--min-confidence is {options.min_confidence}; it must be 0 to 1")
-
-
-def _check_many(options: argparse.Namespace, inputs: Inputs) -> None:
-    if options.format in ("srt", "vtt") and not options.template and len(inputs.items) > 1:
-        raise UsageError("subtitles belong to one video; with several give --sidecar, or -o '{stem}.{format}'")
-    if options.overwrite and options.retry_failed:
-        raise UsageError("--overwrite does everything again, failures too; leave --retry-failed out")
-
-
-def override(config: Any, options: argparse.Namespace) -> Any:
-    """The settings with those that the command line names replaced."""
-    named = {f.name: getattr(options, f.name, None) for f in fields(config)}
-    return replace(config, **{name: value for name, value in named.items() if value is not None})
-
-
-def search_settings(search: SearchConfig, options: argparse.Namespace) -> SearchConfig:
-    """The checkpoint's search as the command line changes it; fewer beams than its n-best mean fewer of these."""
-    if options.beams is not None and options.n_best is None and search.n_best > options.beams:
-        search = replace(search, n_best=max(1, options.beams))
-    changed: SearchConfig = override(search, options)
-    return changed
-
-
-# --- a single file: no child process, no journal, nothing that takes time --------------------------------------
-
-
-def _run_one(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
-    from captioner.files import (
-        ResumedFile,
-        StandardOutput,
-        Template,
-        WholeFile,
-        is_filled,
-        is_regular,
-        refuse_to_overwrite,
-    )
-    from captioner.outputs import writer
-    from captioner.pipeline import Captioner
-
-    item, output = inputs.items[0], options.output
-    if options.template:
-        output = str(Template(output, form=options.format).path(0, item))
-    if output:
-        refuse_to_overwrite([item.path], [output])
-        if is_filled(output) and not options.overwrite:
-            raise CaptionerError(f"{output} exists; --overwrite replaces it")
-    captioner = Captioner.load(options.model, device=options.device)
-    video: VideoConfig = override(captioner.video, options)
-    captions = _captions(captioner, item, options, video, monitor)
-    write = writer(options.format, words=options.words, segments=bool(options.segments))
-    try:
-        first = next(captions, None)  # before the output is touched
-    except VideoError as error:
-        monitor.failure(item.path, error.code, str(error))
-        return 1
-    failed = False
-
-    def all_of_them() -> Iterator[Caption]:
-        nonlocal failed
-        if first is not None:
-            yield first
-        try:
-            yield from captions
-        except VideoError as error:  # a film that breaks off
-            failed = True
-            monitor.failure(item.path, error.code, str(error))
-
-    regular = output and is_regular(output)
-    with (
-        WholeFile(output, make_folder=options.template)
-        if regular
-        else ResumedFile(output)
-        if output
-        else StandardOutput() as out
-    ):
-        for text in write(all_of_them()):
-            out.write(text)
-    return 1 if failed else 0
-
-
-def _captions(
-    captioner: Captioner, item: Item, options: argparse.Namespace, video: VideoConfig, monitor: Monitor
-) -> Iterator[Caption]:
-    search = search_settings(captioner.search, options)
-    if options.segments:
-        found = _segments(captioner, item, options, video, search)
-    else:
-        found = iter([_caption(captioner, item, options, video, search, monitor)])
-    for caption in found:
-        for warning in caption.warnings:
-            monitor.warning(item.path, warning)
-        yield caption
-
-
-def _caption(
-    captioner: Captioner,
-    item: Item,
-    options: argparse.Namespace,
-    video: VideoConfig,
-    search: SearchConfig,
-    monitor: Monitor,
-) -> Caption:
-    """The caption of the whole; a decoder that hangs, and so cannot raise, ends the program."""
-    from captioner.video import sample_frames
-
-    def give_up() -> None:
-        monitor.failure(item.path, "timeout", f"{item.path} took longer than {options.timeout} seconds; it hung")
-        os._exit(1)
-
-    timer = threading.Timer(options.timeout + 5.0, give_up)
-    timer.daemon = True
-    timer.start()
-    times = {"start_seconds": item.start_seconds, "end_seconds": item.end_seconds}
-    try:
-        frames = sample_frames(item.path, video, timeout_seconds=options.timeout, **times)
-    finally:
-        timer.cancel()
-    span = (item.start_seconds or 0.0, item.end_seconds)
-    return captioner.caption_frames([frames], paths=[item.path], spans=[span], search=search)[0]
-
-
-def _segments(
-    captioner: Captioner, item: Item, options: argparse.Namespace, video: VideoConfig, search: SearchConfig
-) -> Iterator[Caption]:
-    """Captions as they come, neighbours that say the same as one; a VideoError after the last that could be had."""
-    from captioner.segments import merge_captions
-
-    source = captioner.caption_segments(
-        item.path,
-        segments=options.segments,
-        start_seconds=item.start_seconds,
-        end_seconds=item.end_seconds,
-        video=video,
-        search=search,
-        timeout_seconds=options.timeout,
-    )
-    errors: list[VideoError] = []
-
-    def up_to_the_error() -> Iterator[Caption]:
-        try:
-            yield from source
-        except VideoError as error:
-            errors.append(error)
-
-    yield from merge_captions(up_to_the_error())
-    if errors:
-        raise errors[0]

@@ -1,0 +1,169 @@
+"""``captioner caption`` for a single file: no child process, no journal, nothing that takes time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from captioner.commands.options import override, search_settings
+from captioner.errors import CaptionerError, VideoError
+from captioner.files import (
+    ResumedFile,
+    StandardOutput,
+    Template,
+    WholeFile,
+    is_filled,
+    is_regular,
+    refuse_to_overwrite,
+)
+from captioner.outputs import writer
+from captioner.pipeline import Caption, Captioner
+from captioner.segments import merge_captions
+from captioner.video import probe, sample_frames
+
+if TYPE_CHECKING:
+    from captioner.config import SearchConfig, VideoConfig
+    from captioner.inputs import Inputs, Item
+    from captioner.progress import Monitor
+
+
+def run_one(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
+    item = inputs.items[0]
+    places = _places(options, item)
+    captioner = Captioner.load(options.model, device=options.device)
+    monitor.detail(f"checkpoint {captioner.checkpoint.fingerprint} on {captioner.device}")
+    video: VideoConfig = override(captioner.video, options)
+    captions = _captions(captioner, item, options, video, monitor)
+    try:
+        first = next(captions, None)  # before the output is touched
+    except VideoError as error:
+        monitor.failure(item.path, error.code, str(error))
+        return 1
+    failed = False
+
+    def all_of_them() -> Iterator[Caption]:
+        nonlocal failed
+        if first is not None:
+            yield first
+        try:
+            yield from captions
+        except VideoError as error:  # a film that breaks off
+            failed = True
+            monitor.failure(item.path, error.code, str(error))
+
+    found: Iterable[Caption] = all_of_them()
+    if len(places) > 1:
+        found = list(found)
+    for form, output in places.items():
+        write = writer(form, words=options.words, segments=bool(options.segments))
+        with _opened(output, make_folder=options.template) as out:
+            for text in write(found):
+                monitor.clear()
+                out.write(text)
+    monitor.clear()
+    return 1 if failed else 0
+
+
+def _places(options: argparse.Namespace, item: Item) -> dict[str, str | None]:
+    """Where each format goes; None is stdout. Raises CaptionerError rather than let anything be lost."""
+    places: dict[str, str | None] = {}
+    for form in options.format:
+        output = str(Template(options.output, form=form).path(0, item)) if options.template else options.output
+        refuse_to_overwrite([item.path], [output])
+        if output and is_filled(output) and not options.overwrite:
+            raise CaptionerError(f"{output} exists; --overwrite replaces it")
+        places[form] = output
+    return places
+
+
+def _opened(output: str | None, *, make_folder: bool) -> Any:
+    if output is None:
+        return StandardOutput()
+    return WholeFile(output, make_folder=make_folder) if is_regular(output) else ResumedFile(output)
+
+
+def _captions(
+    captioner: Captioner, item: Item, options: argparse.Namespace, video: VideoConfig, monitor: Monitor
+) -> Iterator[Caption]:
+    search = search_settings(captioner.search, options)
+    if options.segments:
+        found = _segments(captioner, item, options, video, search, monitor)
+    else:
+        found = iter([_caption(captioner, item, options, video, search, monitor)])
+    began = time.monotonic()
+    for caption in found:
+        monitor.detail(f"{item.path}: {looked_at(caption)}, after {time.monotonic() - began:.2f} s")
+        for warning in caption.warnings:
+            monitor.warning(item.path, warning)
+        yield caption
+
+
+def _caption(
+    captioner: Captioner,
+    item: Item,
+    options: argparse.Namespace,
+    video: VideoConfig,
+    search: SearchConfig,
+    monitor: Monitor,
+) -> Caption:
+    """The caption of the whole; a decoder that hangs, and so cannot raise, ends the program."""
+
+    def give_up() -> None:
+        monitor.failure(item.path, "timeout", f"{item.path} took longer than {options.timeout} seconds; it hung")
+        os._exit(1)
+
+    timer = threading.Timer(options.timeout + 5.0, give_up)
+    timer.daemon = True
+    timer.start()
+    times = {"start_seconds": item.start_seconds, "end_seconds": item.end_seconds}
+    try:
+        frames = sample_frames(item.path, video, timeout_seconds=options.timeout, **times)
+    finally:
+        timer.cancel()
+    span = (item.start_seconds or 0.0, item.end_seconds)
+    return captioner.caption_frames([frames], paths=[item.path], spans=[span], search=search)[0]
+
+
+def _segments(
+    captioner: Captioner,
+    item: Item,
+    options: argparse.Namespace,
+    video: VideoConfig,
+    search: SearchConfig,
+    monitor: Monitor,
+) -> Iterator[Caption]:
+    """Captions as they come, neighbours that say the same as one; a VideoError after the last that could be had."""
+    source = captioner.caption_segments(
+        item.path,
+        segments=options.segments,
+        start_seconds=item.start_seconds,
+        end_seconds=item.end_seconds,
+        video=video,
+        search=search,
+        timeout_seconds=options.timeout,
+    )
+    errors: list[VideoError] = []
+    end = item.end_seconds or (probe(item.path).duration_seconds if monitor.live else None)
+
+    def up_to_the_error() -> Iterator[Caption]:
+        try:
+            for caption in source:
+                monitor.position(caption.end_seconds, start=item.start_seconds or 0.0, end=end)
+                yield caption
+        except VideoError as error:
+            errors.append(error)
+
+    yield from merge_captions(up_to_the_error())
+    if errors:
+        raise errors[0]
+
+
+def looked_at(caption: Caption) -> str:
+    """What a caption was made of, for people."""
+    times = caption.times_seconds
+    seen = f"{len(times)} frames from {times[0]:.1f} to {times[-1]:.1f} s" if times else "no frames"
+    return f"{seen}, confidence {caption.confidence:.2f}"

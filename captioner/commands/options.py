@@ -1,0 +1,176 @@
+"""The options of ``captioner caption``, and what they settle before anything is read."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioner.errors import UsageError
+
+if TYPE_CHECKING:
+    from captioner.config import SearchConfig
+    from captioner.inputs import Inputs
+
+FORMATS = ("txt", "jsonl", "json", "csv", "srt", "vtt", "coco")
+SIDECAR = "{folder}/{stem}.{format}"
+
+ABOUT = """\
+Caption video files: one, or whole archives.
+
+PATH is a file, a folder (its video files; -r with all folders in it), a pattern such as 'clips/*.mp4', @LIST (a file
+of names, one a line) or - (such a list on stdin). Each file is taken once, in the order given. In folders, hidden
+files and files that are no videos by their names are passed by.
+
+With -o and more than one file, every result is also written to a journal beside the output (FILE.journal) as it is
+made. The same command given again does only what is missing; files whose content, model or settings have changed are
+done again. What cannot be captioned is listed with a code and a reason in FILE.failures.jsonl."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, patterns, @LIST, - for stdin")
+    parser.add_argument("-m", "--model", metavar="DIR", help="checkpoint folder (default: the one in the package)")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="what was looked at, for each file, on stderr")
+    _add_inputs(parser.add_argument_group("input"))
+    _add_outputs(parser.add_argument_group("output"))
+    _add_run(parser.add_argument_group("run"))
+    video = parser.add_argument_group("frames")
+    video.add_argument("--segments", metavar="S", help="caption each shot (shots), or every so many seconds")
+    video.add_argument("--start", type=moment, metavar="TIME", help="caption from here on: seconds, or 1:02:03.5")
+    video.add_argument("--end", type=moment, metavar="TIME", help="caption up to here")
+    video.add_argument("--frames", type=int, metavar="N", help="frames looked at")
+    video.add_argument("--mode", choices=("exact", "segment"), help="segment: keyframes where they will do; faster")
+    _add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """Names of formats, separated by commas, each once; raises ArgumentTypeError."""
+    names = tuple(dict.fromkeys(text.lower().split(",")))
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"{name!r} is not a format; known: {', '.join(FORMATS)}")
+    return names
+
+
+def moment(text: str) -> float:
+    """Seconds from ``75``, ``1:15`` or ``00:01:15.0``; raises ArgumentTypeError."""
+    parts = text.split(":")
+    with contextlib.suppress(ValueError, OverflowError):
+        numbers = [float(part) for part in parts]
+        whole = all(number == int(number) and number >= 0 for number in numbers[:-1])
+        if len(parts) == 1 or (len(parts) <= 3 and whole and all(0 <= number < 60 for number in numbers[1:])):
+            return sum(number * 60**i for i, number in enumerate(reversed(numbers)))
+    raise argparse.ArgumentTypeError(f"{text!r} is not a time; give seconds (75) or hours, minutes, seconds (0:01:15)")
+
+
+def _add_inputs(group: Any) -> None:
+    group.add_argument("-r", "--recursive", action="store_true", help="folders with all folders in them")
+    group.add_argument("--images", action="store_true", help="pictures in folders too")
+    group.add_argument("--null", action="store_true", help="names in lists end with a NUL byte (find -print0)")
+    group.add_argument("--manifest", action="append", default=[], metavar="FILE", help="clips of a JSONL manifest")
+    group.add_argument("--split", choices=("train", "val", "test"), help="of the manifest: this split only")
+    group.add_argument("--shard", metavar="I/N", help="only the I-th of N parts of the list, by the files' names")
+
+
+def _add_outputs(group: Any) -> None:
+    group.add_argument(
+        "-f",
+        "--format",
+        type=formats,
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS)}, or several with commas (default: by the suffix of -o, otherwise txt)",
+    )
+    group.add_argument(
+        "-o", "--output", metavar="FILE", help="write here, not to stdout; with {stem} in it, one file a video"
+    )
+    group.add_argument(
+        "--sidecar", action="store_true", help="one file beside each video: -o '{folder}/{stem}.{format}'"
+    )
+    group.add_argument("--words", action="store_true", help="json and jsonl: what each word looked at, and when")
+    group.add_argument("--journal", metavar="FILE", help="where results are kept (default: beside the output)")
+    group.add_argument("--failures", metavar="FILE", help="where failures are listed (default: beside the output)")
+    group.add_argument("--overwrite", action="store_true", help="do all again, and replace what is there")
+    group.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
+    group.add_argument("--dry-run", action="store_true", help="say what would be done with each file, and do nothing")
+    group.add_argument("--log-json", action="store_true", help="what is said on stderr as JSON, one object a line")
+
+
+def _add_run(group: Any) -> None:
+    group.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each file (default: 60)")
+    group.add_argument(
+        "--jobs", type=int, metavar="N", help="decoding processes (default: one a core, at most 16); with ray: actors"
+    )
+    group.add_argument("--batch-size", type=int, default=16, metavar="N", help="clips searched together (default: 16)")
+    group.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    group.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster")
+
+
+def _add_search(group: Any) -> None:
+    group.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
+    group.add_argument("--n-best", type=int, metavar="N", help="alternatives in json, jsonl and csv")
+    group.add_argument("--min-confidence", type=float, metavar="C", help="mark captions below this as unsure")
+    group.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
+    group.add_argument("--min-length", type=int, metavar="L", help="tokens")
+    group.add_argument("--max-length", type=int, metavar="L", help="tokens")
+    group.add_argument("--no-repeat-ngram", type=int, metavar="N", help="no n-gram of N tokens twice")
+    group.add_argument("--groups", type=int, metavar="G", help="diverse beam search: groups of beams")
+    group.add_argument("--diversity", type=float, metavar="X", help="penalty for an earlier group's token")
+    group.add_argument("--temperature", type=float, metavar="T", help="above 0: sample K captions, not search")
+    group.add_argument("--top-k", type=int, metavar="K", help="sample from the K likeliest tokens")
+    group.add_argument("--top-p", type=float, metavar="P", help="sample from the likeliest tokens of mass P")
+    group.add_argument("--seed", type=int, metavar="S", help="of the samples")
+
+
+def settle(options: argparse.Namespace) -> None:
+    """Format and template of the output, and what contradicts itself."""
+    from captioner.files import is_folder
+
+    if not (options.paths or options.manifest):
+        raise UsageError("give a PATH (a video file, a folder, a pattern, @LIST or -) or a --manifest")
+    if options.paths.count("-") > 1:
+        raise UsageError("stdin can be read only once: give - only once")
+    if options.sidecar and options.output:
+        raise UsageError("--sidecar and -o exclude each other; a name with {stem} in it, given to -o, does both")
+    if options.split and not options.manifest:
+        raise UsageError("--split is of a --manifest; give one")
+    if options.output == "-":
+        options.output = None
+    if options.output and (options.output.endswith(("/", os.sep)) or is_folder(options.output)):
+        into = options.output.rstrip("/" + os.sep)
+        raise UsageError(f"-o {options.output} is a folder; for a file a video give -o '{into}/{{stem}}.{{format}}'")
+    if options.format is None:
+        suffix = Path(options.output or "").suffix.removeprefix(".").lower()
+        options.format = ({"ndjson": "jsonl"}.get(suffix, suffix if suffix in FORMATS else "txt"),)
+    if options.sidecar:
+        options.output = SIDECAR
+    options.template = bool(options.output) and "{" in options.output
+    if len(options.format) > 1 and "{format}" not in (options.output or ""):
+        raise UsageError("several formats need a name with {format} in it: --sidecar, or -o '{stem}.{format}'")
+    if options.min_confidence is not None and not 0 <= options.min_confidence <= 1:
+        raise UsageError(f"--min-confidence is {options.min_confidence}; it must be 0 to 1")
+
+
+def check_many(options: argparse.Namespace, inputs: Inputs) -> None:
+    if set(options.format) & {"srt", "vtt"} and not options.template and len(inputs.items) > 1:
+        raise UsageError("subtitles belong to one video; with several give --sidecar, or -o '{stem}.{format}'")
+    if options.overwrite and options.retry_failed:
+        raise UsageError("--overwrite does everything again, failures too; leave --retry-failed out")
+
+
+def override(config: Any, options: argparse.Namespace) -> Any:
+    """The settings with those that the command line names replaced."""
+    named = {f.name: getattr(options, f.name, None) for f in fields(config)}
+    return replace(config, **{name: value for name, value in named.items() if value is not None})
+
+
+def search_settings(search: SearchConfig, options: argparse.Namespace) -> SearchConfig:
+    """The checkpoint's search as the command line changes it; fewer beams than its n-best mean fewer of these."""
+    if options.beams is not None and options.n_best is None and search.n_best > options.beams:
+        search = replace(search, n_best=max(1, options.beams))
+    changed: SearchConfig = override(search, options)
+    return changed

@@ -1,0 +1,91 @@
+"""What a run over many files says: how far it is, what failed, and the sums at its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from captioner.archive import Archive, Counts
+from captioner.engine import Failure
+from captioner.files import ResumedFile, StandardOutput
+from captioner.inputs import Inputs, Item
+from captioner.progress import Monitor, visible
+
+
+def say_plan(archive: Archive, inputs: Inputs, monitor: Monitor) -> int:
+    """Print a line for each item and the sums; nothing is written and no video opened."""
+    sums: dict[str, int] = {}
+    with StandardOutput() as out:
+        for state, item in archive.plan():
+            sums[state] = sums.get(state, 0) + 1
+            out.write(f"{state}\t{visible(item.path)}\n")
+    passed = inputs.hidden + inputs.others
+    said = [f"{count} {state}" for state, count in sums.items()]
+    said += [f"{passed} other files and {inputs.duplicates} duplicates passed by"] * bool(passed or inputs.duplicates)
+    monitor.say(f"dry run, nothing was done: {', '.join(said)}")
+    return 0
+
+
+def show_progress(monitor: Monitor, counts: Counts) -> None:
+    monitor.progress(
+        settled=counts.settled,
+        total=counts.total,
+        made=counts.captioned + counts.failed,
+        failed=counts.failed + counts.failed_before,
+    )
+
+
+class Ledger:
+    """What could not be captioned: each file is named, and listed in a file of its own if there is one."""
+
+    def __init__(self, path: Path | None, monitor: Monitor) -> None:
+        self._path, self._monitor = path, monitor
+        self._file: ResumedFile | None = None
+
+    def add(self, item: Item, failure: Failure) -> None:
+        self._monitor.failure(item.path, failure.code, failure.message)
+        if self._path:
+            if self._file is None:
+                self._file = ResumedFile(self._path)
+            name = {"id": item.id} if item.id else {}
+            values = {"path": item.path, **name, "code": failure.code, "error": failure.message}
+            self._file.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if self._file is not None:
+            self._file.__exit__(kind, error, traceback)
+        elif self._path and kind is None:
+            self._path.unlink(missing_ok=True)  # nothing failed: an earlier list is out of date
+
+
+def summary(ended: str, counts: Counts, inputs: Inputs, *, journal: Path | None, failures: Path | None) -> str:
+    failed = counts.failed + counts.failed_before
+    parts = [f"{counts.captioned} captioned"]
+    if counts.warned:
+        parts[0] += f" ({counts.warned} with warnings)"
+    if counts.done:
+        parts.append(f"{counts.done} known already")
+    if failed:
+        where = f", see {failures}" if failures else ""
+        before = f"; {counts.failed_before} of them before, --retry-failed tries again" if counts.failed_before else ""
+        parts.append(f"{failed} failed{where}{before}")
+    if counts.malformed:
+        parts.append(f"{counts.malformed} malformed records of {journal} passed over and done again")
+    if counts.unwritten:
+        parts.append(f"{counts.unwritten} outputs could not be written")
+    if counts.kept:
+        parts.append(f"{counts.kept} left alone because their output exists (--overwrite replaces it)")
+    if inputs.unreadable:
+        parts.append(f"{len(inputs.unreadable)} folders unreadable")
+    if (passed := inputs.hidden + inputs.others) or inputs.duplicates:
+        parts.append(f"{passed} other files and {inputs.duplicates} duplicates passed by")
+    text = ", ".join(parts)
+    if ended != "done":
+        left = counts.total - counts.settled
+        on = "; the same command goes on from here" if journal else ""
+        text = f"stopped with {left} of {counts.total} to do{on}: {text}"
+    return text
