@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModel
 from transformers.utils import cached_file
 
 from captioner.config import EncoderConfig
-from captioner.errors import CheckpointError, ConfigError
+from captioner.errors import CheckpointError, ConfigError, first_line
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
@@ -54,29 +54,13 @@ def build_cnn(architecture: dict[str, Any]) -> nn.Module:
     except Exception as error:
         name = architecture.get("model_type")
         raise CheckpointError(
-            f"transformers {transformers.__version__} cannot build the CNN of type {name!r}: {_first_line(error)}"
+            f"transformers {transformers.__version__} cannot build the CNN of type {name!r}: {first_line(error)}"
         ) from error
     if cnn.device.type == "meta":
         cnn = cnn.to_empty(device="cpu")
     for tensor in cnn.state_dict().values():
         tensor.fill_(float("nan") if tensor.is_floating_point() else 0)
     return cnn.eval()
-
-
-def feature_width(cnn: Any) -> int:
-    """D of the last feature map; raises CheckpointError unless the network makes maps ``(N, D, h, w)`` of images."""
-    kind = cnn.config.model_type
-    if getattr(cnn, "main_input_name", "") != "pixel_values":
-        raise CheckpointError(f"{kind!r} is not a CNN: it does not take images (use ResNet, MobileNetV2, ConvNeXt ...)")
-    try:
-        with torch.no_grad():
-            maps = cnn(torch.zeros(1, 3, 64, 96)).last_hidden_state
-    except Exception as error:
-        raise CheckpointError(f"{kind!r} is not a CNN for frames of any size: {_first_line(error)}") from error
-    if maps is None or maps.ndim != 4:
-        shape = None if maps is None else tuple(maps.shape)
-        raise CheckpointError(f"{kind!r} is not a CNN: its last hidden state is {shape}, not maps (N, D, h, w)")
-    return int(maps.shape[1])
 
 
 def _folder(source: str) -> Path | None:
@@ -101,9 +85,9 @@ def _architecture(source: str, folder: Path | None) -> Any:
         except (OSError, ValueError) as error:
             last = error
     if folder:
-        raise CheckpointError(f"{folder}/config.json is not a model that transformers knows: {_first_line(last)}")
+        raise CheckpointError(f"{folder}/config.json is not a model that transformers knows: {first_line(last)}")
     raise CheckpointError(
-        f"there is no folder {source!r} here, and the hub gave no model of that name: {_first_line(last)}"
+        f"there is no folder {source!r} here, and the hub gave no model of that name: {first_line(last)}"
     ) from last
 
 
@@ -121,7 +105,7 @@ def _pretrained(source: str, folder: Path | None, architecture: Any) -> nn.Modul
             ignore_mismatched_sizes=True,  # reported below, by name
         )
     except Exception as error:
-        raise CheckpointError(f"the weights of {source!r} do not load: {_first_line(error)}") from error
+        raise CheckpointError(f"the weights of {source!r} do not load: {first_line(error)}") from error
     wrong = {f"{name} (wrong shape)" for name, *_ in report["mismatched_keys"]}
     # the counter of batches seen is no weight, and old files lack it
     wrong |= {name for name in report["missing_keys"] if not name.endswith("num_batches_tracked")}
@@ -154,10 +138,6 @@ def _check_normalisation(config: EncoderConfig) -> None:
             f"{config.source!r} was trained on pixels normalised with mean {list(mean)} and std {list(std)}, but the "
             f"recipe says {list(config.mean)} and {list(config.std)}; set encoder.mean and encoder.std to the former"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0][:200] or type(error).__name__
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class FrameEncoder(nn.Module):
     (``train()`` does not reach them): the clips of one batch are too few and too alike to estimate them anew.
     """
 
-    cnn: Any  # a transformers model, or a RecordedCNN
+    cnn: Any  # a backbone, or a RecordedCNN
     scale: Tensor
     shift: Tensor
 
@@ -55,9 +55,9 @@ class FrameEncoder(nn.Module):
 
         Raises ConfigError or CheckpointError if there is no such CNN, if any weight is missing, or if it is no CNN.
         """
-        from captioner.cnn import feature_width, load_cnn
+        from captioner.backbones import feature_width, load_backbone
 
-        cnn = load_cnn(config)
+        cnn, config = load_backbone(config)
         return cls(cnn, config, width=feature_width(cnn))
 
     @classmethod
@@ -70,9 +70,9 @@ class FrameEncoder(nn.Module):
         if cnn.get("recording"):
             recorded = RecordedCNN(cnn)
             return cls(recorded, config, width=recorded.graph.features)
-        from captioner.cnn import build_cnn, feature_width
+        from captioner.backbones import build_backbone, feature_width
 
-        model = build_cnn(cnn)
+        model = build_backbone(cnn)
         return cls(model, config, width=feature_width(model))
 
     def cnn_config(self, *, size: int | None = None) -> dict[str, Any]:
@@ -153,9 +153,9 @@ class FrameEncoder(nn.Module):
     def _leave_recording(self) -> None:
         """Put transformers' own CNN, with the very same parameters, in the place of a recorded one."""
         if isinstance(self.cnn, RecordedCNN):
-            from captioner.cnn import build_cnn
+            from captioner.backbones import build_backbone
 
-            cnn = build_cnn(self.cnn.architecture)
+            cnn = build_backbone(self.cnn.architecture)
             cnn.load_state_dict(self.cnn.state_dict(keep_vars=True), assign=True)
             self.cnn = cnn
 

@@ -49,3 +49,8 @@ class VideoError(CaptionerError):
 
     def __reduce__(self) -> tuple[type[VideoError], tuple[VideoErrorCode, str]]:
         return VideoError, (self.code, str(self))
+
+
+def first_line(error: Exception) -> str:
+    """What a library's error says, in short."""
+    return str(error).strip().split("\n", 1)[0][:200] or type(error).__name__

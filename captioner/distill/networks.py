@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from captioner.cnn import feature_width, load_cnn
+from captioner.backbones import feature_width
+from captioner.cnn import load_cnn
 from captioner.config import EncoderConfig
 from captioner.errors import CheckpointError
 
