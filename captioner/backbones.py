@@ -122,7 +122,9 @@ def classifier_weights(source: str) -> tuple[Tensor, Tensor]:
 
 
 def _read(source: str) -> dict[str, Tensor]:
-    known = PACKAGED[source]
+    known = PACKAGED.get(source)
+    if known is None:
+        raise CheckpointError(f"the CNN {source!r} is not one that this version knows: {', '.join(PACKAGED)}")
     module, _, rest = known.file.partition("/")
     found = importlib.util.find_spec(module)
     if found is None or not found.submodule_search_locations:

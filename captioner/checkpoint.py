@@ -2,7 +2,7 @@
 
     config.json         format number, every setting, the CNN's architecture, what it was trained on, file digests,
                         and (optional) the calibration of its confidence
-    model.safetensors   all weights, float16
+    model.safetensors   the weights, float16; those of a CNN that comes as a pip package are read from there
     tokenizer.json      the pretrained tokenizer
     vocabulary.json     the pieces the output layer covers
 
@@ -24,6 +24,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from captioner import __version__
+from captioner.backbones import PACKAGED, packaged_weights
 from captioner.calibration import Calibration
 from captioner.config import DecoderConfig, EncoderConfig, SearchConfig, VideoConfig, from_dict, to_dict
 from captioner.encoder import FrameEncoder
@@ -74,13 +75,14 @@ def save_checkpoint(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        save_file(_half(model), temporary / _WEIGHTS)
+        source = _package(model.encoder)
+        save_file(_half(model, without="encoder.cnn." if source else None), temporary / _WEIGHTS)
         tokenizer.save(temporary)
         config = {
             "format": FORMAT,
             "captioner": __version__,
             "video": to_dict(video),
-            "encoder": to_dict(model.encoder.config) | {"source": "", "weights": "pretrained"},
+            "encoder": to_dict(model.encoder.config) | {"source": source, "weights": "pretrained"},
             "cnn": model.encoder.cnn_config(size=video.size),
             "decoder": to_dict(model.decoder.config),
             "search": to_dict(search),
@@ -113,11 +115,12 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
         if _digest(folder / name) != digest:
             raise CheckpointError(f"{folder / name} is damaged or changed: its digest is not the one in config.json")
     tokenizer = CaptionTokenizer.load(folder)
-    encoder = FrameEncoder.from_cnn_config(config["cnn"], _section(EncoderConfig, config, "encoder", folder))
+    encoder_config = _section(EncoderConfig, config, "encoder", folder)
+    encoder = FrameEncoder.from_cnn_config(config["cnn"], encoder_config)
     with torch.device("meta"), _Undrawn():
         decoder_config = _section(DecoderConfig, config, "decoder", folder)
         model = CaptionModel(encoder, decoder_config, vocabulary=len(tokenizer))
-    _fill(model, folder / _WEIGHTS)
+    _fill(model, folder / _WEIGHTS, package=encoder_config.source)
     return Checkpoint(
         model=model.eval(),
         tokenizer=tokenizer,
@@ -200,8 +203,21 @@ class _Undrawn(TorchFunctionMode):
         return options["tensor"] if func is torch.nn.init.normal_ else func(*args, **options)
 
 
-def _fill(model: CaptionModel, file: Path) -> None:
-    """Load every weight of ``model`` from ``file``; the names and shapes must be exactly the same."""
+def _package(encoder: FrameEncoder) -> str:
+    """The source that the encoder's CNN comes from and still equals, if that is a pip package; otherwise empty."""
+    source = encoder.config.source
+    if source not in PACKAGED:
+        return ""
+    own = encoder.cnn.state_dict()
+    same = all(torch.equal(own[name].cpu(), tensor) for name, tensor in packaged_weights(source).items())
+    return source if same else ""
+
+
+def _fill(model: CaptionModel, file: Path, *, package: str) -> None:
+    """Load every weight of ``model`` from ``file`` (the CNN's from ``package``, if it names one).
+
+    The names and shapes must be exactly the same.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -209,6 +225,8 @@ def _fill(model: CaptionModel, file: Path) -> None:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"cannot read {file}: {error}") from error
+    if package:
+        weights |= {f"encoder.cnn.{name}": tensor for name, tensor in packaged_weights(package).items()}
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if expected != found:
@@ -223,9 +241,12 @@ def _fill(model: CaptionModel, file: Path) -> None:
     assert not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
 
 
-def _half(model: CaptionModel) -> dict[str, torch.Tensor]:
+def _half(model: CaptionModel, *, without: str | None) -> dict[str, torch.Tensor]:
+    """The weights in float16, but for those whose names begin with ``without``."""
     weights = {}
     for name, tensor in model.state_dict().items():
+        if without and name.startswith(without):
+            continue
         half = tensor.detach().to("cpu", torch.float16 if tensor.is_floating_point() else tensor.dtype)
         if half.is_floating_point() and not half.isfinite().all():
             raise CheckpointError(f"the weights {name} are not finite in float16; the training has diverged")

@@ -1,4 +1,4 @@
-"""The CNN that looks at frames: any transformers CNN, its last feature map pooled to one or more places a frame.
+"""The CNN that looks at frames, its last feature map pooled to one or more places a frame.
 
 Shapes: N frames, H x W pixels, P places (1, or grid x grid), D the width of the CNN's last feature map.
 """

