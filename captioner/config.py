@@ -171,6 +171,8 @@ class DataConfig:
     """Manifests whose ``val`` clips choose the checkpoint; default: the first of ``manifests``."""
     text: tuple[str, ...] = ()
     """Manifests of captions without clips: their ``train`` captions warm up the decoder as a language model."""
+    views: int = 1
+    """Views of each training clip that are cached (flipped, cropped, shifted in time); an epoch sees one a clip."""
     cache: str = "features"
     """Folder of cached features."""
 
@@ -179,6 +181,7 @@ class DataConfig:
             len(self.repeat) in (0, len(self.manifests)) and all(n >= 1 for n in self.repeat),
             f"data.repeat is {list(self.repeat)}; it must name a count from 1 for each of the manifests",
         )
+        require(1 <= self.views <= 64, f"data.views is {self.views}; it must be 1 (the clip as it is) to 64")
 
 
 @dataclass(frozen=True, kw_only=True)

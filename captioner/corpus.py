@@ -26,6 +26,13 @@ class Corpus:
     tokens: list[list[tuple[int, ...]]]
     arrays: list[np.ndarray]
     repeat: list[int]
+    views: list[list[np.ndarray]]
+    """Other views of each clip (captioner.views), for training only."""
+
+    def draw(self, clip: int, rng: np.random.Generator) -> np.ndarray:
+        """One view of a clip, each as likely."""
+        view = int(rng.integers(1 + len(self.views[clip])))
+        return self.views[clip][view - 1] if view else self.arrays[clip]
 
     def references(self) -> dict[str, list[str]]:
         """Normalised captions by index (as a string), for CIDEr."""
@@ -63,13 +70,14 @@ def load_training_data(
         tokenizer = _tokenizer(recipe.tokenizer, [normalise(c) for clip in clips for c in clip.captions] + text)
     end_to_end = recipe.train.train_encoder
     cache = FeatureCache(recipe.data.cache, video=video, encoder=None if end_to_end else encoder)
-    every = [*clips, *(clip for group in val.values() for clip in group)]
-    failures = cache.fill(every, on_clip=log.counter("features", len(every)))
+    seen = [clip for group in val.values() for clip in group]
+    count = log.counter("features", len(clips) + len(seen))
+    failures = cache.fill(clips, views=recipe.data.views, on_clip=count) + cache.fill(seen, on_clip=count)
     for clip, error in failures:
         log.say(f"left out: {clip.path}: {error} [{error.code}]")
     longest = recipe.search.max_length - 1
 
-    def corpus(clips: Sequence[Clip], repeat: Sequence[int] | None = None) -> Corpus:
+    def corpus(clips: Sequence[Clip], repeat: Sequence[int] | None = None, views: int = 1) -> Corpus:
         return build_corpus(
             clips,
             cache=cache,
@@ -77,13 +85,14 @@ def load_training_data(
             failures=failures,
             longest=longest,
             repeat=repeat,
+            views=views,
             in_memory=not end_to_end,
         )
 
     coded = (tuple(tokenizer.encode(c)) for c in text)
     data = TrainingData(
         tokenizer=tokenizer,
-        train=corpus(clips, repeat),
+        train=corpus(clips, repeat, recipe.data.views),
         val={name: corpus(group) for name, group in val.items()},
         text=[c for c in coded if 0 < len(c) <= longest],
     )
@@ -154,6 +163,7 @@ def build_corpus(
     failures: Sequence[tuple[Clip, VideoError]],
     longest: int,
     repeat: Sequence[int] | None = None,
+    views: int = 1,
     in_memory: bool = True,
 ) -> Corpus:
     """What the cache holds of ``clips``, less those that failed and captions of more than ``longest`` tokens."""
@@ -170,4 +180,5 @@ def build_corpus(
         tokens=tokens,
         arrays=[cache.load(clips[i], in_memory=in_memory) for i in kept],
         repeat=[repeat[i] if repeat else 1 for i in kept],
+        views=[[cache.load(clips[i], view, in_memory=in_memory) for view in range(1, views)] for i in kept],
     )

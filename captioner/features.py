@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from captioner.config import VideoConfig, to_dict
 from captioner.encoder import FrameEncoder
 from captioner.errors import ConfigError, DataError, VideoError
 from captioner.manifest import Clip
-from captioner.video import Frames, sample_frames
+from captioner.video import sample_frames
+from captioner.views import cut_view, has_sides, view_recipe
 
 _AHEAD = 8  # clips decoded ahead of the encoder: bounds the memory
 
@@ -40,53 +42,62 @@ class FeatureCache:
         self._encode = encoder.fast() if encoder else None
         self._contents: dict[Path, str] = {}
 
-    def path(self, clip: Clip) -> Path:
-        """Where the clip's features are or will be; raises VideoError when the file cannot be read."""
+    def path(self, clip: Clip, view: int = 0) -> Path:
+        """Where the features of a clip's view are or will be; raises VideoError when the file cannot be read."""
         assert clip.path is not None
         if clip.path not in self._contents:
             self._contents[clip.path] = _content(clip.path)
-        part = f"{self._contents[clip.path]} {clip.start_seconds} {clip.end_seconds}"
+        part = f"{self._contents[clip.path]} {clip.start_seconds} {clip.end_seconds}" + f" view {view}" * (view > 0)
         return self.folder / f"{hashlib.sha256(part.encode()).hexdigest()[:32]}.npy"
 
-    def load(self, clip: Clip, *, in_memory: bool = True) -> np.ndarray:
-        """The clip's cached array; raises DataError when it is not there or damaged."""
-        path = self.path(clip)
+    def load(self, clip: Clip, view: int = 0, *, in_memory: bool = True) -> np.ndarray:
+        """The cached array of a clip's view; raises DataError when it is not there or damaged."""
+        path = self.path(clip, view)
         try:
             return np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(f"the cached features of {clip.id!r} cannot be read ({path.name}): {error}") from error
 
     def fill(
-        self, clips: Sequence[Clip], *, on_clip: Callable[[Clip], None] | None = None
+        self, clips: Sequence[Clip], *, views: int = 1, on_clip: Callable[[Clip], None] | None = None
     ) -> list[tuple[Clip, VideoError]]:
-        """Make what is missing; returns the clips that cannot be used, each with its reason."""
+        """Make what is missing of the first ``views`` views; returns the clips that cannot be used, and why."""
         failures: list[tuple[Clip, VideoError]] = []
-        for clip, result in _ahead(clips, self._decode):
+        for clip, result in _ahead(clips, partial(self._decode, views=views)):
             if isinstance(result, VideoError):
                 failures.append((clip, result))
-            elif result is not None:
-                self._store(self.path(clip), self._features(result))
+            else:
+                for view, pixels in result.items():
+                    self._store(self.path(clip, view), self._features(pixels))
             if on_clip:
                 on_clip(clip)
         return failures
 
-    def _decode(self, clip: Clip) -> Frames | VideoError | None:
-        """The clip's frames; None when its features are there already."""
+    def _decode(self, clip: Clip, *, views: int) -> dict[int, np.ndarray] | VideoError:
+        """The pixels of each view whose features are not there yet."""
         assert clip.path is not None
+        span = {"start_seconds": clip.start_seconds, "end_seconds": clip.end_seconds}
+        pixels: dict[int, np.ndarray] = {}
         try:
-            if self.path(clip).exists():
-                return None
-            return sample_frames(clip.path, self._video, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds)
+            missing = [view for view in range(views) if not self.path(clip, view).exists()]
+            if 0 in missing:
+                pixels[0] = sample_frames(clip.path, self._video, **span).pixels
+            if any(missing):
+                whole = sample_frames(clip.path, view_recipe(self._video), **span).pixels
+                flip, name = not has_sides(clip.captions), self._contents[clip.path]
+                for view in filter(None, missing):
+                    pixels[view] = cut_view(whole, view=view, video=self._video, name=name, flip=flip)
         except VideoError as error:
             return error
         except ConfigError as error:  # a part that the manifest names, but the file does not have
             return VideoError("not_found", str(error))
+        return pixels
 
-    def _features(self, frames: Frames) -> np.ndarray:
+    def _features(self, pixels: np.ndarray) -> np.ndarray:
         if self._encode is None:
-            return frames.pixels
+            return pixels
         with torch.inference_mode():
-            return self._encode(torch.from_numpy(frames.pixels)).cpu().to(torch.float16).numpy()
+            return self._encode(torch.from_numpy(pixels)).cpu().to(torch.float16).numpy()
 
     @staticmethod
     def _store(path: Path, array: np.ndarray) -> None:

@@ -48,13 +48,15 @@ def features(options: argparse.Namespace) -> int:
     from captioner.log import TrainingLog
 
     log = TrainingLog(None, quiet=options.quiet)
-    clips = [*training_clips(recipe.data)[0], *(c for group in validation_sets(recipe.data).values() for c in group)]
+    clips = training_clips(recipe.data)[0]
+    seen = [clip for group in validation_sets(recipe.data).values() for clip in group]
     start = load_start(recipe.train)
     encoder = None
     if not recipe.train.train_encoder:
         encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)
     cache = FeatureCache(recipe.data.cache, video=start.video if start else recipe.video, encoder=encoder)
-    failures = cache.fill(clips, on_clip=log.counter("features", len(clips)))
+    count = log.counter("features", len(clips) + len(seen))
+    failures = cache.fill(clips, views=recipe.data.views, on_clip=count) + cache.fill(seen, on_clip=count)
     for clip, error in failures:
         print(f"captioner: {clip.path}: {error} [{error.code}]", file=sys.stderr)
     print(cache.folder)
