@@ -120,8 +120,10 @@ class SearchConfig:
     """Shortest caption, in tokens before the end token."""
     length_penalty: float = 0.7
     """alpha in ``score = log P / ((5 + length) / 6) ** alpha`` (Wu et al. 2016, eq. 14); 0 is none."""
-    no_repeat_ngram: int = 0
+    no_repeat_ngram: int = 3
     """Forbid any n-gram of this many tokens from appearing twice; 0 is off."""
+    no_repeat_word: bool = True
+    """Forbid a word, or a few words together, from being said twice in a row ("red red", "a dog a dog")."""
     n_best: int = 1
     """Hypotheses returned for each clip, best first; at most ``beams``."""
     groups: int = 1

@@ -74,7 +74,14 @@ def self_critical_loss(
 
     ``normalise``: advantages in units of their deviation within the clip, as in GRPO (Shao et al. 2024, eq. 3).
     """
-    sampling = SearchConfig(beams=samples, n_best=samples, max_length=max_length, temperature=1.0, seed=seed)
+    sampling = SearchConfig(
+        beams=samples,
+        n_best=samples,
+        max_length=max_length,
+        temperature=1.0,
+        seed=seed,
+        no_repeat_ngram=0,  # the gradient is that of the model's own distribution
+    )
     banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
     drawn = model.generate(memory, sampling, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, banned=banned)
     flat = [hypothesis.tokens for group in drawn for hypothesis in group]

@@ -40,6 +40,7 @@ class CaptionModel(nn.Module):
         eos_id: int,
         banned: tuple[int, ...],
         seeds: tuple[int, ...] = (),
+        begins_word: torch.Tensor | None = None,
     ) -> list[list[Hypothesis]]:
         """Captions of every clip of the memory, as :func:`captioner.search.search` finds them: B lists, best first."""
         return search(
@@ -50,4 +51,5 @@ class CaptionModel(nn.Module):
             eos_id=eos_id,
             banned=banned,
             seeds=seeds,
+            begins_word=begins_word,
         )

@@ -20,6 +20,7 @@ from captioner.search import Hypothesis
 from captioner.segments import segment_frames
 from captioner.video import Frames, sample_frames
 
+_BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
 _UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"
 
 
@@ -100,6 +101,7 @@ class Captioner:
         self.checkpoint = checkpoint
         self.device = _device(device)
         self.tokenizer = checkpoint.tokenizer
+        self._begins_word = torch.tensor(checkpoint.tokenizer.begins_word())
         self._decoder = checkpoint.model.decoder.to(self.device)
         self._model = checkpoint.model
         self._encode = checkpoint.model.encoder.to(self.device).fast()
@@ -221,6 +223,7 @@ class Captioner:
                 bos_id=self.tokenizer.bos_id,
                 eos_id=self.tokenizer.eos_id,
                 banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
+                begins_word=self._begins_word,
             )
             attention = self._attend(memory, [group[0] for group in found])
         captions = []
@@ -274,6 +277,11 @@ class Captioner:
         calibration = self.checkpoint.calibration
         mean = best.log_prob / max(1, len(best.token_log_probs))
         confidence = calibration.confidence(mean) if calibration else math.exp(mean)
+        warnings = frames.warnings
+        if frames.is_blank:
+            confidence, warnings = 0.0, (*warnings, _BLANK)
+        if min_confidence and not calibration:
+            warnings = (*warnings, _UNCALIBRATED)
         return Caption(
             path=path,
             text=self.tokenizer.decode(best.tokens),
@@ -287,7 +295,7 @@ class Captioner:
             times_seconds=frames.times_seconds,
             start_seconds=span[0],
             end_seconds=span[1] if span[1] is not None else frames.duration_seconds,
-            warnings=frames.warnings if calibration or not min_confidence else (*frames.warnings, _UNCALIBRATED),
+            warnings=warnings,
             model=self.checkpoint.fingerprint,
         )
 

@@ -22,6 +22,8 @@ Step = Callable[[Tensor, State], tuple[Tensor, State]]
 """Tokens (B, K) int64 and state -> log-probabilities (B, K, V) float32 and the next state; K changes between steps."""
 
 _NEVER = -math.inf
+_ECHO = 4
+"""Tokens of the longest run of words that is kept from being said twice in a row."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def search(
     eos_id: int,
     banned: Sequence[int] = (),
     seeds: Sequence[int] = (),
+    begins_word: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """The ``config.n_best`` best hypotheses of each clip, best first: fewer where fewer exist, never none.
 
@@ -78,7 +81,8 @@ def search(
 
     ``state`` holds one hypothesis a clip, (B, 1, ...). ``banned`` tokens never come out; eos may stand among them,
     as some tokenizers use it for bos or pad too. ``seeds``, one a clip, are for sampling: by default all clips use
-    ``config.seed``, so that a clip's samples do not depend on its place in a batch.
+    ``config.seed``, so that a clip's samples do not depend on its place in a batch. ``begins_word`` (V,) bool says
+    which tokens begin a word, for ``config.no_repeat_word``; without it no word is known.
     """
     clips, device = state[0].shape[0], state[0].device
     assert not seeds or len(seeds) == clips, (len(seeds), clips)
@@ -89,6 +93,7 @@ def search(
         bos_id=bos_id,
         eos_id=eos_id,
         never=torch.tensor(sorted({*banned} - {eos_id}), dtype=torch.long, device=device),
+        begins_word=begins_word.to(device) if begins_word is not None and config.no_repeat_word else None,
         chance=_chance(seeds or [config.seed] * clips, config).to(device),
     )
     steps = [_Moment(*(field.tolist() for field in moment)) for moment in moments]
@@ -101,7 +106,15 @@ def _groups(config: SearchConfig) -> int:
 
 
 def _run(
-    step: Step, state: State, *, config: SearchConfig, bos_id: int, eos_id: int, never: Tensor, chance: Tensor
+    step: Step,
+    state: State,
+    *,
+    config: SearchConfig,
+    bos_id: int,
+    eos_id: int,
+    never: Tensor,
+    begins_word: Tensor | None,
+    chance: Tensor,
 ) -> list[tuple[Tensor, ...]]:
     """The fields of each step's :class:`_Moment`, (B, K). In a step, a group's S slots become W, at most K / G."""
     clips, groups, device = state[0].shape[0], _groups(config), state[0].device
@@ -118,6 +131,8 @@ def _run(
         slots, vocabulary = running.shape[-1], log_probs.shape[-1]
         forbidden = never if length > config.min_length else never_yet
         allowed = _allowed(log_probs, forbidden, history, config.no_repeat_ngram)
+        if begins_word is not None:
+            allowed = _without_echo(allowed, history, begins_word)
         allowed = allowed.view(clips, groups, slots, vocabulary)
         if config.temperature > 0:
             running, place = _draw(running, allowed, chance[..., length - 1], config)
@@ -134,7 +149,7 @@ def _run(
         if (_bound(running.amax(-1), length, config) <= best[..., -1]).all():
             break
         state = _reorder(state, parent)
-        if config.no_repeat_ngram:
+        if config.no_repeat_ngram or begins_word is not None:
             history = torch.cat([*_reorder((history,), parent), tokens[..., None]], dim=-1)
     return moments
 
@@ -169,6 +184,21 @@ def _allowed(log_probs: Tensor, forbidden: Tensor, history: Tensor, size: int) -
     repeats = (seen[..., :-1] == last.unsqueeze(-2)).all(-1)
     blocked = torch.zeros_like(repeats, dtype=allowed.dtype).masked_fill_(repeats, _NEVER)
     return allowed.scatter_add_(-1, seen[..., -1], blocked)
+
+
+def _without_echo(allowed: Tensor, history: Tensor, begins_word: Tensor) -> Tensor:
+    """``allowed`` (B, K, V), overwritten: -inf where a token would say the words just said once more ("red red").
+
+    Forbidden is what completes two equal runs of up to ``_ECHO`` tokens side by side that begin with a word.
+    """
+    length = history.shape[-1]
+    for size in range(1, min(_ECHO, (length + 1) // 2) + 1):
+        before = history[..., length + 1 - 2 * size : length + 1 - size]  # (B, K, size): the run that came first
+        now = history[..., length + 1 - size :]  # (B, K, size - 1): what there is of the second
+        echoes = (before[..., :-1] == now).all(-1, keepdim=True) & begins_word[before[..., :1]]
+        blocked = torch.zeros_like(echoes, dtype=allowed.dtype).masked_fill_(echoes, _NEVER)
+        allowed.scatter_add_(-1, before[..., -1:], blocked)
+    return allowed
 
 
 def _likeliest(running: Tensor, allowed: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from captioner.reservoir import Chosen, Reservoir
 from captioner.shots import ShotDetector
 from captioner.timeline import Selection, aims_between
 from captioner.video import Frames, Upright, resize_frame, sample_frames
+from captioner.visibility import shows_something
 
 Segments = Literal["shots"] | float
 """How to divide a film: by its shots, or every so many seconds."""
@@ -243,6 +244,7 @@ def _frames(film: Film, chosen: Chosen, *, lost: int = 0, warnings: tuple[str, .
         warnings = (f"{lost} damaged frame{'s' * (lost != 1)} left out", *warnings)
     return Frames(
         pixels=chosen.pixels,
+        is_blank=not shows_something(chosen.pixels),
         times_seconds=chosen.times_seconds,
         duration_seconds=film.duration_seconds,
         width=chosen.width,

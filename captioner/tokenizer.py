@@ -53,6 +53,10 @@ class CaptionTokenizer:
         """V: how many ids there are, the four special ones included."""
         return len(self._spelled)
 
+    def begins_word(self) -> list[bool]:
+        """Whether each id begins a word when it stands after another: its spelling begins with a space."""
+        return [spelled.startswith(b" ") for spelled in self._spelled]
+
     def encode(self, caption: str) -> list[int]:
         """The ids of ``normalise(caption)``, without bos and eos; a piece outside the vocabulary is ``unk_id``."""
         return [token for word in normalise(caption).split() for token in self._word_ids(word)]

@@ -255,6 +255,7 @@ class Trainer:
         """Mean CIDEr-D (1.0 = 100) of the recipe's search over a validation set."""
         tokenizer = self.tokenizer
         banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
+        begins_word = torch.tensor(tokenizer.begins_word())
         captions = []
         for start in range(0, len(corpus.clips), _VAL_BATCH):
             arrays = corpus.arrays[start : start + _VAL_BATCH]
@@ -262,7 +263,12 @@ class Trainer:
             with torch.inference_mode(), self._autocast():
                 memory = self.model.remember(clips.to(self.device), mask.to(self.device))
                 found = self.model.generate(
-                    memory, self.recipe.search, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, banned=banned
+                    memory,
+                    self.recipe.search,
+                    bos_id=tokenizer.bos_id,
+                    eos_id=tokenizer.eos_id,
+                    banned=banned,
+                    begins_word=begins_word,
                 )
             captions += [tokenizer.decode(group[0].tokens) for group in found]
         references = corpus.references()

@@ -18,6 +18,7 @@ from captioner.container import Deadline, check_file, is_still, open_video, surp
 from captioner.errors import VideoError
 from captioner.sampling import Report, select
 from captioner.timeline import Selection
+from captioner.visibility import shows_something
 
 Mode = Literal["exact", "segment"]
 Resize = Literal["squash", "crop", "pad"]
@@ -38,6 +39,8 @@ class Frames:
     lost: int
     """Frames or packets that could not be decoded."""
     warnings: tuple[str, ...]
+    is_blank: bool = False
+    """Whether there is nothing to see: frames of one colour, stripes or noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +129,10 @@ def sample_frames(
         pixels.append(resize_frame(frame.pixels, size=config.size, how=config.resize, pixel_aspect=frame.pixel_aspect))
         times.append(frame.time_seconds)
     lost = reader.lost
+    stacked = np.stack(pixels)
     return Frames(
-        pixels=np.stack(pixels),
+        pixels=stacked,
+        is_blank=not shows_something(stacked),
         times_seconds=tuple(times),
         duration_seconds=reader.duration_seconds,
         width=width,

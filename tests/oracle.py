@@ -51,7 +51,14 @@ class _Path:
 
 
 def _possible(
-    path: _Path, step: Step, *, config: SearchConfig, bos_id: int, eos_id: int, banned: Sequence[int]
+    path: _Path,
+    step: Step,
+    *,
+    config: SearchConfig,
+    bos_id: int,
+    eos_id: int,
+    banned: Sequence[int],
+    begins_word: Sequence[bool],
 ) -> Iterator[_Path]:
     """Everything that one more token can make of ``path``, by the letter of SearchConfig."""
     last = path.tokens[-1] if path.tokens else bos_id
@@ -60,11 +67,13 @@ def _possible(
         tokens = (*path.tokens, token)
         size = config.no_repeat_ngram
         grams = [tokens[i : i + size] for i in range(len(tokens) - size + 1)] if size else []
+        runs = range(1, min(4, len(tokens) // 2) + 1) if begins_word and config.no_repeat_word else ()
         if (
             np.isfinite(log_prob)
             and (token not in banned or token == eos_id)
             and (token != eos_id or len(path.tokens) >= config.min_length)
             and (token == eos_id or not grams or grams[-1] not in grams[:-1])
+            and not any(tokens[-n:] == tokens[-2 * n : -n] and begins_word[tokens[-n]] for n in runs)
         ):
             total = np.float32(path.log_prob + np.float32(log_prob))
             yield _Path(tokens, total, (*path.token_log_probs, log_prob), state)
@@ -81,7 +90,14 @@ def _hypothesis(path: _Path, *, config: SearchConfig, eos_id: int) -> Hypothesis
 
 
 def exhaustive(
-    step: Step, state: State, *, config: SearchConfig, bos_id: int, eos_id: int, banned: Sequence[int] = ()
+    step: Step,
+    state: State,
+    *,
+    config: SearchConfig,
+    bos_id: int,
+    eos_id: int,
+    banned: Sequence[int] = (),
+    begins_word: Sequence[bool] = (),
 ) -> list[Hypothesis]:
     """Every finished hypothesis that a clip has, best first (beams, groups and n_best do not matter)."""
     found = []
@@ -90,7 +106,9 @@ def exhaustive(
         longer = [
             child
             for path in paths
-            for child in _possible(path, step, config=config, bos_id=bos_id, eos_id=eos_id, banned=banned)
+            for child in _possible(
+                path, step, config=config, bos_id=bos_id, eos_id=eos_id, banned=banned, begins_word=begins_word
+            )
         ]
         found += [path for path in longer if path.tokens[-1] == eos_id]
         paths = [path for path in longer if path.tokens[-1] != eos_id]
@@ -99,7 +117,14 @@ def exhaustive(
 
 
 def slow_beam(
-    step: Step, state: State, *, config: SearchConfig, bos_id: int, eos_id: int, banned: Sequence[int] = ()
+    step: Step,
+    state: State,
+    *,
+    config: SearchConfig,
+    bos_id: int,
+    eos_id: int,
+    banned: Sequence[int] = (),
+    begins_word: Sequence[bool] = (),
 ) -> list[Hypothesis]:
     """Beam search over one clip as a textbook has it: one hypothesis at a time, and never stopped early."""
     root = _Path((), np.float32(0), (), state)
@@ -112,7 +137,9 @@ def slow_beam(
             children = [
                 child
                 for path in paths
-                for child in _possible(path, step, config=config, bos_id=bos_id, eos_id=eos_id, banned=banned)
+                for child in _possible(
+                    path, step, config=config, bos_id=bos_id, eos_id=eos_id, banned=banned, begins_word=begins_word
+                )
             ]
             price = np.float32(config.diversity)
             children.sort(key=lambda child: child.log_prob - price * np.float32(taken[child.tokens[-1]]), reverse=True)

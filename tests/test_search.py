@@ -28,9 +28,12 @@ def chain(rows: list[list[float]]) -> Step:
     return lambda tokens, state: (log_probs[tokens], state)
 
 
-def find_in(rows: list[list[float]], *, banned: tuple[int, ...] = (), **options) -> list[Hypothesis]:
+def find_in(
+    rows: list[list[float]], *, banned: tuple[int, ...] = (), begins_word: torch.Tensor | None = None, **options
+) -> list[Hypothesis]:
     start: State = (torch.zeros(1, 1),)
-    return search(chain(rows), start, config=SearchConfig(**options), bos_id=BOS, eos_id=EOS, banned=banned)[0]
+    config = SearchConfig(**{"no_repeat_ngram": 0, **options})
+    return search(chain(rows), start, config=config, bos_id=BOS, eos_id=EOS, banned=banned, begins_word=begins_word)[0]
 
 
 @st.composite
@@ -118,11 +121,24 @@ def test_a_beam_as_wide_as_the_tree_is_exhaustive(seed: int, options: dict) -> N
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(models, configs(), bans, three_clips)
-def test_equals_the_slow_search_that_never_stops_early(model, config, banned, clips) -> None:
+@given(models, configs(), bans, three_clips, st.lists(st.booleans(), min_size=7, max_size=7))
+def test_equals_the_slow_search_that_never_stops_early(model, config, banned, clips, begins_word) -> None:
     options = {"config": config, "bos_id": BOS, "eos_id": EOS, "banned": banned}
-    slow = [slow_beam(model.step, model.start(clip), **options) for clip in clips]
-    assert search(model.step, model.start(*clips), **options) == slow
+    slow = [slow_beam(model.step, model.start(clip), **options, begins_word=begins_word) for clip in clips]
+    assert search(model.step, model.start(*clips), **options, begins_word=torch.tensor(begins_word)) == slow
+
+
+def test_no_word_comes_twice_in_a_row() -> None:
+    """Tokens: bos, eos, 2 begins a word, 3 goes on with it. The model would say 2 2 2 ... or 2 3 2 3 ..."""
+    begins_word = torch.tensor([False, False, True, False])
+    [red] = find_in([[0, 0, 1, 0], [0, 1, 0, 0], [0, 0.1, 0.9, 0], [0, 1, 0, 0]], beams=2, begins_word=begins_word)
+    assert red.tokens == (2,)
+    rows = [[0, 0, 1, 0], [0, 1, 0, 0], [0, 0.04, 0.01, 0.95], [0, 0.1, 0.6, 0.3]]
+    options = {"beams": 1, "min_length": 4, "begins_word": begins_word}
+    [allowed] = find_in(rows, **options, no_repeat_word=False)
+    assert allowed.tokens[:4] == (2, 3, 2, 3)
+    [snorkel] = find_in(rows, **options)
+    assert snorkel.tokens == (2, 3, 2)  # neither 3 nor another 2 may follow: the sentence is cut
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -161,7 +177,7 @@ def test_one_beam_is_greedy_search(seed: int) -> None:
         if last == EOS:
             break
         tokens.append(last)
-    [[found]] = find(model, seed, config=SearchConfig(beams=1, max_length=12))
+    [[found]] = find(model, seed, config=SearchConfig(beams=1, max_length=12, no_repeat_ngram=0))
     assert found.tokens == tuple(tokens)
     assert found.finished == (last == EOS)
     assert found.log_prob == pytest.approx(total, abs=1e-5)
@@ -480,7 +496,7 @@ def test_the_attention_gru_is_captioned_in_batches_as_alone() -> None:
         return search(
             lambda tokens, state: decoder.step(memory, tokens, state),
             decoder.start(memory),
-            config=SearchConfig(max_length=10, **options),
+            config=SearchConfig(max_length=10, no_repeat_ngram=0, **options),
             bos_id=BOS,
             eos_id=EOS,
             banned=(BOS,),
@@ -518,7 +534,9 @@ def test_equals_the_beam_search_of_transformers() -> None:
         return logits.log_softmax(-1).unflatten(0, tokens.shape), (prefix,)
 
     for length, beams in ((6, 1), (4, 4**3 * 5)):
-        config = SearchConfig(beams=beams, n_best=min(beams, 10), length_penalty=0.0, max_length=length, min_length=0)
+        config = SearchConfig(
+            beams=beams, n_best=min(beams, 10), length_penalty=0.0, max_length=length, min_length=0, no_repeat_ngram=0
+        )
         start = (torch.empty(1, 1, 0, dtype=torch.long),)
         [found] = search(step, start, config=config, bos_id=BOS, eos_id=EOS, banned=(BOS,))
         theirs = gpt2.generate(

@@ -117,7 +117,7 @@ def _add_search(group: Any) -> None:
     group.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
     group.add_argument("--min-length", type=int, metavar="L", help="tokens")
     group.add_argument("--max-length", type=int, metavar="L", help="tokens")
-    group.add_argument("--no-repeat-ngram", type=int, metavar="N", help="no n-gram of N tokens twice")
+    group.add_argument("--no-repeat-ngram", type=int, metavar="N", help="no n-gram of N tokens twice; 0 allows it")
     group.add_argument("--groups", type=int, metavar="G", help="diverse beam search: groups of beams")
     group.add_argument("--diversity", type=float, metavar="X", help="penalty for an earlier group's token")
     group.add_argument("--temperature", type=float, metavar="T", help="above 0: sample K captions, not search")

@@ -1,0 +1,27 @@
+"""Whether there is anything to see in a clip: black, grey, noise and test bars get a caption too, but no confidence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_EDGE = 12
+"""A step in a colour, of 255, that the eye takes for an edge."""
+_LEAST_EDGES = 5e-4
+"""Share of pixels on an edge, across and down, below which a frame is blank or striped. Of 485 real clips and photos
+none has less than 2e-3 (at 256 px); a small square on a plain ground has 1e-3."""
+_LEAST_LIKENESS = 0.5
+"""Correlation of neighbouring pixels below which a frame is noise: of noise it is 0.3, of those real pictures 0.82
+and more."""
+
+
+def shows_something(pixels: np.ndarray) -> bool:
+    """Whether any frame of (T, S, S, 3) uint8 has edges both across and down, and is not noise."""
+    return any(_shows_something(frame.astype(np.float32)) for frame in pixels)
+
+
+def _shows_something(frame: np.ndarray) -> bool:
+    down, across = (np.abs(np.diff(frame, axis=axis)).max(axis=2) > _EDGE for axis in (0, 1))
+    if min(down.mean(), across.mean()) < _LEAST_EDGES:
+        return False
+    centred = frame - frame.mean(axis=(0, 1))
+    return float((centred[:, 1:] * centred[:, :-1]).mean()) >= _LEAST_LIKENESS * float((centred**2).mean())
