@@ -23,7 +23,7 @@ from captioner.outputs import from_row, row
 
 Engine = Callable[[Iterator[Task]], Generator[Outcome, None, None]]
 
-_HEAD_BYTES = 1 << 16
+_SAMPLE_BYTES = 1 << 16
 
 
 @dataclass
@@ -164,17 +164,19 @@ class Archive:
         return entry
 
     def _key(self, item: Item) -> str:
-        """Of the content (size, time of change and first bytes), the part of it, the model and the settings."""
+        """Of the content (size, time of change, head, middle and tail), the part of it, the model and the settings."""
         file = check_file(item.path)
+        digest = hashlib.sha256(self._settings)
         try:
             status = file.stat()
             with file.open("rb") as opened:
-                head = opened.read(_HEAD_BYTES)
+                for place in (0, (status.st_size - _SAMPLE_BYTES) // 2, status.st_size - _SAMPLE_BYTES):
+                    opened.seek(max(0, place))
+                    digest.update(opened.read(_SAMPLE_BYTES))
         except OSError as error:
             raise VideoError("not_found", f"{item.path} cannot be opened: {error.strerror}") from None
-        digest = hashlib.sha256(self._settings)
         facts = (status.st_size, status.st_mtime_ns, item.start_seconds, item.end_seconds)
-        digest.update(repr(facts).encode() + head)
+        digest.update(repr(facts).encode())
         return digest.hexdigest()[:32]
 
     def _record(self, outcome: Outcome) -> Outcome:

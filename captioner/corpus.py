@@ -15,6 +15,7 @@ from captioner.errors import DataError, VideoError
 from captioner.features import FeatureCache
 from captioner.log import TrainingLog
 from captioner.manifest import Clip, read_manifest
+from captioner.metrics.cider import CiderScorer
 from captioner.tokenizer import CaptionTokenizer, normalise
 
 
@@ -33,6 +34,12 @@ class Corpus:
         """One view of a clip, each as likely."""
         view = int(rng.integers(1 + len(self.views[clip])))
         return self.views[clip][view - 1] if view else self.arrays[clip]
+
+    def can_be_scored(self) -> bool:
+        """Whether CIDEr can tell a right caption from a wrong one here: words that every clip has count nothing."""
+        references = self.references()
+        own = [captions[0] for captions in references.values()]
+        return bool(CiderScorer(references).score(list(references), own).max() > 0)
 
     def references(self) -> dict[str, list[str]]:
         """Normalised captions by index (as a string), for CIDEr."""
@@ -97,6 +104,7 @@ def load_training_data(
         text=[c for c in coded if 0 < len(c) <= longest],
     )
     _report(data, log, longest=longest)
+    _warn_of_unknown(data, log)
     return data
 
 
@@ -113,7 +121,13 @@ def _tokenizer(config: TokenizerConfig, captions: list[str]) -> CaptionTokenizer
 
 def _report(data: TrainingData, log: TrainingLog, *, longest: int) -> None:
     count = sum(map(len, data.train.tokens))
-    if dropped := sum(len(c.captions) for c in data.train.clips) - count:
+    captions = [caption for clip in data.train.clips for caption in clip.captions]
+    wordless = sum(not normalise(caption) for caption in captions)
+    if wordless == len(captions):
+        raise DataError(f"none of the {len(captions)} captions has a word in it (the first: {captions[0]!r})")
+    if wordless:
+        log.say(f"left out: {wordless} captions without a word")
+    if dropped := len(captions) - wordless - count:
         log.say(f"left out: {dropped} captions of more than {longest} tokens (search.max_length)")
     if not count:
         raise DataError(f"no caption has at most {longest} tokens; raise search.max_length")
@@ -122,6 +136,17 @@ def _report(data: TrainingData, log: TrainingLog, *, longest: int) -> None:
         + ", ".join(f"{name} {len(c.clips)}" for name, c in data.val.items())
         + f"; vocabulary: {len(data.tokenizer)} pieces"
     )
+
+
+def _warn_of_unknown(data: TrainingData, log: TrainingLog) -> None:
+    """Say how much of the captions the tokenizer has no piece for: it may have been made for another language."""
+    pieces = [piece for known in data.train.tokens for tokens in known for piece in tokens]
+    share = pieces.count(data.tokenizer.unk_id) / len(pieces)
+    if share > 0.01:
+        log.say(
+            f"warning: the tokenizer lacks {100 * share:.0f} % of the pieces of the captions, which can never be said; "
+            "for another language or script train without train.start, so that a tokenizer is made of these captions"
+        )
 
 
 def training_clips(data: DataConfig) -> tuple[list[Clip], list[int]]:
@@ -142,9 +167,15 @@ def validation_sets(data: DataConfig) -> dict[str, list[Clip]]:
     paths = [Path(p) for p in data.val or data.manifests[:1]]
     names = [p.parent.name if p.stem == "manifest" else p.stem for p in paths]
     sets = {
-        name: [clip for clip in read_manifest(path, split="val") if clip.path is not None and clip.captions]
+        name: [clip for clip in read_manifest(path) if clip.split == "val" and clip.path is not None and clip.captions]
         for name, path in zip(names, paths, strict=True)
     }
+    for name, path in zip(names, paths, strict=True):
+        if not sets[name]:
+            raise DataError(
+                f"there is nothing to validate on: {path} names no val clip with captions; give at least two clips the "
+                "split val (python -m data folder: put them into a subfolder val), or name another manifest in data.val"
+            )
     if len(sets) != len(paths):
         raise DataError(f"two validation manifests go by the same name: {', '.join(names)}")
     return sets

@@ -10,16 +10,15 @@ import contextlib
 import json
 import os
 import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from captioner.errors import CaptionerError
+from captioner.lock import try_lock
 
 _HEADER = {"captioner_journal": 1}
-_LOCK_PLACE = 1 << 40  # on Windows a lock covers bytes, and those must not be read by others
 
 
 @dataclass(frozen=True)
@@ -166,21 +165,10 @@ class Journal:
             self._done[digest] = offset
 
     def _lock(self) -> None:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                os.lseek(self._file, _LOCK_PLACE, os.SEEK_SET)
-                msvcrt.locking(self._file, msvcrt.LK_NBLCK, 1)
-                os.lseek(self._file, 0, os.SEEK_SET)
-            else:
-                import fcntl
-
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not try_lock(self._file):
             raise CaptionerError(
                 f"another run{self._holder()} is writing to {self.path}; wait for it, or give another output"
-            ) from None
+            )
 
     def _holder(self) -> str:
         """Who holds the lock, by the last run that the journal names."""

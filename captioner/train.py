@@ -24,6 +24,7 @@ from captioner.config import Recipe, to_dict
 from captioner.corpus import Corpus, load_start, load_training_data
 from captioner.encoder import FrameEncoder
 from captioner.errors import ConfigError
+from captioner.lock import FolderLock, remove_leftovers
 from captioner.log import TrainingLog
 from captioner.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from captioner.metrics.cider import CiderScorer
@@ -48,14 +49,17 @@ def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False) -> Path:
     """Train ``recipe`` into the folder ``out`` (or go on where it stopped); returns ``out/checkpoint``.
 
     ``out`` receives ``checkpoint/`` (the best on validation CIDEr so far), ``state.pt`` (to resume from) and
-    ``metrics.jsonl``. Raises ConfigError when ``out`` belongs to a run of another recipe.
+    ``metrics.jsonl``. Raises ConfigError when ``out`` belongs to a run of another recipe, CaptionerError when another
+    run is writing to it.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     torch.manual_seed(recipe.train.seed)
-    return Trainer(recipe, out, quiet=quiet).run()
+    with FolderLock(out):
+        remove_leftovers(out)
+        return Trainer(recipe, out, quiet=quiet).run()
 
 
 class Trainer:
@@ -65,7 +69,10 @@ class Trainer:
         self.recipe, self.config, self.out = recipe, recipe.train, out
         state = load_state(out / "state.pt") if (out / "state.pt").exists() else None
         if state and state["recipe"] != _plain(recipe):
-            raise ConfigError(f"{out} holds a run of another recipe; choose another --out or delete that folder")
+            raise ConfigError(
+                f"{out} holds a run of another recipe ({_first_difference(state['recipe'], _plain(recipe))}); choose "
+                f"another --out, and to go on from what was learned there --set train.start={out / 'checkpoint'}"
+            )
         self.position = Position(**state["position"]) if state else Position()
         self.log = TrainingLog(out, step=self.position.step, quiet=quiet)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -76,6 +83,13 @@ class Trainer:
             recipe, encoder, video=self.video, tokenizer=start.tokenizer if start else None, log=self.log
         )
         self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
+        self.silent = {name for name, corpus in self.val.items() if not corpus.can_be_scored()}
+        if self.silent:
+            self.log.say(
+                f"validation: CIDEr cannot tell captions apart on {', '.join(sorted(self.silent))} (one clip, or the "
+                "same captions for all): "
+                + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
+            )
         model = start.model if start else CaptionModel(encoder, recipe.decoder, vocabulary=len(self.tokenizer))
         self.model = model.to(self.device)
         self.average = Average(self.model, self.config.ema)
@@ -230,8 +244,9 @@ class Trainer:
         if self.config.ema:
             self.model.load_state_dict(self.average.weights)
         self.model.eval()
-        scores = {f"cider_{name}": self._score(corpus) for name, corpus in self.val.items()}
-        score = float(np.mean(list(scores.values())))
+        told = {name: corpus for name, corpus in self.val.items() if name not in self.silent}
+        scores = {f"cider_{name}": self._score(corpus) for name, corpus in told.items()}
+        score = float(np.mean(list(scores.values()))) if told else -self._val_loss()
         better = score > self.position.best
         if better:
             self.position.best, self.position.stale = score, 0
@@ -241,15 +256,38 @@ class Trainer:
         else:
             self.position.stale += 1
         self.model.load_state_dict(weights)
-        values = {"epoch": epoch + 1, "train_loss": loss, "cider": score} | scores
+        chosen_by = {"cider": score} if told else {"val_loss": -score}
+        values = {"epoch": epoch + 1, "train_loss": loss} | chosen_by | scores
         self.log.record(step=self.position.step, stage=f"{stage.name}_val", values=values)
         self.log.say(
             f"{stage.name} epoch {epoch + 1}/{stage.epochs}  loss {loss:.4f}  "
-            + "  ".join(f"{name} {100 * value:.1f}" for name, value in scores.items())
+            + ("  ".join(f"{name} {100 * value:.1f}" for name, value in scores.items()) or f"val_loss {-score:.4f}")
             + ("  best" if better else "")
             + f"  ({seconds:.0f} s)"
         )
         return bool(self.config.patience) and self.position.stale >= self.config.patience
+
+    def _val_loss(self) -> float:
+        """Mean cross-entropy a token of people's captions of all validation clips."""
+        tokenizer, total, count = self.tokenizer, 0.0, 0
+        for corpus in self.val.values():
+            pairs = [
+                (array, tokens) for array, known in zip(corpus.arrays, corpus.tokens, strict=True) for tokens in known
+            ]
+            for start in range(0, len(pairs), _VAL_BATCH):
+                batch = pairs[start : start + _VAL_BATCH]
+                clips, mask = collate_clips([array for array, _ in batch], like=batch[0][0])
+                captions = [tokens for _, tokens in batch]
+                inputs, targets = collate_captions(
+                    captions, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id
+                )
+                with torch.inference_mode(), self._autocast():
+                    memory = self.model.remember(clips.to(self.device), mask.to(self.device))
+                    logits, _ = self.model.decoder(memory, inputs[:, None].to(self.device))
+                words = sum(map(len, captions)) + len(captions)
+                total += words * cross_entropy(logits[:, 0], targets.to(self.device), pad=tokenizer.pad_id).item()
+                count += words
+        return total / max(1, count)
 
     def _score(self, corpus: Corpus) -> float:
         """Mean CIDEr-D (1.0 = 100) of the recipe's search over a validation set."""
@@ -316,6 +354,16 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 
     result: dict[str, Any] = plain(to_dict(recipe))
     return result
+
+
+def _first_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The first setting in which two plain recipes differ, for people."""
+    for section, values in now.items():
+        for name, value in values.items():
+            was = before.get(section, {}).get(name, "not known")
+            if was != value:
+                return f"{section}.{name} was {was}, now {value}"
+    return "a setting that this version no longer knows"
 
 
 def _digest(path: str) -> str:

@@ -31,8 +31,9 @@ def folder(source: str | Path, *, fractions: tuple[float, float, float] = (0.8, 
     one, from a ``.txt`` file beside each clip (``a.txt`` for ``a.mp4``, one caption a line).
 
     Subfolders ``train``, ``val`` and ``test`` are the splits. Without them a clip's content decides, by its SHA-256:
-    copies of a file stay together, and a clip never changes its split because others were added or renamed.
-    ``fractions`` are the shares of train, val and test, met on average.
+    copies of a file stay together, and a clip does not change its split because others were added or renamed (but in
+    sets so small that val would have fewer than two clips, or test none). ``fractions`` are the shares of train, val
+    and test, met on average.
     """
     root = require_folder(source)
     files = clips_below(root)
@@ -42,7 +43,8 @@ def folder(source: str | Path, *, fractions: tuple[float, float, float] = (0.8, 
     notes = []
     if not splits:
         usable = [name for name in files if captions.get(name)]
-        splits = {name: _split_by_content(files[name], fractions) for name in progress(usable, what="clips hashed")}
+        places = {name: _place(files[name]) for name in progress(usable, what="clips hashed")}
+        splits = _split_by_content(places, fractions)
         notes = [
             f"no clip fell into {split}: for so few clips, put them into subfolders train, val and test instead"
             for split, fraction in zip(SPLITS, fractions, strict=True)
@@ -108,7 +110,23 @@ def _splits_by_folder(files: dict[str, Path]) -> dict[str, str]:
     return splits
 
 
-def _split_by_content(path: Path, fractions: tuple[float, float, float]) -> str:
-    position = int(file_digest(path)[:15], 16) / 16**15
-    train, val, _ = fractions
-    return "train" if position < train else "val" if position < train + val else "test"
+def _place(path: Path) -> float:
+    """Where a clip stands by its content: from 0 up to 1, as good as at random."""
+    return int(file_digest(path)[:15], 16) / 16**15
+
+
+def _split_by_content(places: dict[str, float], fractions: tuple[float, float, float]) -> dict[str, str]:
+    """The split of each clip by its place. Where chance leaves val with fewer than two clips, or test with none, those
+    of train that come nearest fill them up, as long as train keeps the most: CIDEr needs two clips to validate on.
+    """
+    train, val, test = fractions
+    order = sorted(set(places.values()))  # copies of a file stand at one place
+    ends = [sum(place < end for place in order) for end in (train, train + val)]
+    if test and len(order) - ends[1] < 1:
+        ends[1] = min(ends[1], len(order) - 1)
+    if val and ends[1] - ends[0] < 2:
+        ends[0] = min(ends[0], ends[1] - 2)
+    if ends[0] < max(ends[1] - ends[0], len(order) - ends[1]):  # too few for three parts
+        ends = [sum(place < end for place in order) for end in (train, train + val)]
+    split = {place: SPLITS[sum(rank >= end for end in ends)] for rank, place in enumerate(order)}
+    return {name: split[place] for name, place in places.items()}

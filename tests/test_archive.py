@@ -193,6 +193,20 @@ def test_a_malformed_record_is_passed_over(
     assert (counts.captioned, counts.done, counts.malformed) == (1, 2, 1) and out.read_text() == rows
 
 
+@pytest.mark.parametrize("place", [0, 200_000, 399_990])
+def test_files_of_one_size_and_time_are_told_apart(captioner: Captioner, tmp_path: Path, place: int) -> None:
+    """Recorders write headers of equal bytes and files of equal size; the moments differ."""
+    one, two = bytearray(400_000), bytearray(400_000)
+    two[place] = 1
+    items = []
+    for name, data in (("one.ts", one), ("two.ts", two)):
+        (tmp_path / name).write_bytes(data)
+        os.utime(tmp_path / name, (1e9, 1e9))
+        items.append(Item(path=str(tmp_path / name)))
+    archive = Archive(items, settings=settings(captioner), model="m")
+    assert len({task.key for task in archive._tasks()}) == 2
+
+
 def test_failures_are_tried_again_only_when_asked_to(captioner: Captioner, clips: list[Path], tmp_path: Path) -> None:
     out, paths = tmp_path / "out", clips[4:7]
     assert run_archive(captioner, paths, out).counts.failed == 1

@@ -83,6 +83,18 @@ def test_without_subfolders_the_content_decides(tmp_path: Path) -> None:
     assert {clip.split for clip in folder(tmp_path, fractions=(0, 1, 0)).clips} == {"val"}
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("count", [6, 12, 25])
+def test_few_clips_are_split_too(tmp_path: Path, count: int, seed: int) -> None:
+    for number in range(count):
+        place(tmp_path, {f"{number}.mp4": f"{seed} {number}", f"{number}.txt": "a man"})
+    place(tmp_path, {"copy.mp4": f"{seed} 0", "copy.txt": "a man"})
+    splits = {clip.id: clip.split for clip in folder(tmp_path).clips}
+    assert splits.pop("copy.mp4") == splits["0.mp4"]
+    counts = Counter(splits.values())
+    assert counts["val"] >= 2 and counts["test"] >= 1 and counts["train"] >= 2
+
+
 def test_an_empty_split_is_pointed_out(tmp_path: Path) -> None:
     place(tmp_path, {"a.mp4": "1", "a.txt": "a man"})
     result = folder(tmp_path, fractions=(0.5, 0.5, 0.0))

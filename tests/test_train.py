@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from captioner.config import (
     TrainConfig,
     VideoConfig,
 )
-from captioner.errors import CheckpointError, ConfigError, DataError
+from captioner.errors import CaptionerError, CheckpointError, ConfigError, DataError
+from captioner.lock import FolderLock
 from captioner.log import TrainingLog
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.train import fit
@@ -222,3 +224,86 @@ def test_a_start_that_is_not_there_is_named(recipe: Recipe, tmp_path: Path) -> N
     train = dataclasses.replace(recipe.train, start=str(tmp_path / "gone"))
     with pytest.raises(CheckpointError, match="there is no checkpoint folder"):
         fit(Recipe(data=recipe.data, train=train), tmp_path / "run", quiet=True)
+
+
+def with_captions(manifest: Path, to: Path, *, val: int, say: Callable[[Clip], str]) -> str:
+    """The manifest with so many val clips and other captions, beside the same clips."""
+    clips, left = [], val
+    for clip in read_manifest(manifest):
+        if clip.split == "val" and not left:
+            continue
+        left -= clip.split == "val"
+        clips.append(dataclasses.replace(clip, captions=(say(clip),)))
+    to.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(to, clips)
+    return str(to)
+
+
+def from_manifest(recipe: Recipe, path: str, **train: object) -> Recipe:
+    return dataclasses.replace(changed(recipe, **train), data=dataclasses.replace(recipe.data, manifests=(path,)))
+
+
+@pytest.mark.parametrize(("val", "same"), [(1, False), (6, True)])
+def test_where_cider_says_nothing_the_loss_chooses(
+    recipe: Recipe, manifest: Path, tmp_path: Path, val: int, same: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One validation clip, or the same words on all of them: CIDEr is 0 whatever is said."""
+    say = (lambda clip: "a square moves") if same else (lambda clip: clip.captions[0])
+    path = with_captions(manifest, tmp_path / "own" / "manifest.jsonl", val=val, say=say)
+    fit(from_manifest(recipe, path, epochs=4, scst_epochs=0, patience=3, learning_rate=0.01), tmp_path / "run")
+    assert "CIDEr cannot tell captions apart on own" in capsys.readouterr().err
+    losses = [r["val_loss"] for r in records(tmp_path / "run") if r["stage"] == "captions_val"]
+    assert len(losses) == 4 and losses[-1] < losses[0] - 0.1
+    best = losses.index(min(losses)) + 1
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").trained_on["chosen_at"] == f"captions {best}"
+
+
+def test_no_clip_to_validate_on_says_what_to_do(recipe: Recipe, manifest: Path, tmp_path: Path) -> None:
+    path = with_captions(manifest, tmp_path / "manifest.jsonl", val=0, say=lambda clip: clip.captions[0])
+    with pytest.raises(DataError, match=r"nothing to validate on: .* give at least two clips the split val"):
+        fit(from_manifest(recipe, path), tmp_path / "run", quiet=True)
+
+
+def test_captions_without_a_word_are_called_so(
+    recipe: Recipe, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def all_of_them(clip: Clip) -> str:
+        return "?!..." if clip.split == "train" else clip.captions[0]
+
+    path = with_captions(manifest, tmp_path / "none.jsonl", val=6, say=all_of_them)
+    with pytest.raises(DataError, match=r"no caption with a word|none of the 24 captions has a word in it"):
+        fit(from_manifest(recipe, path), tmp_path / "none", quiet=True)
+    first = next(clip.id for clip in read_manifest(manifest, split="train"))
+    path = with_captions(
+        manifest, tmp_path / "some.jsonl", val=6, say=lambda clip: "..." if clip.id == first else clip.captions[0]
+    )
+    fit(from_manifest(recipe, path, epochs=1, scst_epochs=0), tmp_path / "some")
+    said = capsys.readouterr().err
+    assert "left out: 1 captions without a word" in said and "search.max_length" not in said
+
+
+def test_captions_in_a_script_that_the_start_does_not_know(
+    recipe: Recipe, manifest: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = with_captions(manifest, tmp_path / "manifest.jsonl", val=6, say=lambda clip: "квадрат a " + clip.captions[0])
+    own = Recipe(
+        data=dataclasses.replace(recipe.data, manifests=(path,)),
+        train=TrainConfig(start=str(checkpoint), epochs=1, batch_size=8, threads=1),
+    )
+    fit(own, tmp_path / "run")
+    assert "warning: the tokenizer lacks" in capsys.readouterr().err
+
+
+def test_one_run_a_folder(recipe: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / ".state.pt.99999.tmp").write_bytes(b"left by a killed run")
+    (out / ".checkpoint.99999.tmp").mkdir()
+    with FolderLock(out):
+        with pytest.raises(CaptionerError, match=rf"another run \(process {os.getpid()} on .*\) is writing to"):
+            fit(recipe, out, quiet=True)
+        assert len(list(out.glob(".*.tmp"))) == 2
+    fit(changed(recipe, epochs=1, scst_epochs=0), out, quiet=True)
+    assert not list(out.glob(".*.tmp"))
+    with pytest.raises(ConfigError, match=r"train\.epochs was 1, now 3\); .* --set train\.start=.*checkpoint"):
+        fit(changed(recipe, epochs=3, scst_epochs=0), out, quiet=True)

@@ -1,0 +1,75 @@
+"""One run at a time: a lock on an open file, which ends with the process that holds it, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+from captioner.errors import CaptionerError
+
+_PLACE = 1 << 40  # on Windows a lock covers bytes, and those must not be read by others
+
+
+def try_lock(file: int) -> bool:
+    """Lock an open file for this process; False where another has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(file, _PLACE, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+            os.lseek(file, 0, os.SEEK_SET)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
+    """A folder that one run writes to at a time; the file ``run.lock`` in it says who does.
+
+    Raises CaptionerError where another run has it, or where it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "run.lock"
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise CaptionerError(f"cannot write {path}: {error.strerror}") from error
+        if not try_lock(self._file):
+            os.close(self._file)
+            raise CaptionerError(
+                f"another run{_holder(path)} is writing to {folder}; wait for it, or choose another --out"
+            )
+        os.ftruncate(self._file, 0)
+        os.write(self._file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode() + b"\n")
+
+    def __exit__(self, *problem: object) -> None:
+        os.close(self._file)
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return f" (process {holder['pid']} on {holder['host']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary siblings (``.NAME.PID.tmp``) that killed runs left in a folder; hold its lock."""
+    import shutil
+
+    for path in folder.glob(".*.tmp"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
