@@ -14,6 +14,7 @@ class Memory(NamedTuple):
     values: Tensor  # (B, N, H) what is read
     keys: Tensor  # (B, N, A) what is compared; projected once a clip
     mask: Tensor  # (B, N) bool: True where there is something to look at (at least one place a clip)
+    evidence: Tensor | None = None  # (B, V) for each token: whether the CNN's classifier saw it
 
 
 class AdditiveAttention(nn.Module):

@@ -83,6 +83,9 @@ class DecoderConfig:
     (cuDNN, torch.nn.GRU). See docs/decisions/0002-reset-gate.md."""
     temporal: Literal["none", "gru", "bigru"] = "none"
     """Temporal encoder over the frame vectors before attention."""
+    evidence: str = ""
+    """Name of the packaged CNN (encoder.source) whose ImageNet classifier tells the decoder which nouns it sees; empty:
+    none."""
     attend: bool = True
     """False: mean pooling in place of attention (for ablations)."""
     dropout: float = 0.4
@@ -262,6 +265,11 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
+        require(
+            self.decoder.evidence in ("", self.encoder.source),
+            f"decoder.evidence is {self.decoder.evidence!r}; it must be encoder.source ({self.encoder.source!r}), "
+            "since the classifier reads that CNN's features",
+        )
         for name, kind in _STARTED.items():
             require(
                 not self.train.start or getattr(self, name) == kind(),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from captioner.attention import AdditiveAttention, Memory
 from captioner.config import DecoderConfig
+from captioner.evidence import Evidence
 from captioner.gru import GRU, GRUCell
 
 State = tuple[Tensor, ...]
@@ -47,7 +48,12 @@ class AttentionGRU(nn.Module):
         self.feed = nn.Linear(hidden, 3 * hidden, bias=False)  # input feeding: the first cell's view of the context
         self.deep = nn.Linear(embed + 2 * hidden, embed)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
+        self.evidence = Evidence(config.evidence) if config.evidence else None
+        self.gate = nn.Linear(2 * hidden, 1) if config.evidence else None  # how far to trust it, step by step
         self.dropout = nn.Dropout(config.dropout)
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
         nn.init.xavier_uniform_(self.feed.weight)
         nn.init.normal_(self.embedding.weight, std=embed**-0.5)
 
@@ -62,11 +68,12 @@ class AttentionGRU(nn.Module):
         if self.temporal is not None:
             x = x + self.temporal(x.mean(dim=2), mask)[:, :, None]
         x = x.reshape(batch, frames * places, -1)
+        evidence = self.evidence(features, mask, vocabulary=len(self.bias)) if self.evidence is not None else None
         mask = mask.repeat_interleave(places, dim=1)
         empty = ~mask.any(dim=1)
         x = torch.where(empty[:, None, None], self.nothing.to(x.dtype), x)
         values = self.dropout(x)
-        return Memory(values=values, keys=self.key(values), mask=mask | empty[:, None])
+        return Memory(values=values, keys=self.key(values), mask=mask | empty[:, None], evidence=evidence)
 
     def start(self, memory: Memory, *, beams: int = 1) -> State:
         """The state before the first word: from the mean of what is seen, the same for every beam."""
@@ -78,7 +85,7 @@ class AttentionGRU(nn.Module):
         """One word on: tokens (B, K) -> log-probabilities (B, K, V) float32 and the next state."""
         embedded = self.dropout(self.embedding(tokens))
         state, _ = self._advance(memory, self._cell(0).project(embedded), state)
-        logits = self._logits(self._deepen(embedded, state))
+        logits = self._logits(self._deepen(embedded, state), state, memory)
         return logits.float().log_softmax(dim=-1), state
 
     def forward(self, memory: Memory, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,7 +104,7 @@ class AttentionGRU(nn.Module):
             tops.append(state[-1])
             attention.append(weights)
         seen = (torch.stack(contexts, dim=2), torch.stack(tops, dim=2))
-        return self._logits(self._deepen(embedded, seen)), torch.stack(attention, dim=2)
+        return self._logits(self._deepen(embedded, seen), seen, memory), torch.stack(attention, dim=2)
 
     def _advance(self, memory: Memory, projected: Tensor, state: State) -> tuple[State, Tensor]:
         """Step every layer from the projected word (B, K, 3H), then look: the next state and weights (B, K, N)."""
@@ -116,8 +123,14 @@ class AttentionGRU(nn.Module):
         """The deep output layer: word, context and top state (..., E + 2H) -> (..., E)."""
         return self.dropout(torch.tanh(self.deep(torch.cat([embedded, state[0], state[-1]], dim=-1))))
 
-    def _logits(self, deep: Tensor) -> Tensor:
-        return nn.functional.linear(deep, self.embedding.weight, self.bias)
+    def _logits(self, deep: Tensor, state: State, memory: Memory) -> Tensor:
+        """(B, K, ..., E) -> (B, K, ..., V), with what was seen added as far as the gate lets it."""
+        logits = nn.functional.linear(deep, self.embedding.weight, self.bias)
+        if self.gate is None or memory.evidence is None:
+            return logits
+        evidence = memory.evidence.view(len(logits), *[1] * (logits.ndim - 2), -1)
+        gate = self.gate(torch.cat([state[0], state[-1]], dim=-1))
+        return logits + gate * evidence.to(logits.dtype)
 
     def _cell(self, layer: int) -> GRUCell:
         cell = self.cells[layer]

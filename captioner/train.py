@@ -91,6 +91,8 @@ class Trainer:
                 + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
             )
         model = start.model if start else CaptionModel(encoder, recipe.decoder, vocabulary=len(self.tokenizer))
+        if model.decoder.evidence is not None and not start:
+            model.decoder.evidence.learn_words(self.tokenizer)
         self.model = model.to(self.device)
         self.average = Average(self.model, self.config.ema)
         self.optimizer = build_optimizer(self.model, self.config, self.config.learning_rate)
