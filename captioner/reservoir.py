@@ -47,10 +47,10 @@ class Reservoir:
     ``add`` every frame, ``settle`` the moment before which no span will end any more, ``take`` a span.
     """
 
-    def __init__(self, config: VideoConfig, *, pixel_aspect: float) -> None:
+    def __init__(self, config: VideoConfig, *, upright: Upright, pixel_aspect: float) -> None:
         self._config = config
         self._pixel_aspect = pixel_aspect
-        self._upright = Upright()
+        self._upright = upright
         self._capacity = config.frames * (_CANDIDATES if config.frames <= 64 else 2)
         self._step = Fraction(0)
         self._kept: list[Candidate] = []

@@ -218,7 +218,7 @@ def _tail(length: Fraction) -> Fraction:
 
 
 def _by_reading(film: Film, cutter: _Cutter, video: VideoConfig, start: Fraction) -> Iterator[tuple[Span, Frames]]:
-    reservoir = Reservoir(video, pixel_aspect=film.pixel_aspect)
+    reservoir = Reservoir(video, upright=Upright(film.file), pixel_aspect=film.pixel_aspect)
     lost, read = film.report.lost, False
     for seconds, frame in film.read(start, seek=start == film.start):
         read = True
@@ -260,7 +260,7 @@ def _frames(film: Film, chosen: Chosen, *, lost: int = 0, warnings: tuple[str, .
 def _by_keyframes(film: Film, length: Fraction, video: VideoConfig) -> Iterator[tuple[Fraction, Fraction, Frames]]:
     """Start, end and frames of each segment; raises Doubt, perhaps after some."""
     assert film.timeline is not None and film.end is not None
-    upright, start, before = Upright(), film.start, -1
+    upright, start, before = Upright(film.file), film.start, -1
     with open_video(film.file, film.deadline) as (container, stream):
         packets = PacketsOnDisk(container, stream, film.deadline)
         while start < film.end:

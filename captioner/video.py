@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from av.sidedata.sidedata import Type as SideDataType
 
 from captioner.config import VideoConfig
 from captioner.container import Deadline, check_file, is_still, open_video, surprises_are_failures
 from captioner.errors import VideoError
+from captioner.exif import exif_orientation
 from captioner.sampling import Report, select
 from captioner.timeline import Selection
 from captioner.visibility import shows_something
@@ -165,7 +165,7 @@ def _frames(
 ) -> Iterator[SampledFrame]:
     file = check_file(path)
     deadline = Deadline(file, timeout_seconds)
-    found, upright = False, Upright()
+    found, upright = False, Upright(file)
     with surprises_are_failures(path):
         for seconds, frame in select(file, selection, stand_ins=mode == "segment", deadline=deadline, report=report):
             found = True
@@ -178,33 +178,32 @@ def _nothing(file: Path) -> VideoError:
     return VideoError("damaged", f"not one frame of {file} can be decoded")
 
 
-def _name_unknown(cls: Any, value: int) -> Any:
-    member = object.__new__(cls)
-    member._name_, member._value_ = f"UNKNOWN_{value}", value
-    return member
-
-
-# FFmpeg has more kinds of side data than PyAV has names. One without a name, such as the EXIF block of every photo
-# from a phone, made PyAV raise ValueError as soon as any side data of the frame was asked for.
-SideDataType._missing_ = classmethod(_name_unknown)  # type: ignore[method-assign, assignment]
-
-
 class Upright:
-    """Turns the frames of one clip into RGB pictures that stand as a player shows them."""
+    """Turns the frames of one clip into RGB pictures that stand as a player or a viewer shows them."""
 
-    def __init__(self) -> None:
-        self._turns: dict[int, _Turn] = {}
+    def __init__(self, file: Path | None = None) -> None:
+        """``file``: where the frames are from, which may be a photo; None: they are not of a photo."""
+        orientation = exif_orientation(file) if file else None
+        self._photo = _EXIF_TURNS[orientation] if orientation else None
+        self._turns: dict[int, _Turn] = {0: _Turn()}
 
     def __call__(self, seconds: Fraction, frame: Any, pixel_aspect: float) -> SampledFrame:
-        rotation = frame.rotation  # 0 for a picture upside down and mirrored, too: each kind is looked at once
-        if rotation not in self._turns:
-            self._turns[rotation] = _Turn.of(frame)
-        turn = self._turns[rotation]
+        turn = self._photo or self._turn(frame)
         return SampledFrame(
             time_seconds=float(seconds),
             pixels=turn.apply(frame.reformat(format="rgb24", threads=1).to_ndarray()),
             pixel_aspect=1 / pixel_aspect if turn.transpose else pixel_aspect,
         )
+
+    def degrees(self, frame: Any) -> int:
+        """By which it turns a frame counter-clockwise; mirroring left aside."""
+        return self._photo.degrees if self._photo else frame.rotation % 360
+
+    def _turn(self, frame: Any) -> _Turn:
+        rotation = frame.rotation
+        if rotation not in self._turns:
+            self._turns[rotation] = _Turn.of(frame)
+        return self._turns[rotation]
 
 
 @dataclass(frozen=True)
@@ -219,20 +218,39 @@ class _Turn:
     def of(cls, frame: Any) -> _Turn:
         """The nearest to a frame's display matrix, by which the point (x, y) is shown at (ax + cy, bx + dy).
 
-        Called as rarely as can be: PyAV's side data and its frame hold each other until the garbage collector comes.
+        Called as rarely as can be, and never for photos: PyAV's side data and its frame hold each other until the
+        garbage collector comes, and a colour profile among the side data is then freed twice (a crash).
         """
-        matrix = next((bytes(item) for item in frame.side_data if item.type is SideDataType.DISPLAYMATRIX), None)
-        if matrix is None:
-            return cls()
+        matrix = next(bytes(item) for item in frame.side_data if item.type.name == "DISPLAYMATRIX")
         a, b, _, c, d = struct.unpack_from("=5i", matrix)
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(transpose=True, flip_rows=b < 0, flip_columns=c < 0)
         return cls(transpose=False, flip_rows=d < 0, flip_columns=a < 0)
 
+    @property
+    def degrees(self) -> int:
+        """Counter-clockwise, as a player would turn the stored picture; mirroring left aside."""
+        if self.transpose:
+            return 90 if self.flip_rows else 270
+        return 180 if self.flip_rows and self.flip_columns else 0
+
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         if self.transpose:
             pixels = pixels.transpose(1, 0, 2)
         return pixels[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+
+
+_EXIF_TURNS = {
+    1: _Turn(),
+    2: _Turn(flip_columns=True),
+    3: _Turn(flip_rows=True, flip_columns=True),
+    4: _Turn(flip_rows=True),
+    5: _Turn(transpose=True),
+    6: _Turn(transpose=True, flip_columns=True),
+    7: _Turn(transpose=True, flip_rows=True, flip_columns=True),
+    8: _Turn(transpose=True, flip_rows=True),
+}
+"""By EXIF's orientation: where the stored picture's first row and first column are shown."""
 
 
 def probe(path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0) -> VideoInfo:
@@ -247,7 +265,8 @@ def _probe(file: Path, timeout_seconds: float | None) -> VideoInfo:
     _, frame = next(select(file, Selection(1), stand_ins=True, deadline=deadline, report=report), (None, None))
     if frame is None:
         raise _nothing(file)
-    width, height = Upright()(Fraction(0), frame, report.pixel_aspect).size_shown
+    upright = Upright(file)
+    width, height = upright(Fraction(0), frame, report.pixel_aspect).size_shown
     with open_video(file, deadline) as (container, stream):
         rate = None if is_still(container) else stream.average_rate
         return VideoInfo(
@@ -256,7 +275,7 @@ def _probe(file: Path, timeout_seconds: float | None) -> VideoInfo:
             codec=stream.codec_context.codec.canonical_name,
             width=width,
             height=height,
-            rotation_degrees=frame.rotation % 360,
+            rotation_degrees=upright.degrees(frame),
             frames_per_second=float(rate) if rate else None,
             duration_seconds=report.duration_seconds,
             size_bytes=file.stat().st_size,

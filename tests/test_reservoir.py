@@ -10,6 +10,7 @@ import pytest
 
 from captioner.config import VideoConfig
 from captioner.reservoir import Reservoir
+from captioner.video import Upright
 from tests.media import frame_number, frame_pixels
 
 VIDEO = VideoConfig(frames=4, size=48)
@@ -20,7 +21,7 @@ def numbered(number: int, size: tuple[int, int] = (64, 48)) -> av.VideoFrame:
 
 
 def filled(count: int, *, size: tuple[int, int] = (64, 48), rate: int = 24) -> Reservoir:
-    reservoir = Reservoir(VIDEO, pixel_aspect=1.0)
+    reservoir = Reservoir(VIDEO, upright=Upright(), pixel_aspect=1.0)
     for number in range(count):
         reservoir.add(Fraction(number, rate), numbered(number, size))
         reservoir.settle(Fraction(number, rate))

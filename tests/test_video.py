@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageOps
 
 from captioner.config import VideoConfig
 from captioner.errors import VideoError
+from captioner.exif import exif_orientation
 from captioner.segments import segment_frames
 from captioner.video import Upright, iter_frames, probe, resize_frame, sample_frames
 from tests.media import frame_number, render_clip, render_image
@@ -55,20 +61,58 @@ def test_resize_shapes() -> None:
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photo_stands_as_its_exif_orientation_says(tmp_path: Path, suffix: str, orientation: int) -> None:
-    """FFmpeg attaches the EXIF block as side data of a type that PyAV has no name for."""
+    """In a process of its own: with a colour profile beside it, looking at FFmpeg's side data crashes PyAV."""
     pixels = np.zeros((40, 64, 3), np.uint8)
     pixels[:16, :16], pixels[24:, :32] = 255, 128  # no two of the eight orientations look alike
     photo, exif = tmp_path / f"photo.{suffix}", Image.Exif()
     exif[274] = orientation
     exact = {"jpg": {"quality": 100, "subsampling": 0}, "webp": {"lossless": True}}.get(suffix, {})
-    Image.fromarray(pixels).save(photo, exif=exif, **exact)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(pixels).save(photo, exif=exif, icc_profile=profile, **exact)
     with Image.open(photo) as opened:
         expected = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-    found = next(iter_frames(photo, count=1)).pixels
+    code = (
+        "import gc, sys, numpy as np; from captioner.video import iter_frames, probe\n"
+        "for _ in range(3): frame = next(iter_frames(sys.argv[1], count=1)).pixels; gc.collect()\n"
+        "np.save(sys.argv[2], frame); info = probe(sys.argv[1]); print(info.height, info.width)"
+    )
+    command = [sys.executable, "-c", code, str(photo), str(tmp_path / "frame.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    found = np.load(tmp_path / "frame.npy")
     assert found.shape == expected.shape
     assert int(np.abs(found.astype(int) - expected).max()) <= 3
-    info = probe(photo)
-    assert (info.height, info.width) == expected.shape[:2]
+    assert tuple(map(int, done.stdout.split())) == expected.shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (b"", None),
+        (b"\0\0\0\x20ftypisom", None),
+        (b"\xff\xd8\xff", 1),
+        (b"\xff\xd8\xff\xe1\0\x08Exif\0\0", 1),
+        (b"\xff\xd8\xff\xe1\0\0" * 9, 1),
+        (b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffeXIf", 1),
+        (b"RIFF\0\0\0\0WEBPEXIF\x04\0\0\0MM", 1),
+        (b"II*\0\xff\xff\xff\xff", 1),
+        (b"II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0", 6),
+        (b"II*\0\x08\0\0\0\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x09\0\0\0", 1),
+    ],
+)
+def test_broken_exif_is_no_exif(tmp_path: Path, head: bytes, found: int | None) -> None:
+    (tmp_path / "file").write_bytes(head)
+    assert exif_orientation(tmp_path / "file") == found
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(
+    st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"II*\0", b"MM\0*"]),
+    st.binary(max_size=300),
+)
+def test_any_bytes_give_an_orientation(head: bytes, rest: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "file").write_bytes(head + rest)
+        assert exif_orientation(Path(folder) / "file") in range(1, 9)
 
 
 def test_what_a_library_raises_is_the_files_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
