@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from captioner import __version__
-from captioner.commands import caption, doctor, inspection, training
+from captioner.commands import caption, doctor, inspection, sample, training
 from captioner.errors import CaptionerError, UsageError
 
 _EXIT = (
@@ -123,6 +123,7 @@ def make_parser() -> Parser:
             inspection.probe,
         ),
         ("info", "show what a checkpoint is and was trained on", inspection.add_info, inspection.info),
+        ("sample", "write a sample clip made of free photographs", sample.add, sample.run),
         ("doctor", "check the installation, with a caption made on the spot", doctor.add, doctor.run),
     ):
         description = caption.ABOUT if name == "caption" else about.capitalize() + "."

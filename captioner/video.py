@@ -292,21 +292,22 @@ def resize_frame(rgb: np.ndarray, *, size: int, how: Resize, pixel_aspect: float
     height, width = rgb.shape[:2]
     ratio = width * pixel_aspect / height  # of the picture as it is shown
     if how == "squash":
-        return _scale(rgb, size, size)
+        return scale(rgb, size, size)
     if how == "crop":
         rows = min(height, max(1, round(height * ratio)))
         columns = min(width, max(1, round(width / ratio)))
         top, left = (height - rows) // 2, (width - columns) // 2
-        return _scale(rgb[top : top + rows, left : left + columns], size, size)
+        return scale(rgb[top : top + rows, left : left + columns], size, size)
     rows = min(size, max(1, round(size / ratio)))
     columns = min(size, max(1, round(size * ratio)))
     top, left = (size - rows) // 2, (size - columns) // 2
     square = np.zeros((size, size, 3), np.uint8)
-    square[top : top + rows, left : left + columns] = _scale(rgb, rows, columns)
+    square[top : top + rows, left : left + columns] = scale(rgb, rows, columns)
     return square
 
 
-def _scale(rgb: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def scale(rgb: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """``rgb`` (height, width, 3) uint8 as (rows, columns, 3), by torch's antialiased bilinear scaler."""
     import torch
 
     picture = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None]  # channels last, as it lies in memory

@@ -1,0 +1,27 @@
+"""``captioner sample``: a clip to start with, for those who have no video at hand."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from captioner.errors import CaptionerError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("output", nargs="?", default="sample.mp4", metavar="FILE", help="default: sample.mp4")
+    parser.add_argument("--each", action="store_true", help="one file a shot: FILE names the folder they go into")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+
+
+def run(options: argparse.Namespace) -> int:
+    from captioner.sample import SHOTS, render_sample
+
+    target = Path(options.output)
+    places = {target / f"{shot.name}.mp4": (shot,) for shot in SHOTS} if options.each else {target: SHOTS}
+    for path in places:
+        if path.exists() and not options.overwrite:
+            raise CaptionerError(f"{path} exists; --overwrite replaces it")
+    for path, shots in places.items():
+        print(render_sample(path, shots))
+    return 0
