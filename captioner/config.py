@@ -141,6 +141,8 @@ class SearchConfig:
     """Sample only from the smallest set of tokens with this much probability (Holtzman et al. 2020)."""
     seed: int = 0
     """Of the samples."""
+    evidence: bool = True
+    """Let the caption say nouns that the CNN's own classifier sees, where the checkpoint has one."""
     min_confidence: float = 0.0
     """A caption with less confidence than this is marked ``abstained``; 0 is never."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from captioner.evidence import Sight
     from captioner.pipeline import Alternative, Caption, Word
 
 _GAP_SECONDS = 1e-3
@@ -63,11 +64,24 @@ def _merge(a: Caption, b: Caption) -> Caption:
         times_seconds=times,
         end_seconds=b.end_seconds,
         warnings=tuple(dict.fromkeys(a.warnings + b.warnings)),
+        evidence=_evidence(a, b, share),
     )
 
 
 def _mean(a: float, b: float, share: float) -> float:
     return share * a + (1 - share) * b
+
+
+def _evidence(a: Caption, b: Caption, share: float) -> tuple[Sight, ...]:
+    """The nouns of both, surest first; one that a part did not tell counts nothing there."""
+    first, second = ({sight.noun: sight for sight in caption.evidence} for caption in (a, b))
+    merged = []
+    for noun in first.keys() | second.keys():
+        parts = [sight for sight in (first.get(noun), second.get(noun)) if sight]
+        here, there = (sights[noun].probability if noun in sights else 0.0 for sights in (first, second))
+        surest = max(parts, key=lambda sight: sight.probability)
+        merged.append(replace(surest, probability=_mean(here, there, share), used=any(sight.used for sight in parts)))
+    return tuple(sorted(merged, key=lambda sight: (-sight.probability, sight.noun)))
 
 
 def _words(a: Caption, b: Caption, share: float, times: tuple[float, ...], common: int) -> tuple[Word, ...]:

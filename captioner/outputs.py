@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from captioner.errors import DataError
+from captioner.evidence import Sight
 from captioner.pipeline import Alternative, Caption, Word
 from captioner.progress import visible
 from captioner.spreadsheet import csv_line
@@ -53,6 +54,16 @@ def row(caption: Caption, *, words: bool = True) -> dict[str, Any]:
     values["alternatives"] = [
         {"caption": a.text, "score": round(a.score, 4), "log_prob": round(a.log_prob, 4)} for a in caption.alternatives
     ]
+    if caption.evidence:
+        values["evidence"] = [
+            {
+                "noun": sight.noun,
+                "probability": round(sight.probability, 4),
+                "peak_seconds": round(sight.peak_seconds, 3),
+                "used": sight.used,
+            }
+            for sight in caption.evidence
+        ]
     return values | {"warnings": list(caption.warnings), "model": caption.model}
 
 
@@ -78,6 +89,7 @@ def from_row(values: dict[str, Any]) -> Caption:
             alternatives=tuple(
                 Alternative(text=a["caption"], score=a["score"], log_prob=a["log_prob"]) for a in values["alternatives"]
             ),
+            evidence=tuple(Sight(**sight) for sight in values.get("evidence", ())),
             warnings=tuple(values["warnings"]),
             model=values["model"],
         )

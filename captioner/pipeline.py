@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from captioner.batch import collate_captions, collate_clips
 from captioner.checkpoint import Checkpoint, load_checkpoint
 from captioner.config import SearchConfig, VideoConfig
 from captioner.errors import ConfigError
+from captioner.evidence import Sight, named, sights
 from captioner.search import Hypothesis
 from captioner.segments import segment_frames
 from captioner.video import Frames, sample_frames
@@ -75,6 +76,8 @@ class Caption:
     warnings: tuple[str, ...]
     model: str
     """Fingerprint of the checkpoint."""
+    evidence: tuple[Sight, ...] = ()
+    """Nouns that the CNN's own classifier saw, surest first; empty where the checkpoint has none."""
 
 
 def _device(name: str | None) -> torch.device:
@@ -217,6 +220,8 @@ class Captioner:
             more = max(0, shape[1] - padded.shape[1])
             padded, mask = pad(padded, (0, 0, 0, 0, 0, more)), pad(mask, (0, more))
             memory = self._decoder.remember(padded.to(self.device), mask.to(self.device))
+            if not config.evidence:
+                memory = memory._replace(evidence=None)
             found = self._model.generate(
                 memory,
                 config,
@@ -226,6 +231,7 @@ class Captioner:
                 begins_word=self._begins_word,
             )
             attention = self._attend(memory, [group[0] for group in found])
+            nouns = self._nouns(features, config)
         captions = []
         for i, frames in enumerate(clips):
             span = spans[i] if spans else (0.0, None)
@@ -234,12 +240,20 @@ class Captioner:
                     frames,
                     hypotheses=found[i],
                     attention=attention[i, :, : len(frames.times_seconds)],
+                    nouns=nouns[i],
                     path=paths[i] if paths else "",
                     span=span,
                     min_confidence=config.min_confidence,
                 )
             )
         return captions
+
+    def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[torch.Tensor | None]:
+        """The probabilities (T, N) of the nouns in each clip's frames."""
+        evidence = self._decoder.evidence
+        if evidence is None or not config.evidence:
+            return [None] * len(features)
+        return [evidence.probabilities(torch.from_numpy(array).to(self.device)).cpu() for array in features]
 
     def _attend(self, memory: Any, best: Sequence[Hypothesis]) -> torch.Tensor:
         """Where each word of each clip's best caption looked: (B, L, T, P)."""
@@ -256,6 +270,7 @@ class Captioner:
         *,
         hypotheses: list[Hypothesis],
         attention: torch.Tensor,
+        nouns: torch.Tensor | None,
         path: str,
         span: tuple[float, float | None],
         min_confidence: float,
@@ -274,6 +289,13 @@ class Captioner:
                     grid=grid,
                 )
             )
+        text = self.tokenizer.decode(best.tokens)
+        seen: tuple[Sight, ...] = ()
+        if nouns is not None and not frames.is_blank:
+            spoken = named([word.text for word in words], nouns.mean(dim=0))
+            words = [replace(word, text=new) for word, new in zip(words, spoken, strict=True)]
+            text = " ".join(spoken)
+            seen = sights(nouns, frames.times_seconds, said=spoken)
         calibration = self.checkpoint.calibration
         mean = best.log_prob / max(1, len(best.token_log_probs))
         confidence = calibration.confidence(mean) if calibration else math.exp(mean)
@@ -284,25 +306,29 @@ class Captioner:
             warnings = (*warnings, _UNCALIBRATED)
         return Caption(
             path=path,
-            text=self.tokenizer.decode(best.tokens),
+            text=text,
             score=best.score,
             log_prob=best.log_prob,
             confidence=confidence,
             calibrated=calibration is not None,
             abstained=confidence < min_confidence,
             words=tuple(words),
-            alternatives=self._alternatives(hypotheses),
+            alternatives=self._alternatives(hypotheses, text),
             times_seconds=frames.times_seconds,
             start_seconds=span[0],
             end_seconds=span[1] if span[1] is not None else frames.duration_seconds,
             warnings=warnings,
             model=self.checkpoint.fingerprint,
+            evidence=seen,
         )
 
-    def _alternatives(self, hypotheses: list[Hypothesis]) -> tuple[Alternative, ...]:
-        """Each sentence once, the best way of writing it: pieces may spell the same words in several ways."""
+    def _alternatives(self, hypotheses: list[Hypothesis], best: str) -> tuple[Alternative, ...]:
+        """Each sentence once, the best way of writing it: pieces may spell the same words in several ways.
+
+        ``best`` is the text of the first, which may say a noun that was seen in place of its own.
+        """
         found: dict[str, Alternative] = {}
-        for h in hypotheses:
-            text = self.tokenizer.decode(h.tokens)
+        for rank, h in enumerate(hypotheses):
+            text = self.tokenizer.decode(h.tokens) if rank else best
             found.setdefault(text, Alternative(text=text, score=h.score, log_prob=h.log_prob))
         return tuple(found.values())

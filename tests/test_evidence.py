@@ -14,7 +14,7 @@ from captioner.checkpoint import load_checkpoint, save_checkpoint
 from captioner.config import DecoderConfig, EncoderConfig, Recipe, SearchConfig, VideoConfig
 from captioner.encoder import FrameEncoder
 from captioner.errors import ConfigError
-from captioner.evidence import CLASSES, Evidence, nouns
+from captioner.evidence import CLASSES, Evidence, named, nouns, sights
 from captioner.model import CaptionModel
 from captioner.tokenizer import CaptionTokenizer
 
@@ -100,6 +100,47 @@ def test_the_gate_lets_what_was_seen_be_said(tokenizer: CaptionTokenizer, tmp_pa
     save_checkpoint(tmp_path / "checkpoint", model=model, **settings)
     again = load_checkpoint(tmp_path / "checkpoint").model.decoder
     assert again.evidence is not None and torch.equal(again.evidence.tokens, decoder.evidence.tokens)
+
+
+def seen(**chances: float) -> torch.Tensor:
+    found = torch.full((len(nouns()),), 1e-4)
+    for name, chance in chances.items():
+        found[[noun.name for noun in nouns()].index(name.replace("_", " "))] = chance
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "chances", "named_so"),
+    [
+        ("a bird is sitting", {"cockatoo": 0.8}, "a cockatoo is sitting"),
+        ("a bird is sitting", {"ostrich": 0.8}, "an ostrich is sitting"),
+        ("an animal is walking", {"zebra": 0.8}, "a zebra is walking"),
+        ("a dog is walking", {"elephant": 0.9}, "an elephant is walking"),  # of one kind, and no dog was seen
+        ("a dog is walking", {"elephant": 0.6, "dog": 0.3}, "a dog is walking"),
+        ("a man is walking", {"elephant": 0.9}, "a man is walking"),  # people are no class of ImageNet
+        ("a man plays a guitar", {"violin": 0.7}, "a man plays a violin"),
+        ("a man plays a guitar", {"pizza": 0.7}, "a man plays a guitar"),
+        ("a bird is sitting", {"cockatoo": 0.3}, "a bird is sitting"),  # not sure enough
+        ("a bird sits on a cockatoo", {"cockatoo": 0.8}, "a bird sits on a cockatoo"),
+        ("a boy hits a soccer ball", {"soccer_ball": 0.9}, "a boy hits a soccer ball"),
+        ("a boy hits a ball", {"soccer_ball": 0.9}, "a boy hits a soccer ball"),
+        ("a dog runs", {"dog": 0.9}, "a dog runs"),
+        ("", {"dog": 0.9}, ""),
+    ],
+)
+def test_a_sure_noun_is_said_in_place_of_a_broader_or_a_wrong_one(
+    said: str, chances: dict[str, float], named_so: str
+) -> None:
+    assert " ".join(named(said.split(), seen(**chances))) == named_so
+
+
+def test_sights_say_what_when_and_whether_it_was_said() -> None:
+    frames = torch.stack([seen(cat=0.2, dog=0.1), seen(cat=0.8), seen(cat=0.5, fire_truck=0.2)])
+    found = sights(frames, (0.5, 1.5, 2.5), said=["a", "cat", "on", "a", "fire", "truck"])
+    assert [(sight.noun, round(sight.probability, 2), sight.peak_seconds, sight.used) for sight in found] == [
+        ("cat", 0.5, 1.5, True),
+        ("fire truck", 0.07, 2.5, True),
+    ]
 
 
 def test_a_recipe_with_the_evidence_of_another_cnn_is_refused() -> None:

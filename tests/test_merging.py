@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from captioner.evidence import Sight
 from captioner.pipeline import Alternative, Caption, Word
 from captioner.segments import merge_captions
 
@@ -171,3 +172,19 @@ def test_warnings_are_kept_once() -> None:
     a, b = caption(0, 1, warnings=("x", "y")), caption(1, 2, warnings=("y", "z"))
     [one] = merge_captions([a, b])
     assert one.warnings == ("x", "y", "z")
+
+
+def test_what_was_seen_is_a_mean_over_both_parts() -> None:
+    def sight(noun: str, probability: float, peak: float) -> Sight:
+        return Sight(noun=noun, probability=probability, peak_seconds=peak, used=noun == "cat")
+
+    [merged] = merge_captions(
+        [
+            caption(0, 2, evidence=(sight("cat", 0.6, 1.0), sight("dog", 0.2, 0.5))),
+            caption(2, 8, evidence=(sight("cat", 0.8, 5.0),)),
+        ]
+    )
+    assert [(s.noun, round(s.probability, 4), s.peak_seconds, s.used) for s in merged.evidence] == [
+        ("cat", 0.75, 5.0, True),
+        ("dog", 0.05, 0.5, False),
+    ]

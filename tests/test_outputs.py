@@ -10,7 +10,8 @@ import re
 
 import pytest
 
-from captioner.outputs import WRITERS, named_txt
+from captioner.evidence import Sight
+from captioner.outputs import WRITERS, from_row, named_txt
 from captioner.pipeline import Alternative, Caption, Word
 
 
@@ -45,6 +46,14 @@ def test_json_lines_and_json_hold_the_same() -> None:
     assert lines[0]["caption"] == "a man runs" and lines[1]["path"] == TWO[1].path
     assert lines[0]["words"] == [{"text": "a", "peak_seconds": 1.5, "attention": [0.25, 0.75]}]
     assert lines[1]["end_seconds"] is None and lines[0]["warnings"] == ["1 frame could not be decoded"]
+
+
+def test_what_was_seen_is_written_and_read_back() -> None:
+    sights = (Sight(noun="dog", probability=0.5, peak_seconds=1.5, used=True),)
+    [line] = [json.loads(line) for line in written("jsonl", caption(evidence=sights)).splitlines()]
+    assert line["evidence"] == [{"noun": "dog", "probability": 0.5, "peak_seconds": 1.5, "used": True}]
+    assert from_row(line).evidence == sights
+    assert "evidence" not in json.loads(written("jsonl", caption()))
 
 
 @pytest.mark.parametrize("name", ["json", "coco"])

@@ -113,6 +113,13 @@ def _add_run(group: Any) -> None:
 def _add_search(group: Any) -> None:
     group.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
     group.add_argument("--n-best", type=int, metavar="N", help="alternatives in json, jsonl and csv")
+    group.add_argument(
+        "--no-evidence",
+        dest="evidence",
+        action="store_const",
+        const=False,
+        help="leave out nouns that the CNN's own classifier saw",
+    )
     group.add_argument("--min-confidence", type=float, metavar="C", help="mark captions below this as unsure")
     group.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
     group.add_argument("--min-length", type=int, metavar="L", help="tokens")
