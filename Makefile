@@ -8,14 +8,14 @@ PIP := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo web test check model torch clean
 
-# make demo               captions clips that it renders
+# make demo               captions a sample clip, made of free photographs
 # make demo VIDEO=a.mp4   captions yours
 demo: .venv/ready
 ifdef VIDEO
 	@$(BIN)/captioner caption "$(VIDEO)"
 else
-	@test -e work/demo/manifest.jsonl || $(BIN)/python -m data shapes --out work/demo --train 0 --val 0 --test 4
-	@$(BIN)/captioner caption work/demo/clips/*.mp4
+	@test -e work/sample.mp4 || $(BIN)/captioner sample work/sample.mp4 >&2
+	@$(BIN)/captioner caption work/sample.mp4 --segments shots
 endif
 
 # make web                 serves the demo on this machine; make web ARGS="--checkpoint DIR --port 8000"
@@ -34,7 +34,7 @@ check: .venv/ready-dev
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -m ray
 
-# from the raw data to the checkpoint in the package: about four hours of one core; DATA=../shared/data says where the data is
+# from the raw data to the checkpoint in the package: about eighty minutes of one core; DATA=../shared/data says where the data is
 model: .venv/ready-dev
 	BIN=$(BIN) recipes/default/make.sh
 
@@ -46,6 +46,7 @@ torch:
 	@$(PYTHON) -m venv .venv
 	@$(MAKE) -s torch
 	@$(PIP) -e .
+	@$(PIP) --no-deps scikit-image  # its photographs alone, for the sample clip
 	@touch $@
 
 .venv/ready-web: .venv/ready

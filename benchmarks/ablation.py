@@ -36,7 +36,8 @@ from captioner.tokenizer import normalise
 from captioner.train import fit
 
 ROOT = Path(__file__).resolve().parent.parent
-STUDENT = ('encoder.source="../../runs/distill-last/export"', "video.size=160")
+LITE0 = ('encoder.source="efficientnet-lite0"', "encoder.grid=3")
+LITE2 = ('encoder.source="efficientnet-lite2"', "encoder.grid=3", "video.size=256")
 ACTIONS = (
     'data.manifests=["../../work/msvd/manifest.jsonl", "../../work/flickr8k/manifest.jsonl", '
     '"../../work/actions/manifest.jsonl"]',
@@ -64,11 +65,10 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "frames4": ("4 frames", ("video.frames=4",)),
     "frames8": ("8 frames", ("video.frames=8",)),
     "grid": ("3 x 3 places a frame", ("encoder.grid=3",)),
-    "student": ("the package's own CNN, 160 px", STUDENT),
-    "studentscst": (
-        "the same and two epochs of self-critical training",
-        (*STUDENT, "train.scst_epochs=2", "train.scst_learning_rate=1e-4"),
-    ),
+    "lite0": ("EfficientNet-Lite0 at 224 px, 3 x 3 places", LITE0),
+    "lite2": ("EfficientNet-Lite2 at 256 px, 3 x 3 places", LITE2),
+    "views": ("the same and six views of each clip", (*LITE2, "data.views=6")),
+    "evidence": ("the same and the classifier's evidence", (*LITE2, 'decoder.evidence="efficientnet-lite2"')),
 }
 SEARCHES: dict[str, tuple[str, SearchConfig]] = {
     "greedy": ("greedy", SearchConfig(beams=1, max_length=20)),

@@ -8,6 +8,8 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
+from captioner.errors import CaptionerError
+from captioner.sample import SHOTS, render_sample
 from data.shapes import Scene, draw, look, write_clip
 from demo import strings
 
@@ -39,14 +41,30 @@ def samples_of(video: gr.Video, samples: dict[str, Path], *, elem_id: str) -> No
 
 
 def render_samples() -> tuple[dict[str, Path], dict[str, Path], tempfile.TemporaryDirectory[str]]:
-    """Short clips, and a film of several shots, by what they show; and the folder they live in, to be closed."""
+    """Short clips, and a film of several shots, by what a visitor reads; and the folder they live in, to be closed.
+
+    Of photographs where the package that brings them is installed; drawn otherwise.
+    """
     folder = tempfile.TemporaryDirectory(prefix="captioner-samples-")
-    clips, shots = {}, []
-    for number, scene in enumerate(SCENES):
-        frames = draw(scene, look(scene, np.random.default_rng(number), size=SIDE))
-        clips[scene.caption] = Path(folder.name) / f"sample-{number + 1}.mp4"
-        write_clip(clips[scene.caption], np.concatenate([frames, frames[::-1]]) if scene.motion == "spins" else frames)
-        shots.append(np.repeat(frames, 2, axis=0))
     film = Path(folder.name) / "film.mp4"
+    try:
+        clips = {
+            strings.SAMPLE_NAMES[shot.name]: render_sample(Path(folder.name) / f"{shot.name}.mp4", [shot])
+            for shot in SHOTS
+        }
+        render_sample(film)
+        count = len(SHOTS)
+    except CaptionerError:
+        clips, count = _draw(Path(folder.name), film), len(SCENES)
+    return clips, {strings.SAMPLE_FILM.format(count=count): film}, folder
+
+
+def _draw(folder: Path, film: Path) -> dict[str, Path]:
+    clips, shots = {}, []
+    for number, scene in enumerate(SCENES, start=1):
+        frames = draw(scene, look(scene, np.random.default_rng(number - 1), size=SIDE))
+        path = clips[strings.SAMPLE_DRAWN.format(number=number)] = folder / f"drawing-{number}.mp4"
+        write_clip(path, np.concatenate([frames, frames[::-1]]) if scene.motion == "spins" else frames)
+        shots.append(np.repeat(frames, 2, axis=0))
     write_clip(film, np.concatenate(shots))
-    return clips, {strings.SAMPLE_FILM.format(count=len(shots)): film}, folder
+    return clips

@@ -37,6 +37,11 @@ def sentence(seen: Seen) -> str:
     frames = strings.FRAMES_SEEN.format(count=len(times), first=clock(times[0]), last=clock(times[-1]))
     meaning = strings.CALIBRATED.format(good=seen.meaning) if seen.meaning else strings.UNCALIBRATED
     warnings = [strings.WARNING.format(warning=warning) for warning in caption.warnings]
+    saw = [
+        strings.SIGHT.format(noun=s.noun, share=percent(s.probability), time=clock(s.peak_seconds))
+        for s in caption.evidence
+    ]
+    warnings += [strings.SAW.format(sights=", ".join(saw))] * bool(saw)
     notes = "".join(f'<p class="cap-note">{escape(note)}</p>' for note in [meaning, *warnings])
     return (
         f'<p class="cap-sentence">{escape(caption.text)}</p><p class="cap-facts">{confidence(caption)}'

@@ -18,7 +18,14 @@ TAB_COMPARE: Final = "Compare"
 TAB_EVALUATE: Final = "Evaluate"
 
 VIDEO: Final = "Video"
-SAMPLES: Final = "Or take a sample (drawn by this project's own code)"
+SAMPLES: Final = "Or take a sample"
+SAMPLE_NAMES: Final = {
+    "cat": "Close-up of an animal",
+    "coffee": "Something on a table",
+    "astronaut": "A portrait",
+    "rocket": "A dark landscape",
+}
+SAMPLE_DRAWN: Final = "Drawing {number}"
 SAMPLE_FILM: Final = "a film of {count} shots"
 RUN_CAPTION: Final = "Caption this video"
 RUN_WAYS: Final = "Show greedy, beam and diverse side by side"
@@ -51,6 +58,8 @@ UNCALIBRATED: Final = (
 GUESS: Final = "A guess: less sure than you asked for."
 MIN_CONFIDENCE: Final = "Least confidence"
 MIN_CONFIDENCE_INFO: Final = "Below it a caption is marked as a guess"
+SAW: Final = "Its image classifier saw {sights}."
+SIGHT: Final = "{noun} ({share}, surest at {time})"
 FRAMES_SEEN: Final = "Frames looked at: {count}, from {first} to {last}"
 WORDS_HEADING: Final = "Words over time"
 WORDS_NOTE: Final = (

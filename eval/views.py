@@ -34,6 +34,8 @@ class SeenView:
     words: tuple[WordView, ...]
     begin_seconds: float
     end_seconds: float
+    saw: str = ""
+    """The nouns that the CNN's own classifier saw, with their probabilities."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,8 @@ def seen(row: Mapping[str, Any], *, source: Clip | None, video: VideoConfig, ima
 
         picture, note = (None, "the references name no file for it") if source is None else try_strip(source, video)
     times = row.get("times_seconds") or [0.0]
-    return SeenView(strip=picture, note=note, words=_words(row), begin_seconds=times[0], end_seconds=times[-1])
+    saw = ", ".join(f"{s['noun']} {100 * s['probability']:.0f} %" for s in row.get("evidence", []))
+    return SeenView(strip=picture, note=note, words=_words(row), begin_seconds=times[0], end_seconds=times[-1], saw=saw)
 
 
 def _words(row: Mapping[str, Any]) -> tuple[WordView, ...]:

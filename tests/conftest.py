@@ -39,7 +39,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """One server of the web demo for all tests: the packaged checkpoint, and a tiny one with a grid of places."""
+    """One server of the web demo for all tests: the packaged checkpoint, and a tiny one that looks at whole frames."""
     pytest.importorskip("gradio", reason="needs captioner[web]")
     import app
     from captioner import Captioner
@@ -49,7 +49,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
     watch()
     folder = tmp_path_factory.mktemp("demo")
-    captioner, grid = Captioner.load(), Captioner.load(tiny_checkpoint(folder, grid=3))
+    captioner, tiny = Captioner.load(), Captioner.load(tiny_checkpoint(folder))
     limits = Limits(upload_megabytes=4, clip_minutes=12, decode_seconds=20, batch_files=5, text_megabytes=1)
-    with served(app.build_app(captioner, others={"grid": grid}, limits=limits), limits) as address:
+    with served(app.build_app(captioner, others={"tiny": tiny}, limits=limits), limits) as address:
         yield Demo(address=address, captioner=captioner)

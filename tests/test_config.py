@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from captioner.config import Recipe, SearchConfig, VideoConfig, from_dict, load_recipe, to_dict
-from captioner.distill.recipe import load_distill_recipe
 from captioner.errors import ConfigError
 
 
@@ -69,7 +68,7 @@ def test_every_recipe_here_can_be_read() -> None:
     files = sorted((Path(__file__).parents[1] / "recipes").rglob("*.toml"))
     assert len(files) > 5
     for file in files:
-        recipe = load_distill_recipe(file) if file.name.startswith("distill") else load_recipe(file)
+        recipe = load_recipe(file)
         assert recipe
 
 

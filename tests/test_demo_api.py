@@ -68,7 +68,7 @@ def test_caption_is_the_package_s_own(demo: Demo, client: Any, clip: Path) -> No
 def test_settings_reach_the_search(demo: Demo, client: Any, clip: Path) -> None:
     found = client.predict(
         video=upload(clip),
-        checkpoint="grid",
+        checkpoint="tiny",
         strategy="greedy",
         frames=2,
         start_seconds=0.5,

@@ -116,12 +116,12 @@ def test_compare(page: Any, clips: list[Path]) -> None:
     press(page, "#compare-run", "#compare-b .cap-sentence")
     assert page.locator("#compare-said .cap-card").count() == 2
     assert page.inner_text("#compare-a .cap-sentence") and page.inner_text("#compare-b .cap-sentence")
-    page.locator("#compare-a .cap-word").first.click()
-    assert page.locator("#compare-a .cap-places").count() == 0  # the packaged checkpoint looks at whole frames
     page.locator("#compare-b .cap-word").first.click()
-    # the other one looks at 3 x 3 places: shown on each frame, and on the large one
-    assert page.locator("#compare-b .cap-stage .cap-places > span").count() == 9
-    assert page.locator("#compare-b .cap-thumb .cap-places").count() == page.locator("#compare-b .cap-frame").count()
+    assert page.locator("#compare-b .cap-places").count() == 0  # the tiny checkpoint looks at whole frames
+    page.locator("#compare-a .cap-word").first.click()
+    # the packaged one looks at 3 x 3 places: shown on each frame, and on the large one
+    assert page.locator("#compare-a .cap-stage .cap-places > span").count() == 9
+    assert page.locator("#compare-a .cap-thumb .cap-places").count() == page.locator("#compare-a .cap-frame").count()
 
 
 def test_batch_with_one_bad_file(page: Any, clips: list[Path], tmp_path: Path) -> None:
