@@ -13,7 +13,7 @@ from captioner.container import Deadline, is_still, open_video, read_packets
 from captioner.errors import ConfigError
 from captioner.keyframes import Doubt, PacketsOnDisk, restarts
 from captioner.sampling import Report, Shown, decoded, on_screen, pixel_aspect
-from captioner.timeline import Selection, Timeline, glance, has_index
+from captioner.timeline import Selection, Timeline, glance, has_index, in_file_order, measure
 
 _ALIVE_SECONDS = 10
 """Film read since the last sign of life that counts as one."""
@@ -35,6 +35,8 @@ class Film:
             self.is_still = is_still(container)
             self.pixel_aspect = pixel_aspect(stream)
             self._clock = _clock(stream)
+            if in_file_order(container, stream):
+                self._clock, _ = measure(container, stream, deadline)
             self._announced = stream.duration * stream.time_base if stream.duration else None
             if has_index(container, stream) and restarts(stream):
                 timeline = glance(container, stream, deadline)
@@ -102,6 +104,9 @@ class Film:
                 yield held
             held = shown
             self.over = seconds + (frame.duration * self._clock.tick_seconds or self._clock.frame_seconds)
+        else:
+            if self._clock.stamps:  # a frame's own duration means as little as its timestamp
+                self.over = self._clock.duration
         if self.end is not None:
             self.over = min(self.over, self.end)
         if held is None:

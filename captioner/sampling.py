@@ -86,7 +86,7 @@ def _restartable(
     container: Any, stream: Any, timeline: Timeline, kept: list[Any] | None, deadline: Deadline
 ) -> Packets | None:
     """The clip's packets, to be read from any keyframe on, or None if it has to be decoded from the start."""
-    if timeline.origin is None or timeline.missing or not restarts(stream):
+    if timeline.origin is None or timeline.stamps or timeline.missing or not restarts(stream):
         return None
     if kept is not None:
         return PacketsInMemory(kept)
@@ -162,6 +162,9 @@ def _on_ticks(frames: Iterable[Any], timeline: Timeline) -> Iterator[tuple[int, 
     """The same in ticks."""
     if timeline.counted:
         yield from enumerate(frames)
+        return
+    if timeline.stamps:
+        yield from zip(timeline.stamps, frames, strict=False)  # fewer frames where some are damaged
         return
     step = max(1, round(timeline.frame_seconds / timeline.tick_seconds))
     now: int | None = None

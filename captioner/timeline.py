@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -43,6 +45,8 @@ class Timeline:
     """How many there are, where all were read."""
     missing: int = 0
     """Frames that the file announces but does not hold."""
+    stamps: Sequence[int] | None = None
+    """The tick of each frame in the order shown, where frames and packets tell wrong ones."""
 
     @property
     def duration(self) -> Fraction:
@@ -97,8 +101,8 @@ def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, 
     except av.FFmpegError:
         broken = True
     timeline = extent.timeline()
-    if _counts_frames(container, stream):
-        timeline = dataclasses.replace(timeline, origin=None, end=None)
+    if in_file_order(container, stream):
+        timeline = _stamped(timeline, extent.decoded, stream, cut=broken or _is_cut(container, stream))
     timeline = dataclasses.replace(timeline, packets=extent.count)
     return dataclasses.replace(timeline, missing=_missing(container, stream, timeline, broken)), kept
 
@@ -106,6 +110,8 @@ def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, 
 def _missing(container: Any, stream: Any, timeline: Timeline, broken: bool) -> int:
     """How many frames a file announces and does not hold, all its packets having been read."""
     announced = stream.frames or round(_announced_seconds(stream) / timeline.frame_seconds)
+    if timeline.stamps:  # the file counts the steps between its frames as well
+        announced = round(timeline.packets * _announced_seconds(stream) / timeline.duration)
     short = announced > timeline.packets and _is_cut(container, stream)
     return max(int(broken), announced - timeline.packets) if broken or short else 0
 
@@ -118,9 +124,21 @@ def _announced_seconds(stream: Any) -> Fraction:
     return 3600 * int(stamp[1]) + 60 * int(stamp[2]) + Fraction(stamp[3]) if stamp else Fraction(0)
 
 
-def _counts_frames(container: Any, stream: Any) -> bool:
-    """Whether timestamps are of no use: AVI stores the order of frames in the file, not when they are shown."""
+def in_file_order(container: Any, stream: Any) -> bool:
+    """Whether timestamps are those of decoding: AVI stores the order of frames in the file, not when they are shown."""
     return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+
+
+def _stamped(timeline: Timeline, decoded: Sequence[int], stream: Any, *, cut: bool) -> Timeline:
+    """The timeline of a file whose packets tell when they are decoded: its frames are shown at the same moments, in
+    another order. Frames are counted where the packets do not tell even that.
+    """
+    gaps = [b - a for a, b in itertools.pairwise(decoded)]
+    if not gaps or min(gaps) <= 0:
+        return dataclasses.replace(timeline, origin=None, end=None)
+    span = decoded[-1] - decoded[0] + sorted(gaps)[len(gaps) // 2]
+    announced = 0 if cut else stream.duration or 0
+    return dataclasses.replace(timeline, origin=decoded[0], end=decoded[0] + max(span, announced), stamps=decoded)
 
 
 def is_short(container: Any) -> bool:
@@ -134,7 +152,7 @@ def has_index(container: Any, stream: Any) -> bool:
         container.format.name.split(",")[0] in ("mov", "matroska", "avi")
         and len(stream.index_entries) > 0
         and not _is_cut(container, stream)
-        and not _counts_frames(container, stream)
+        and not in_file_order(container, stream)
     )
 
 
@@ -193,6 +211,8 @@ class _Extent:
         self.tick_seconds: Fraction = stream.time_base
         self.frame_seconds = 1 / Fraction(rate)
         self.count = self.shown = 0
+        self.decoded = array("q")
+        """When packets are decoded, in ticks: as many as say so."""
         self._plain = True
         self._first: int | None = None
         self._last: int | None = None
@@ -200,6 +220,8 @@ class _Extent:
 
     def add(self, packet: Any) -> None:
         self.count += 1
+        if packet.dts is not None:
+            self.decoded.append(packet.dts)
         tick = packet.pts
         if self.count == 1 and not packet.is_keyframe:
             self._plain = False  # the frames before the first keyframe cannot be decoded

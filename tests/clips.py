@@ -124,6 +124,19 @@ def cut_by_edit_list(path: Path, *, skip: int) -> Path:
     return path
 
 
+def copied_to_avi(source: Path, path: Path) -> Path:
+    """The H.264 packets of ``source`` in an AVI, as ``ffmpeg -c copy`` puts them there: in the order of decoding."""
+    with av.open(str(source)) as container, av.open(str(path), "w") as out:
+        stream = container.streams.video[0]
+        target = out.add_stream_from_template(stream)
+        to_avi = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", stream)
+        for packet in container.demux(stream):
+            for converted in to_avi.filter(packet) if packet.dts is not None else ():
+                converted.stream = target
+                out.mux(converted)
+    return path
+
+
 def retimed(source: Path, path: Path, pts: Callable[[int], int]) -> Path:
     """The packets of ``source`` in another file, each with the timestamp that ``pts`` makes of its own; no B-frames."""
     with av.open(str(source)) as container, av.open(str(path), "w") as out:

@@ -6,7 +6,7 @@ import itertools
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from captioner import sampling, timeline
 from captioner.config import VideoConfig
 from captioner.errors import ConfigError, VideoError
+from captioner.segments import segment_frames
 from captioner.video import iter_frames, sample_frames
-from tests.clips import BY_KEYFRAME, COUNTED, OTHERS, cut_by_edit_list, render_case, retimed
+from tests.clips import BY_KEYFRAME, COUNTED, OTHERS, copied_to_avi, cut_by_edit_list, render_case, retimed
 from tests.decode_everything import Everything, decode_everything
 from tests.media import frame_number, render_clip
 
@@ -304,3 +305,43 @@ def test_a_cut_file_says_how_many_frames_it_lacks(tmp_path: Path, name: str) -> 
     assert [frame_number(p) for p in frames.pixels] == list(range(len(frames.pixels)))
     clip.write_bytes(data)
     assert sample_frames(clip, VideoConfig(frames=4, size=64)).lost == 0
+
+
+def both_spans(clip: Path) -> tuple[tuple[float, float], tuple[float, float]]:
+    """First and last moment of what the whole-clip mode and the segment mode see: frames in the middle of 200 parts."""
+    whole = sample_frames(clip, VideoConfig(frames=200, size=32))
+    parts = list(segment_frames(clip, VideoConfig(frames=200, size=32), segments=1e6))
+    assert len(parts) == 1
+    span, frames = parts[0]
+    assert span.start_seconds == 0.0 and span.end_seconds == pytest.approx(whole.duration_seconds, abs=0.05)
+    return (whole.times_seconds[0], whole.times_seconds[-1]), (frames.times_seconds[0], frames.times_seconds[-1])
+
+
+@pytest.mark.parametrize("name", [*BY_KEYFRAME, *OTHERS])
+def test_the_whole_and_its_segments_see_the_same_span(tmp_path: Path, name: str) -> None:
+    whole, parts = both_spans(render_case(tmp_path, name))
+    assert whole == pytest.approx(parts, abs=0.05)
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("times", [range(48), [i + 10 * (i > 20) for i in range(48)]], ids=["steady", "with a gap"])
+def test_h264_in_avi_is_as_long_as_it_was(tmp_path: Path, times: Iterable[int]) -> None:
+    """AVI holds the order of decoding and the steps between frames, at whatever rate the muxer chose: 600 here."""
+    source = render_clip(tmp_path / "source.mp4", frames=48, bframes=2, times=times)
+    clip = copied_to_avi(source, tmp_path / "copy.avi")
+    there, here = (sample_frames(file, VideoConfig(frames=12, size=64)) for file in (source, clip))
+    assert here.duration_seconds == pytest.approx(there.duration_seconds, abs=0.01)
+    # B-frames move a gap by as many frames as the decoder waits for
+    assert np.sort(np.abs(np.subtract(here.times_seconds, there.times_seconds)))[-2] < 3 / 24
+    assert [frame_number(pixels) for pixels in here.pixels][:2] == [frame_number(pixels) for pixels in there.pixels][:2]
+    assert sample_frames(clip, VideoConfig(frames=1, size=64), start_seconds=1.5).times_seconds[0] >= 1.5
+    assert both_spans(clip)[0] == pytest.approx(both_spans(clip)[1])
+
+
+def test_a_cut_avi_does_not_last_as_long_as_it_says(tmp_path: Path) -> None:
+    source = render_clip(tmp_path / "source.mp4", frames=96, bframes=2, size=(320, 240))
+    clip = copied_to_avi(source, tmp_path / "copy.avi")
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 6])
+    whole = sample_frames(clip, VideoConfig(frames=200, size=64))
+    assert whole.duration_seconds is not None and 0.3 < whole.duration_seconds < 3
+    assert len(whole.pixels) < 60 and whole.warnings
