@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from captioner.container import Deadline, is_still, open_video, read_packets
 from captioner.errors import ConfigError
 from captioner.keyframes import Doubt, PacketsOnDisk, restarts
 from captioner.sampling import Report, Shown, decoded, on_screen, pixel_aspect
-from captioner.timeline import Selection, Timeline, glance, has_index, in_file_order, measure
+from captioner.timeline import Selection, Timeline, glance, has_index, in_file_order, lead_seconds, measure
 
 _ALIVE_SECONDS = 10
 """Film read since the last sign of life that counts as one."""
@@ -33,7 +34,7 @@ class Film:
         by themselves."""
         with open_video(file, deadline) as (container, stream):
             self.is_still = is_still(container)
-            self.pixel_aspect = pixel_aspect(stream)
+            self.pixel_aspect, self.lead = pixel_aspect(stream), lead_seconds(container, stream)
             self._clock = _clock(stream)
             if in_file_order(container, stream):
                 self._clock, _ = measure(container, stream, deadline)
@@ -42,7 +43,7 @@ class Film:
                 timeline = glance(container, stream, deadline)
                 if timeline is not None and timeline.origin is not None:
                     self.timeline = timeline
-        self.start, last = selection.bounds(self.timeline or self._clock)
+        self.start, last = replace(selection, lead=self.lead).bounds(self.timeline or self._clock)
         self.end = last if self.timeline or selection.end_seconds is not None else None
         """None: where the file ends."""
         self.over = self.start
@@ -50,9 +51,9 @@ class Film:
 
     @property
     def duration_seconds(self) -> float | None:
-        """As the file has it; None if it does not say."""
+        """From the start of the file to the end of its video, as the file has it; None if it does not say."""
         duration = self.timeline.duration if self.timeline else self._announced
-        return float(duration) if duration else None
+        return float(self.lead + duration) if duration else None
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import av
 
 from captioner.container import Deadline, open_video, read_packets
 from captioner.keyframes import Doubt, Packets, PacketsInMemory, PacketsOnDisk, frames_by_keyframe, restarts
-from captioner.timeline import Selection, Timeline, glance, has_index, is_short, measure
+from captioner.timeline import Selection, Timeline, glance, has_index, is_short, lead_seconds, measure
 
 Shown = tuple[Fraction, Any]
 """When a frame is shown, in seconds from the first, and the decoded frame."""
@@ -33,6 +33,8 @@ class Report:
     """Width over height of a stored pixel."""
     lost: int = 0
     """Frames or packets that could not be decoded."""
+    lead: Fraction = Fraction(0)
+    """Seconds from the start of the file to its first frame."""
 
     def start(self, timeline: Timeline) -> None:
         """Begin anew with what the packets tell."""
@@ -40,18 +42,21 @@ class Report:
 
     @property
     def duration_seconds(self) -> float | None:
-        return None if self.timeline is None else float(self.timeline.duration) or None
+        """From the start of the file to the end of the last frame."""
+        duration = self.timeline.duration if self.timeline else 0
+        return float(self.lead + duration) if duration else None
 
 
 def select(file: Path, selection: Selection, *, stand_ins: bool, deadline: Deadline, report: Report) -> Iterator[Shown]:
-    """The selected frames of a checked file, each once.
+    """The selected frames of a checked file, each once, with their seconds from the first (``report.lead`` not added).
 
     With ``stand_ins``, a keyframe that lies in a part may stand in for the frame in the part's middle.
     Raises VideoError, or ConfigError if the selection does not lie in the clip.
     """
     timeline, last = None, None
     with open_video(file, deadline) as (container, stream):
-        report.pixel_aspect = pixel_aspect(stream)
+        report.pixel_aspect, report.lead = pixel_aspect(stream), lead_seconds(container, stream)
+        selection = replace(selection, lead=report.lead)
         if is_short(container) or not has_index(container, stream):
             timeline, kept = measure(container, stream, deadline)
         else:

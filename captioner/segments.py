@@ -32,7 +32,7 @@ LONGEST_SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """A part of a film, in seconds from the first frame of its video."""
+    """A part of a film, in seconds from the start of the file, as players count."""
 
     start_seconds: float
     end_seconds: float | None
@@ -114,7 +114,7 @@ def _segments(
     if film.timeline is not None and length >= 2 * film.timeline.frame_seconds:
         try:
             for begin, end, frames in _by_keyframes(film, length, video):
-                yield _span(begin, end), frames
+                yield _span(film, begin, end), frames
                 film.deadline.renew()
                 start = end
         except Doubt:
@@ -124,8 +124,8 @@ def _segments(
     yield from _by_reading(film, _Clock(start, length), video, start)
 
 
-def _span(start: Fraction, end: Fraction) -> Span:
-    return Span(start_seconds=float(start), end_seconds=float(end))
+def _span(film: Film, start: Fraction, end: Fraction) -> Span:
+    return Span(start_seconds=float(film.lead + start), end_seconds=float(film.lead + end))
 
 
 # --- any file: every frame is decoded ---------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def _by_reading(film: Film, cutter: _Cutter, video: VideoConfig, start: Fraction
         reservoir.add(seconds, frame)
         for cut in cutter.push(seconds, frame):
             chosen = reservoir.take(start, cut, carry=cutter.carries)
-            yield _span(start, cut), _frames(film, chosen, lost=film.report.lost - lost)
+            yield _span(film, start, cut), _frames(film, chosen, lost=film.report.lost - lost)
             film.deadline.renew()
             start, lost = cut, film.report.lost
         reservoir.settle(cutter.settled)
@@ -235,7 +235,7 @@ def _by_reading(film: Film, cutter: _Cutter, video: VideoConfig, start: Fraction
     for end in [*cutter.finish(film.over), film.over]:
         chosen = reservoir.take(start, end, carry=cutter.carries)
         warnings = film.warnings if end == film.over else ()
-        yield _span(start, end), _frames(film, chosen, lost=film.report.lost - lost, warnings=warnings)
+        yield _span(film, start, end), _frames(film, chosen, lost=film.report.lost - lost, warnings=warnings)
         start, lost = end, film.report.lost
 
 
@@ -245,7 +245,7 @@ def _frames(film: Film, chosen: Chosen, *, lost: int = 0, warnings: tuple[str, .
     return Frames(
         pixels=chosen.pixels,
         is_blank=not shows_something(chosen.pixels),
-        times_seconds=chosen.times_seconds,
+        times_seconds=tuple(float(film.lead) + seconds for seconds in chosen.times_seconds),
         duration_seconds=film.duration_seconds,
         width=chosen.width,
         height=chosen.height,

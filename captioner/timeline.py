@@ -25,6 +25,8 @@ LOOKAHEAD = 32
 """Packets by which a frame's place in the file may differ from its place on the screen (H.264 reorders up to 16
 frames, each of one or two packets)."""
 
+_LEAST_LEAD, _LONGEST_LEAD = Fraction(1, 10), Fraction(6 * 3600)  # seconds
+
 _SHORT_BYTES = 8 << 20
 _KEPT_BYTES = 32 << 20  # of packets: without an index, keeping them is what saves decoding from the start
 _PACKET_BYTES = 512  # what a packet takes beside its data
@@ -139,6 +141,18 @@ def _stamped(timeline: Timeline, decoded: Sequence[int], stream: Any, *, cut: bo
     span = decoded[-1] - decoded[0] + sorted(gaps)[len(gaps) // 2]
     announced = 0 if cut else stream.duration or 0
     return dataclasses.replace(timeline, origin=decoded[0], end=decoded[0] + max(span, announced), stamps=decoded)
+
+
+def lead_seconds(container: Any, stream: Any) -> Fraction:
+    """How long after the start of the file its video begins: a recording may begin with sound alone.
+
+    Players, and so subtitles, count from the start of the file. 0 where the difference cannot be seen, and where the
+    file's clocks make no sense.
+    """
+    if container.start_time is None or stream.start_time is None or stream.time_base is None:
+        return Fraction(0)
+    lead = stream.start_time * stream.time_base - Fraction(container.start_time, av.time_base)
+    return lead if _LEAST_LEAD <= lead <= _LONGEST_LEAD else Fraction(0)
 
 
 def is_short(container: Any) -> bool:
@@ -283,29 +297,35 @@ class Selection:
     count: int
     start_seconds: float | None = None
     end_seconds: float | None = None
+    lead: Fraction = Fraction(0)
+    """Seconds from the start of the file, where start and end count from, to the clip's first frame."""
 
     def aims(self, timeline: Timeline) -> list[Aim]:
         """The parts in ticks, in order; raises ConfigError as ``bounds`` does."""
         return aims_between(timeline, *self.bounds(timeline), count=self.count)
 
     def bounds(self, timeline: Timeline) -> tuple[Fraction, Fraction]:
-        """Where the parts begin and end, in seconds.
+        """Where the parts begin and end, in seconds from the clip's first frame.
 
         Raises ConfigError unless 0 <= start < end and start lies in the clip; a later end means the clip's own.
         """
-        start, end, duration = self.start_seconds, self.end_seconds, timeline.duration
-        first = Fraction(0) if start is None else _moment("start_seconds", start)
-        last = duration if end is None else _moment("end_seconds", end)
-        if end is not None and last <= first:
+        start, end, duration, lead = self.start_seconds, self.end_seconds, timeline.duration, self.lead
+        first = Fraction(0) if start is None else max(Fraction(0), _moment("start_seconds", start) - lead)
+        last = duration if end is None else _moment("end_seconds", end) - lead
+        if end is not None and end <= (start or 0):
             raise ConfigError(f"end_seconds is {end}; it must be greater than start_seconds, which is {start or 0}")
+        if end is not None and last <= 0:
+            raise ConfigError(f"end_seconds is {end}, but the video begins only at {float(lead):.3f}; end later")
         if duration:
             last = min(last, duration)
             if first >= duration:
-                raise ConfigError(f"start_seconds is {start}, but the clip lasts {float(duration):.3f}; start earlier")
+                raise ConfigError(
+                    f"start_seconds is {start}, but the clip lasts {float(lead + duration):.3f}; start earlier"
+                )
         return first, last
 
 
 def _moment(name: str, value: float) -> Fraction:
     if not 0 <= value < float("inf"):
-        raise ConfigError(f"{name} is {value}; it must be 0 or more, in seconds from the clip's first frame")
+        raise ConfigError(f"{name} is {value}; it must be 0 or more, in seconds from the start of the file")
     return Fraction(value)

@@ -31,8 +31,9 @@ class Frames:
     pixels: np.ndarray
     """(T, S, S, 3) uint8 RGB, each distinct frame once: T is at most the number of frames asked for."""
     times_seconds: tuple[float, ...]
-    """When each frame is shown, from the first frame of the file's video."""
+    """When each frame is shown, from the start of the file, as players count (sound may begin before the video)."""
     duration_seconds: float | None
+    """From the start of the file to the end of its video."""
     width: int
     """As a player shows it: rotated, and with square pixels."""
     height: int
@@ -169,7 +170,7 @@ def _frames(
     with surprises_are_failures(path):
         for seconds, frame in select(file, selection, stand_ins=mode == "segment", deadline=deadline, report=report):
             found = True
-            yield upright(seconds, frame, report.pixel_aspect)
+            yield upright(seconds + report.lead, frame, report.pixel_aspect)
     if not found:
         raise _nothing(file)
 

@@ -18,7 +18,7 @@ from captioner import sampling, timeline
 from captioner.config import VideoConfig
 from captioner.errors import ConfigError, VideoError
 from captioner.segments import segment_frames
-from captioner.video import iter_frames, sample_frames
+from captioner.video import iter_frames, probe, sample_frames
 from tests.clips import BY_KEYFRAME, COUNTED, OTHERS, copied_to_avi, cut_by_edit_list, render_case, retimed
 from tests.decode_everything import Everything, decode_everything
 from tests.media import frame_number, render_clip
@@ -310,10 +310,8 @@ def test_a_cut_file_says_how_many_frames_it_lacks(tmp_path: Path, name: str) -> 
 def both_spans(clip: Path) -> tuple[tuple[float, float], tuple[float, float]]:
     """First and last moment of what the whole-clip mode and the segment mode see: frames in the middle of 200 parts."""
     whole = sample_frames(clip, VideoConfig(frames=200, size=32))
-    parts = list(segment_frames(clip, VideoConfig(frames=200, size=32), segments=1e6))
-    assert len(parts) == 1
-    span, frames = parts[0]
-    assert span.start_seconds == 0.0 and span.end_seconds == pytest.approx(whole.duration_seconds, abs=0.05)
+    [(span, frames)] = segment_frames(clip, VideoConfig(frames=200, size=32), segments=1e6)
+    assert span.end_seconds == pytest.approx(whole.duration_seconds, abs=0.05)
     return (whole.times_seconds[0], whole.times_seconds[-1]), (frames.times_seconds[0], frames.times_seconds[-1])
 
 
@@ -345,3 +343,34 @@ def test_a_cut_avi_does_not_last_as_long_as_it_says(tmp_path: Path) -> None:
     whole = sample_frames(clip, VideoConfig(frames=200, size=64))
     assert whole.duration_seconds is not None and 0.3 < whole.duration_seconds < 3
     assert len(whole.pixels) < 60 and whole.warnings
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_times_count_from_the_start_of_the_file(tmp_path: Path, suffix: str) -> None:
+    """Three seconds of sound before the first frame: a player shows it at 3.0, and so must subtitles."""
+    clip = render_clip(tmp_path / f"clip.{suffix}", frames=96, start=72, audio=True)
+    plain = render_clip(tmp_path / f"plain.{suffix}", frames=96)
+    late, early = (sample_frames(file, VideoConfig(frames=8, size=64)) for file in (clip, plain))
+    assert early.duration_seconds is not None
+    assert late.times_seconds == pytest.approx([3 + seconds for seconds in early.times_seconds], abs=0.05)
+    assert late.duration_seconds == pytest.approx(3 + early.duration_seconds, abs=0.05)
+    assert np.array_equal(late.pixels, early.pixels)
+    assert probe(clip).duration_seconds == pytest.approx(7, abs=0.05)
+
+    part = sample_frames(clip, VideoConfig(frames=2, size=64), start_seconds=5, end_seconds=6)
+    assert [frame_number(pixels) for pixels in part.pixels] == pytest.approx([54, 66], abs=1)
+    whole = sample_frames(clip, VideoConfig(frames=8, size=64), start_seconds=1)  # in the sound before it
+    assert np.array_equal(whole.pixels, late.pixels)
+    for start, end, said in (
+        (8, None, r"lasts (7\.0|6\.999)"),
+        (None, 2, "begins only at 3.0"),
+        (1, 2, "begins only at 3.0"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            sample_frames(clip, VideoConfig(frames=8, size=64), start_seconds=start, end_seconds=end)
+
+    spans = [span for span, _ in segment_frames(clip, VideoConfig(frames=4, size=64), segments=2.0)]
+    assert [span.start_seconds for span in spans] == pytest.approx([3, 5], abs=0.05)
+    assert spans[-1].end_seconds == pytest.approx(7, abs=0.05)
+    assert both_spans(clip)[0] == pytest.approx(both_spans(clip)[1], abs=0.05)
