@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from captioner.container import Deadline, is_still, open_video, read_packets
+from captioner.container import Deadline, is_still, joins, open_video, read_packets
 from captioner.errors import ConfigError
 from captioner.keyframes import Doubt, PacketsOnDisk, restarts
 from captioner.sampling import Report, Shown, decoded, on_screen, pixel_aspect
@@ -52,13 +52,15 @@ class Film:
     @property
     def duration_seconds(self) -> float | None:
         """From the start of the file to the end of its video, as the file has it; None if it does not say."""
-        duration = self.timeline.duration if self.timeline else self._announced
+        duration = self.timeline.duration if self.timeline else None if self.report.joins else self._announced
         return float(self.lead + duration) if duration else None
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is to be said once all has been read: that the file breaks off."""
+        """What is to be said once all has been read: that the file breaks off, or that its clock jumps."""
         announced, end = self._announced, self.end
+        if self.report.joins:  # what the file announces is the difference of two clocks
+            return self.report.warnings[-1:]
         if self.timeline or announced is None:
             return ()
         missed = min(announced, announced if end is None else end) - self.over
@@ -84,11 +86,18 @@ class Film:
                     yield from self._between(start, on_screen(whole, self.timeline))
                     return
         with open_video(self.file, self.deadline) as (container, stream):
-            frames = decoded(read_packets(container, stream, self.deadline), stream, self.deadline, self.report)
+            all_packets = self._noting_joins(read_packets(container, stream, self.deadline))
+            frames = decoded(all_packets, stream, self.deadline, self.report)
             first = next(frames, None)
             if first is not None:
                 clock = self._clock.starting_at(first.pts)
                 yield from self._between(start, on_screen(itertools.chain([first], frames), clock))
+
+    def _noting_joins(self, packets: Iterator[Any]) -> Iterator[Any]:
+        self.report.joins = 0
+        for packet in packets:
+            self.report.joins += joins(packet)
+            yield packet
 
     def _between(self, start: Fraction, frames: Iterator[Shown]) -> Iterator[Shown]:
         held: Shown | None = None

@@ -33,12 +33,24 @@ class Report:
     """Width over height of a stored pixel."""
     lost: int = 0
     """Frames or packets that could not be decoded."""
+    joins: int = 0
+    """How often the clock jumped in what was read."""
     lead: Fraction = Fraction(0)
     """Seconds from the start of the file to its first frame."""
 
     def start(self, timeline: Timeline) -> None:
         """Begin anew with what the packets tell."""
-        self.timeline, self.lost = timeline, timeline.missing
+        self.timeline, self.lost, self.joins = timeline, timeline.missing, timeline.joins
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said of the clip once it was read."""
+        said = []
+        if self.lost:
+            said.append(f"{self.lost} damaged frame{'s' * (self.lost != 1)} left out")
+        if self.joins:
+            said.append(f"{self.joins + 1} recordings joined, each with its own clock: they follow each other here")
+        return tuple(said)
 
     @property
     def duration_seconds(self) -> float | None:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import av
 
-from captioner.container import Deadline, is_still, read_packets
+from captioner.container import Deadline, is_still, joins, read_packets
 from captioner.errors import ConfigError
 
 LOOKAHEAD = 32
@@ -47,6 +47,8 @@ class Timeline:
     """How many there are, where all were read."""
     missing: int = 0
     """Frames that the file announces but does not hold."""
+    joins: int = 0
+    """How often the clock jumps, where all packets were read: recordings put one after the other."""
     stamps: Sequence[int] | None = None
     """The tick of each frame in the order shown, where frames and packets tell wrong ones."""
 
@@ -105,7 +107,7 @@ def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, 
     timeline = extent.timeline()
     if in_file_order(container, stream):
         timeline = _stamped(timeline, extent.decoded, stream, cut=broken or _is_cut(container, stream))
-    timeline = dataclasses.replace(timeline, packets=extent.count)
+    timeline = dataclasses.replace(timeline, packets=extent.count, joins=extent.joins)
     return dataclasses.replace(timeline, missing=_missing(container, stream, timeline, broken)), kept
 
 
@@ -224,7 +226,7 @@ class _Extent:
         rate = rate if Fraction(1, 100) <= rate <= 1000 else Fraction(25)
         self.tick_seconds: Fraction = stream.time_base
         self.frame_seconds = 1 / Fraction(rate)
-        self.count = self.shown = 0
+        self.count = self.shown = self.joins = 0
         self.decoded = array("q")
         """When packets are decoded, in ticks: as many as say so."""
         self._plain = True
@@ -234,6 +236,7 @@ class _Extent:
 
     def add(self, packet: Any) -> None:
         self.count += 1
+        self.joins += joins(packet)
         if packet.dts is not None:
             self.decoded.append(packet.dts)
         tick = packet.pts

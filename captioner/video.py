@@ -80,6 +80,11 @@ class FrameReader:
         return self._report.lost
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said of the clip as far as it was read."""
+        return self._report.warnings
+
+    @property
     def duration_seconds(self) -> float | None:
         return self._report.duration_seconds
 
@@ -129,7 +134,6 @@ def sample_frames(
             width, height = frame.size_shown
         pixels.append(resize_frame(frame.pixels, size=config.size, how=config.resize, pixel_aspect=frame.pixel_aspect))
         times.append(frame.time_seconds)
-    lost = reader.lost
     stacked = np.stack(pixels)
     return Frames(
         pixels=stacked,
@@ -138,8 +142,8 @@ def sample_frames(
         duration_seconds=reader.duration_seconds,
         width=width,
         height=height,
-        lost=lost,
-        warnings=(f"{lost} damaged frame{'s' * (lost != 1)} left out",) if lost else (),
+        lost=reader.lost,
+        warnings=reader.warnings,
     )
 
 

@@ -374,3 +374,27 @@ def test_times_count_from_the_start_of_the_file(tmp_path: Path, suffix: str) -> 
     assert [span.start_seconds for span in spans] == pytest.approx([3, 5], abs=0.05)
     assert spans[-1].end_seconds == pytest.approx(7, abs=0.05)
     assert both_spans(clip)[0] == pytest.approx(both_spans(clip)[1], abs=0.05)
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+@pytest.mark.parametrize("starts", [(0, 0), (0, 0, 0), (240_000, 0), (0, 2_000_000), (100, 2_000_000, 30)])
+def test_recordings_put_one_after_the_other(tmp_path: Path, starts: tuple[int, ...], codec: str) -> None:
+    """``cat a.ts b.ts``: clocks that begin again, go back or jump by a day. All parts are seen, one after the other."""
+    parts = [render_clip(tmp_path / f"{i}.ts", frames=48, start=start, codec=codec) for i, start in enumerate(starts)]
+    clip = tmp_path / "joined.ts"
+    clip.write_bytes(b"".join(part.read_bytes() for part in parts))
+    whole = sample_frames(clip, VideoConfig(frames=6 * len(parts), size=64))
+    assert whole.duration_seconds == pytest.approx(2 * len(parts), abs=0.2)
+    assert np.diff(whole.times_seconds) == pytest.approx([1 / 3] * (len(whole.times_seconds) - 1), abs=0.1)
+    assert [frame_number(pixels) for pixels in whole.pixels] == pytest.approx(
+        [4, 12, 20, 28, 36, 44] * len(parts), abs=2
+    )
+    assert f"{len(parts)} recordings joined" in whole.warnings[0]
+
+    spans = [(span, frames) for span, frames in segment_frames(clip, VideoConfig(frames=4, size=64), segments=1.0)]
+    assert len(spans) == 2 * len(parts) and spans[-1][0].end_seconds == pytest.approx(2 * len(parts), abs=0.2)
+    assert "recordings joined" in spans[-1][1].warnings[0]
+    assert all(len(frames.pixels) == 4 for _, frames in spans)
+    later = sample_frames(clip, VideoConfig(frames=2, size=64), start_seconds=2 * len(parts) - 1)
+    assert frame_number(later.pixels[0]) == pytest.approx(30, abs=2)
