@@ -7,6 +7,7 @@ the network: FFmpeg gets a list of the formats and protocols it may use, and the
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import re
 import stat
@@ -20,10 +21,12 @@ from typing import Any
 import av
 from av.stream import Discard, Disposition
 
-from captioner.errors import CaptionerError, VideoError
+from captioner.boxes import is_cut_off, is_encrypted
+from captioner.errors import CaptionerError, VideoError, VideoErrorCode
 
-MAX_PIXELS = 33_554_432
-"""The largest picture that is decoded, 8K: a small file can claim to be far larger than memory."""
+MAX_PIXELS = 67_108_864
+"""The largest picture that is decoded: 8K video and photos of 64 megapixels, which take 560 MB (of 108: 760 MB). A
+small file can claim to be far larger than memory."""
 
 # Left out on purpose: whatever opens other files (hls, dash, concat, image2, sdp, ...). The audio formats are here
 # so that a song is called a song.
@@ -32,6 +35,8 @@ _FORMATS = (
     "jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe,mp3,wav,flac,aac"
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS, "max_pixels": str(MAX_PIXELS)}
+
+_ADDRESS = re.compile(r"(https?|ftps?|rtsps?|rtmps?|s3|gs|hdfs)://", re.IGNORECASE)
 
 # What the first bytes say, and FFmpeg's format for it. Named outright, because FFmpeg's own guess looks at the file's
 # name as well: anything called img%03d.png would be taken for a numbered sequence of other files.
@@ -105,6 +110,8 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     Looked at before it is opened: opening a FIFO waits for ever, and reading a device may do anything.
     """
     name = os.fspath(path)
+    if _ADDRESS.match(name) and not os.path.lexists(name):
+        raise VideoError("not_found", f"{name} is an address, not a file; download it first")
     try:
         status = Path(name).stat()
     except (OSError, ValueError) as error:
@@ -147,7 +154,7 @@ def open_video(path: Path, deadline: Deadline) -> Iterator[tuple[Any, Any]]:
     except av.FFmpegError as error:
         raise _refusal(path, head, error, deadline) from None
     with container:
-        stream = _video_stream(path, container)
+        stream = _video_stream(path, container, form)
         if not stream.codec_context.width:  # damaged, or so large that FFmpeg did not even look at it
             _check_size(path, *_size_without_limit(path, form, head, deadline))
         yield container, stream
@@ -165,7 +172,7 @@ def _size_without_limit(path: Path, form: str | None, head: bytes, deadline: Dea
         found = pattern.match(head)
         if found is not None:
             first, second = struct.unpack_from(packing, head, found.end())
-            return first, second
+            return (second, first) if packing == ">HH" else (first, second)
     try:
         with _open(path, form, {**_OPTIONS, "max_pixels": str(2**31 - 1), "skip_frame": "all"}, deadline) as container:
             return max(((s.width, s.height) for s in container.streams.video if s.codec_context), default=(0, 0))
@@ -239,15 +246,19 @@ def _format_of(head: bytes, path: Path) -> str | None:
     return form
 
 
-def _video_stream(path: Path, container: Any) -> Any:
+def _video_stream(path: Path, container: Any, form: str | None) -> Any:
     streams = [s for s in container.streams.video if not s.disposition.value & _NEVER_SHOWN]
     if not streams:
-        others = sorted({s.type for s in container.streams})
+        if form == "mov" and is_cut_off(path):
+            raise _cut_off(path)
+        others = sorted({_called(s) for s in container.streams})
         raise VideoError("no_video", f"{path} has no video in it, only {' and '.join(others) or 'nothing at all'}")
     stream = next((s for s in streams if s.disposition.value & Disposition.default.value), streams[0])
+    if form == "mov" and stream.frames == 1:  # an animated AVIF holds its first picture once more, as a still
+        stream = max(streams, key=lambda s: s.frames)
     context = stream.codec_context
     if context is None:
-        raise VideoError("unsupported", f"{path} is coded in a way that cannot be decoded here")
+        raise why_undecodable(path, f"{path} is coded in a way that cannot be decoded here", code="unsupported")
     _check_size(path, context.width, context.height)
     context.options = {"max_pixels": str(MAX_PIXELS)}  # the option given on opening only guards the opening
     context.thread_count = 1  # one clip a core beats many cores a clip, and errors come where they belong
@@ -255,6 +266,26 @@ def _video_stream(path: Path, container: Any) -> Any:
         if other is not stream:
             other.discard = Discard.all
     return stream
+
+
+def _called(stream: Any) -> str:
+    return "a cover picture" if stream.disposition.value & Disposition.attached_pic.value else str(stream.type)
+
+
+def _cut_off(path: Path) -> VideoError:
+    return VideoError(
+        "damaged", f"{path} is cut off: its index is missing or incomplete, as when a recording breaks off"
+    )
+
+
+def why_undecodable(path: Path, otherwise: str, *, code: VideoErrorCode = "damaged") -> VideoError:
+    """Why no frame of a file could be had, as far as its own structure tells; ``otherwise`` with ``code`` if not."""
+    with contextlib.suppress(OSError):
+        if is_encrypted(path):
+            return VideoError("unsupported", f"{path} is encrypted; it can only be played with its key")
+        if is_cut_off(path):
+            return _cut_off(path)
+    return VideoError(code, otherwise)
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
@@ -272,7 +303,8 @@ def _refusal(path: Path, head: bytes, error: av.FFmpegError, deadline: Deadline)
             return VideoError("blocked", f"{path} is a playlist that points at other files, which are never opened")
         return VideoError("no_video", f"{path} is a text file, not a video")
     if isinstance(error, av.error.InvalidDataError):
-        return VideoError("damaged", f"{path} is damaged beyond reading, or not a video")
+        what = f"{path} is damaged beyond reading, or not a video"
+        return why_undecodable(path, what) if _format_of(head, path) == "mov" else VideoError("damaged", what)
     return VideoError("unsupported", f"{path} is in a format that is not supported")
 
 

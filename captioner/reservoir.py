@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from captioner.config import VideoConfig
-from captioner.video import Upright, resize_frame
+from captioner.upright import Upright
+from captioner.video import resize_frame
 
 _CANDIDATES = 8
 """Kept for each frame wanted, at most: a span is then sampled within an eighth of the distance of its frames."""

@@ -12,15 +12,16 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from captioner.config import VideoConfig
-from captioner.container import Deadline, check_file, open_video, surprises_are_failures
-from captioner.errors import ConfigError, VideoError
+from captioner.container import Deadline, check_file, open_video, surprises_are_failures, why_undecodable
+from captioner.errors import ConfigError
 from captioner.film import Film
 from captioner.keyframes import Doubt, PacketsOnDisk, frames_by_keyframe
 from captioner.merging import merge_captions as merge_captions
 from captioner.reservoir import Chosen, Reservoir
 from captioner.shots import ShotDetector
 from captioner.timeline import Selection, aims_between
-from captioner.video import Frames, Upright, resize_frame, sample_frames
+from captioner.upright import Upright
+from captioner.video import Frames, resize_frame, sample_frames
 from captioner.visibility import shows_something
 
 Segments = Literal["shots"] | float
@@ -231,7 +232,7 @@ def _by_reading(film: Film, cutter: _Cutter, video: VideoConfig, start: Fraction
         reservoir.settle(cutter.settled)
     if not read:
         beyond = f" from {float(start):.1f} seconds on" if start > film.start else ""
-        raise VideoError("damaged", f"not one frame of {film.file} can be decoded{beyond}")
+        raise why_undecodable(film.file, f"not one frame of {film.file} can be decoded{beyond}")
     for end in [*cutter.finish(film.over), film.over]:
         chosen = reservoir.take(start, end, carry=cutter.carries)
         warnings = film.warnings if end == film.over else ()

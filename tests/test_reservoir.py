@@ -10,7 +10,7 @@ import pytest
 
 from captioner.config import VideoConfig
 from captioner.reservoir import Reservoir
-from captioner.video import Upright
+from captioner.upright import Upright
 from tests.media import frame_number, frame_pixels
 
 VIDEO = VideoConfig(frames=4, size=48)

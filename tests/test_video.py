@@ -17,7 +17,8 @@ from captioner.config import VideoConfig
 from captioner.errors import VideoError
 from captioner.exif import exif_orientation
 from captioner.segments import segment_frames
-from captioner.video import Upright, iter_frames, probe, resize_frame, sample_frames
+from captioner.upright import Upright
+from captioner.video import iter_frames, probe, resize_frame, sample_frames
 from tests.media import frame_number, render_clip, render_image
 
 
