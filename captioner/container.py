@@ -31,7 +31,7 @@ small file can claim to be far larger than memory."""
 # Left out on purpose: whatever opens other files (hls, dash, concat, image2, sdp, ...). The audio formats are here
 # so that a song is called a song.
 _FORMATS = (
-    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,mjpeg,flv,ogg,asf,gif,apng,"
+    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,mjpeg,flv,ogg,asf,mxf,dv,rm,gif,apng,"
     "jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe,mp3,wav,flac,aac"
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS, "max_pixels": str(MAX_PIXELS)}

@@ -21,7 +21,7 @@ VIDEO_SUFFIXES = frozenset(
         *("rmvb", "ts", "vob", "webm", "wmv"),
     )
 )
-IMAGE_SUFFIXES = frozenset(f".{name}" for name in ("apng", "bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"))
+IMAGE_SUFFIXES = frozenset(f".{name}" for name in ("apng", "avif", "bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,14 @@ class _Collector:
             self.add(make(name))
 
     def add_folder(self, folder: str, make: Callable[[str], Item]) -> None:
-        for where, folders, files in os.walk(folder, onerror=self._failed):
+        """Its files and, when recursive, those of all folders below, through links too, each folder once."""
+        entered: set[tuple[int, int]] = set()
+        for where, folders, files in os.walk(folder, onerror=self._failed, followlinks=True):
+            status = os.stat(where)
+            if (status.st_dev, status.st_ino) in entered:  # a link to a folder above, or to one that was seen
+                folders.clear()
+                continue
+            entered.add((status.st_dev, status.st_ino))
             self.hidden += sum(name.startswith(".") for name in (*folders, *files))
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):

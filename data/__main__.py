@@ -67,7 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="80,10,10",
         help="percent for train, val and test where there are no such subfolders",
     )
-    command.set_defaults(run=lambda args: folder(args.source, fractions=args.split))
+    command.add_argument("--no-check", action="store_true", help="do not look whether each clip can be decoded")
+    command.set_defaults(run=lambda args: folder(args.source, fractions=args.split, check=not args.no_check))
 
     command = add("actions", "clips in folders train/ACTION, val/ACTION, test/ACTION: 'a man is riding a horse'")
     command.add_argument("source", type=Path, help="folder of train, val and test, in each a folder an action")

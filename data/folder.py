@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path, PurePosixPath
 
-from captioner.errors import DataError
+from captioner.errors import DataError, VideoError
 from captioner.manifest import SPLITS
 from data.join import Join, file_digest, join
 from data.progress import progress
@@ -24,7 +24,7 @@ TABLES = ("captions.csv", "captions.tsv")
 SUBFOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 
 
-def folder(source: str | Path, *, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)) -> Join:
+def folder(source: str | Path, *, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), check: bool = True) -> Join:
     """Join a folder of clips (videos and photos, at any depth) with their captions; ids are file names inside it.
 
     Captions come from ``captions.csv`` or ``.tsv`` (columns ``file`` and ``caption``, one row a caption) or, without
@@ -33,24 +33,43 @@ def folder(source: str | Path, *, fractions: tuple[float, float, float] = (0.8, 
     Subfolders ``train``, ``val`` and ``test`` are the splits. Without them a clip's content decides, by its SHA-256:
     copies of a file stay together, and a clip does not change its split because others were added or renamed (but in
     sets so small that val would have fewer than two clips, or test none). ``fractions`` are the shares of train, val
-    and test, met on average.
+    and test, met on average. ``check`` decodes a frame of each clip, and leaves out those that have none.
     """
     root = require_folder(source)
     files = clips_below(root)
     table = first_existing(root, TABLES)
     captions = _read_table(table) if table else _read_sidecars(root, list(files))
+    notes = _leave_out_broken(files, captions) if check else []
     splits = _splits_by_folder(files)
-    notes = []
     if not splits:
         usable = [name for name in files if captions.get(name)]
         places = {name: _place(files[name]) for name in progress(usable, what="clips hashed")}
         splits = _split_by_content(places, fractions)
-        notes = [
+        notes += [
             f"no clip fell into {split}: for so few clips, put them into subfolders train, val and test instead"
             for split, fraction in zip(SPLITS, fractions, strict=True)
             if fraction and usable and split not in splits.values()
         ]
     return join(captions, splits, files, notes=notes)
+
+
+def _leave_out_broken(files: dict[str, Path], captions: dict[str, list[str]]) -> list[str]:
+    """Take the clips of which not one frame can be decoded out of both; returns a line for each."""
+    from captioner.video import probe
+
+    broken = {}
+    for name in progress([name for name in files if captions.get(name)], what="clips looked at"):
+        try:
+            probe(files[name])
+        except VideoError as error:
+            broken[name] = f"left out: {error} [{error.code}]"
+    for name in broken:
+        del files[name], captions[name]
+    if broken and not any(captions.get(name) for name in files):
+        raise DataError(
+            f"not one of the {len(broken)} clips with captions can be decoded; {next(iter(broken.values()))}"
+        )
+    return list(broken.values())
 
 
 def _read_table(path: Path) -> dict[str, list[str]]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from captioner.errors import DataError
+from captioner.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-# fmt: off
-VIDEO_SUFFIXES = frozenset({
-    ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv",
-})
-# fmt: on
-PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+PHOTO_SUFFIXES = IMAGE_SUFFIXES
 
 
 def squeeze(text: str) -> str:
@@ -94,9 +91,21 @@ def clips_below(root: Path) -> dict[str, Path]:
 
 
 def walk(folder: Path, *, suffixes: frozenset[str]) -> list[Path]:
-    """Every file below ``folder`` with one of ``suffixes`` (any case), sorted; hidden ones are left out."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-    paths = sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    """Every file below ``folder`` with one of ``suffixes`` (any case), sorted; hidden ones are left out.
+
+    Links to folders are followed, but no folder is entered twice.
+    """
+    paths, entered = [], set[tuple[int, int]]()
+    for where, folders, files in os.walk(folder, followlinks=True):
+        status = Path(where).stat()
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        names = (Path(where, name) for name in files if not name.startswith("."))
+        paths += [path for path in names if path.suffix.lower() in suffixes and path.is_file()]
+    paths.sort()
     for path in paths:
         try:
             str(path).encode("utf-8")

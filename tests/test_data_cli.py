@@ -29,7 +29,7 @@ def test_results_on_stdout_and_everything_else_on_stderr(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    arguments = ["folder", str(clips), "--out", str(out), "--split", "60,20,20"]
+    arguments = ["folder", "--no-check", str(clips), "--out", str(out), "--split", "60,20,20"]
     assert main(arguments) == 0
     printed = capsys.readouterr()
     assert printed.out == f"{out / 'manifest.jsonl'}\n"
@@ -45,7 +45,7 @@ def test_results_on_stdout_and_everything_else_on_stderr(
 
 
 def test_a_manifest_beside_the_clips_holds_relative_paths(clips: Path) -> None:
-    assert main(["folder", str(clips), "--out", str(clips)]) == 0
+    assert main(["folder", "--no-check", str(clips), "--out", str(clips)]) == 0
     assert str(clips) not in (clips / "manifest.jsonl").read_text()
     assert all(clip.path and clip.path.is_file() for clip in read_manifest(clips / "manifest.jsonl"))
 
@@ -82,7 +82,7 @@ def test_an_output_folder_that_cannot_be_made_is_an_error_of_one_line(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert main(["folder", str(clips), "--out", str(tmp_path / "file" / "out")]) == 1
+    assert main(["folder", "--no-check", str(clips), "--out", str(tmp_path / "file" / "out")]) == 1
     assert capsys.readouterr().err == f"error: cannot use {tmp_path / 'file' / 'out'}: Not a directory\n"
 
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from captioner.errors import DataError
 from data.captions import captions
-from data.folder import folder
+from data.folder import folder as own_clips
+from data.join import Join
+from tests.media import render_clip
+
+
+def folder(source: Path, **options: Any) -> Join:
+    """Without a look at the clips: most of these tests use any bytes for them."""
+    return own_clips(source, check=False, **options)
 
 
 def place(root: Path, contents: dict[str, str]) -> Path:
@@ -141,3 +149,27 @@ def test_caption_files_that_cannot_be_used(tmp_path: Path) -> None:
         captions([tmp_path / "list.json"])
     with pytest.raises(DataError, match="'x:1' came from an earlier file"):
         captions([tmp_path / "a" / "x.txt", tmp_path / "b" / "x.txt"])
+
+
+def test_clips_that_cannot_be_decoded_are_named_and_left_out(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        render_clip(tmp_path / f"{name}.mp4", frames=12 + len(name) + ord(name))
+    place(tmp_path, {"junk.mp4": "junk", "empty.mkv": "", "bare.mov": "no captions"})
+    render_clip(tmp_path / "camera.mts", frames=12, format="mpegts")
+    place(tmp_path, {f"{name}.txt": "a man" for name in ("a", "b", "c", "junk", "empty", "camera")})
+    result = own_clips(tmp_path)
+    assert sorted(clip.id for clip in result.clips) == ["a.mp4", "b.mp4", "c.mp4", "camera.mts"]
+    assert sum(note.startswith("left out: ") for note in result.notes) == 2
+    assert any("junk.mp4 is a text file" in note for note in result.notes)
+    assert any("empty.mkv is empty" in note for note in result.notes)
+    only_junk = place(tmp_path / "only", {"junk.mp4": "junk", "junk.txt": "a man"})
+    with pytest.raises(DataError, match=r"not one of the 1 clips with captions can be decoded; left out: .*text file"):
+        own_clips(only_junk)
+
+
+def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
+    place(tmp_path / "store", {"x.mp4": "1", "x.txt": "a man", "deep/y.mp4": "2", "deep/y.txt": "a dog"})
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "link").symlink_to(tmp_path / "store")
+    (tmp_path / "store" / "deep" / "up").symlink_to(tmp_path / "store")
+    assert sorted(clip.id for clip in folder(tmp_path / "own").clips) == ["link/deep/y.mp4", "link/x.mp4"]

@@ -111,3 +111,14 @@ def test_shards_part_the_list_and_stay_where_they_are() -> None:
     for text in ("0/3", "4/3", "1", "a/b", "1/0", "-1/3"):
         with pytest.raises(ConfigError, match="I/N"):
             Shard.parse(text)
+
+
+def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
+    (tmp_path / "store" / "deep").mkdir(parents=True)
+    for name in ("store/x.mp4", "store/deep/y.MTS"):
+        (tmp_path / name).touch()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "link").symlink_to(tmp_path / "store")
+    (tmp_path / "store" / "deep" / "up").symlink_to(tmp_path / "store")
+    found = find_inputs([str(tmp_path / "own")], recursive=True)
+    assert [os.path.relpath(name, tmp_path) for name in names(found)] == ["own/link/x.mp4", "own/link/deep/y.MTS"]
