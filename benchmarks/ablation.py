@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from captioner.batch import collate_clips
 from captioner.checkpoint import load_checkpoint
+from captioner.collate import collate_clips
 from captioner.config import Recipe, SearchConfig, load_recipe
 from captioner.encoder import FrameEncoder
 from captioner.features import FeatureCache

@@ -24,8 +24,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from captioner.attention import Memory
-from captioner.batch import collate_clips
 from captioner.checkpoint import load_checkpoint
+from captioner.collate import collate_clips
 from captioner.decoder import AttentionGRU
 from captioner.search import State, length_penalty, search
 from captioner.tokenizer import CaptionTokenizer

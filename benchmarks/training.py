@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.batch import Example, bucket, collate_captions
+from captioner.batch import Example, bucket
+from captioner.collate import collate_captions
 from captioner.config import DecoderConfig
 from captioner.decoder import AttentionGRU
 from captioner.fast import fast_dtype

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Caption": "captioner.pipeline",
+    "Caption": "captioner.caption",
     "Captioner": "captioner.pipeline",
     "CaptionerError": "captioner.errors",
     "SearchConfig": "captioner.config",

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from captioner.attention import AdditiveAttention, Memory
 from captioner.config import DecoderConfig
-from captioner.evidence import Evidence
 from captioner.gru import GRU, GRUCell
 
 State = tuple[Tensor, ...]
@@ -48,7 +47,6 @@ class AttentionGRU(nn.Module):
         self.feed = nn.Linear(hidden, 3 * hidden, bias=False)  # input feeding: the first cell's view of the context
         self.deep = nn.Linear(embed + 2 * hidden, embed)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
-        self.evidence = Evidence(config.evidence) if config.evidence else None
         self.gate = nn.Linear(2 * hidden, 1) if config.evidence else None  # how far to trust it, step by step
         self.dropout = nn.Dropout(config.dropout)
         if self.gate is not None:
@@ -68,12 +66,11 @@ class AttentionGRU(nn.Module):
         if self.temporal is not None:
             x = x + self.temporal(x.mean(dim=2), mask)[:, :, None]
         x = x.reshape(batch, frames * places, -1)
-        evidence = self.evidence(features, mask, vocabulary=len(self.bias)) if self.evidence is not None else None
         mask = mask.repeat_interleave(places, dim=1)
         empty = ~mask.any(dim=1)
         x = torch.where(empty[:, None, None], self.nothing.to(x.dtype), x)
         values = self.dropout(x)
-        return Memory(values=values, keys=self.key(values), mask=mask | empty[:, None], evidence=evidence)
+        return Memory(values=values, keys=self.key(values), mask=mask | empty[:, None])
 
     def start(self, memory: Memory, *, beams: int = 1) -> State:
         """The state before the first word: from the mean of what is seen, the same for every beam."""

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from captioner.caption import Caption
 from captioner.config import SearchConfig, VideoConfig
 from captioner.errors import CaptionerError, ConfigError, VideoError
 from captioner.inputs import Item
-from captioner.pipeline import Caption, Captioner
+from captioner.pipeline import Captioner
 from captioner.segments import Segments, Span, merge_captions
 from captioner.video import Frames
 from captioner.workers import DecodeJob, DecodePool

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from captioner.attention import Memory
-from captioner.batch import collate_captions
+from captioner.collate import collate_captions
 from captioner.config import SearchConfig
 from captioner.metrics.cider import CiderScorer
 from captioner.model import CaptionModel

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from captioner.evidence import Sight
-    from captioner.pipeline import Alternative, Caption, Word
+    from captioner.caption import Alternative, Caption, Word
+    from captioner.naming import Sight
 
 _GAP_SECONDS = 1e-3
 """Captions follow each other when they are no further apart: times in files are rounded to milliseconds."""

@@ -9,6 +9,7 @@ from captioner.attention import Memory
 from captioner.config import DecoderConfig, SearchConfig
 from captioner.decoder import AttentionGRU
 from captioner.encoder import FrameEncoder
+from captioner.evidence import Evidence
 from captioner.search import Hypothesis, search
 
 
@@ -19,11 +20,19 @@ class CaptionModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = AttentionGRU(config, vocabulary=vocabulary, width=encoder.width, places=encoder.places)
+        self.evidence = Evidence(config.evidence) if config.evidence else None
 
     def remember(self, clips: Tensor, mask: Tensor) -> Memory:
         """Clips as uint8 pixels (B, T, H, W, 3) or as features (B, T, P, D), with mask (B, T) -> Memory."""
         features = self._encode(clips, mask) if clips.dtype == torch.uint8 else clips
-        return self.decoder.remember(features, mask)
+        return self.read(features, mask)
+
+    def read(self, features: Tensor, mask: Tensor) -> Memory:
+        """Features (B, T, P, D) with mask (B, T) -> Memory, with what the classifier saw if the model has one."""
+        memory = self.decoder.remember(features, mask)
+        if self.evidence is None:
+            return memory
+        return memory._replace(evidence=self.evidence(features, mask, vocabulary=len(self.decoder.bias)))
 
     def _encode(self, clips: Tensor, mask: Tensor) -> Tensor:
         """Features of the frames that ``mask`` shows, zeros for the rest: a photo among clips costs one frame."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from captioner.caption import Alternative, Caption, Word
 from captioner.errors import DataError
-from captioner.evidence import Sight
-from captioner.pipeline import Alternative, Caption, Word
+from captioner.naming import Sight
 from captioner.progress import visible
 from captioner.spreadsheet import csv_line
 from captioner.subtitles import clock, shown_ms, srt, vtt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,72 +12,18 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from captioner.batch import collate_captions, collate_clips
+from captioner.caption import Alternative, Caption, Word
 from captioner.checkpoint import Checkpoint, load_checkpoint
+from captioner.collate import collate_captions, collate_clips
 from captioner.config import SearchConfig, VideoConfig
 from captioner.errors import ConfigError
-from captioner.evidence import Sight, named, sights
+from captioner.naming import Sight, named, sights
 from captioner.search import Hypothesis
 from captioner.segments import segment_frames
 from captioner.video import Frames, sample_frames
 
 _BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
 _UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """A word of a caption, and what the model looked at as it said it."""
-
-    text: str
-    attention: tuple[float, ...]
-    """One share for each frame (T); they sum to 1."""
-    peak_seconds: float
-    """Time of the frame that was looked at most."""
-    grid: tuple[tuple[float, ...], ...] = ()
-    """With a spatial grid: the share of each place in each frame (T, P), row by row from the top left."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alternative:
-    """Another hypothesis of the n-best list."""
-
-    text: str
-    score: float
-    log_prob: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Caption:
-    """What was said of one clip, and how it came about."""
-
-    path: str
-    id: str = ""
-    """Its name in a manifest; empty outside one."""
-    text: str
-    score: float
-    """Length-penalised log-probability: what the search ranks by."""
-    log_prob: float
-    """Log-probability of the whole caption."""
-    confidence: float
-    """Where ``calibrated``: the chance that the caption is good, as ``Calibration.good`` of the checkpoint defines it.
-    Else the geometric mean of its tokens' probabilities, which ranks captions but is no chance of anything."""
-    calibrated: bool = False
-    abstained: bool = False
-    """Whether the confidence is below ``SearchConfig.min_confidence``: the text is a guess not to be relied on."""
-    words: tuple[Word, ...]
-    alternatives: tuple[Alternative, ...]
-    """The n-best list, this caption first."""
-    times_seconds: tuple[float, ...]
-    """When each frame that was looked at is shown."""
-    start_seconds: float
-    end_seconds: float | None
-    """The part that was captioned; None when the length is not known."""
-    warnings: tuple[str, ...]
-    model: str
-    """Fingerprint of the checkpoint."""
-    evidence: tuple[Sight, ...] = ()
-    """Nouns that the CNN's own classifier saw, surest first; empty where the checkpoint has none."""
 
 
 def _device(name: str | None) -> torch.device:
@@ -105,9 +51,9 @@ class Captioner:
         self.device = _device(device)
         self.tokenizer = checkpoint.tokenizer
         self._begins_word = torch.tensor(checkpoint.tokenizer.begins_word())
-        self._decoder = checkpoint.model.decoder.to(self.device)
-        self._model = checkpoint.model
-        self._encode = checkpoint.model.encoder.to(self.device).fast()
+        self._model = checkpoint.model.to(self.device)
+        self._decoder = self._model.decoder
+        self._encode = self._model.encoder.fast()
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Captioner:
@@ -219,7 +165,7 @@ class Captioner:
             padded, mask = collate_clips([*features, *filler], like=features[0])
             more = max(0, shape[1] - padded.shape[1])
             padded, mask = pad(padded, (0, 0, 0, 0, 0, more)), pad(mask, (0, more))
-            memory = self._decoder.remember(padded.to(self.device), mask.to(self.device))
+            memory = self._model.read(padded.to(self.device), mask.to(self.device))
             if not config.evidence:
                 memory = memory._replace(evidence=None)
             found = self._model.generate(
@@ -250,7 +196,7 @@ class Captioner:
 
     def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[torch.Tensor | None]:
         """The probabilities (T, N) of the nouns in each clip's frames."""
-        evidence = self._decoder.evidence
+        evidence = self._model.evidence
         if evidence is None or not config.evidence:
             return [None] * len(features)
         return [evidence.probabilities(torch.from_numpy(array).to(self.device)).cpu() for array in features]

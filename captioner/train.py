@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.batch import POOL, Example, bucket, collate_captions, collate_clips, draw_examples, mix_text
+from captioner.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.checkpoint import save_checkpoint
+from captioner.collate import collate_captions, collate_clips
 from captioner.config import Recipe, to_dict
 from captioner.corpus import Corpus, load_start, load_training_data
 from captioner.encoder import FrameEncoder
@@ -91,8 +92,8 @@ class Trainer:
                 + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
             )
         model = start.model if start else CaptionModel(encoder, recipe.decoder, vocabulary=len(self.tokenizer))
-        if model.decoder.evidence is not None and not start:
-            model.decoder.evidence.learn_words(self.tokenizer)
+        if model.evidence is not None and not start:
+            model.evidence.learn_words(self.tokenizer)
         self.model = model.to(self.device)
         self.average = Average(self.model, self.config.ema)
         self.optimizer = build_optimizer(self.model, self.config, self.config.learning_rate)

@@ -9,9 +9,9 @@ from typing import Any
 
 import gradio as gr
 
+from captioner.caption import Caption
 from captioner.merging import merge_next
 from captioner.outputs import row, srt, vtt
-from captioner.pipeline import Caption
 from demo.engine import Engine, Seen, Strategy
 from demo.limits import refusals
 from demo.panel import settings

@@ -11,9 +11,9 @@ from typing import Any
 
 import gradio as gr
 
+from captioner.caption import Caption
 from captioner.errors import VideoError
 from captioner.outputs import row
-from captioner.pipeline import Caption
 from demo import strings
 from demo.downloads import as_csv, as_json, links
 from demo.engine import Engine, Settings

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from captioner import Captioner
+from captioner.caption import Caption
 from captioner.config import SearchConfig, VideoConfig
-from captioner.pipeline import Caption
 from captioner.video import Frames
 from captioner.workers import DecodePool
 from demo import strings

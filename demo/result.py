@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from captioner.pipeline import Alternative, Caption
+from captioner.caption import Alternative, Caption
 from demo import strings
 from demo.engine import Seen
 from demo.pictures import strip

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from captioner.caption import Caption
 from captioner.errors import CaptionerError
 from captioner.merging import merge_next
 from captioner.outputs import row, srt, vtt
-from captioner.pipeline import Caption
 from demo import strings
 from demo.downloads import as_json, links, stem
 from demo.engine import Engine, Seen

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-from captioner.pipeline import Caption, Word
+from captioner.caption import Caption, Word
 from demo import strings
 
 

@@ -20,8 +20,9 @@ from eval.table import printable, write_text
 from eval.views import SeenView, seen
 
 if TYPE_CHECKING:
+    from captioner.caption import Caption
     from captioner.inputs import Item
-    from captioner.pipeline import Caption, Captioner
+    from captioner.pipeline import Captioner
 
 OTHERS = 2
 """Further hypotheses shown beside the caption."""

@@ -24,13 +24,13 @@ import webvtt
 
 from captioner import Captioner, CaptionerError, VideoError
 from captioner.archive import Archive
+from captioner.caption import Caption
 from captioner.cli import main
 from captioner.engine import Failure, Outcome, Settings, Task, caption_tasks
 from captioner.files import ResumedFile
 from captioner.inputs import Item
 from captioner.journal import Journal
 from captioner.outputs import from_row, jsonl, row
-from captioner.pipeline import Caption
 from captioner.workers import DecodePool
 from tests.media import render_clip, render_image, render_text
 

@@ -14,8 +14,9 @@ from captioner.checkpoint import load_checkpoint, save_checkpoint
 from captioner.config import DecoderConfig, EncoderConfig, Recipe, SearchConfig, VideoConfig
 from captioner.encoder import FrameEncoder
 from captioner.errors import ConfigError
-from captioner.evidence import CLASSES, Evidence, named, nouns, sights
+from captioner.evidence import CLASSES, Evidence, nouns
 from captioner.model import CaptionModel
+from captioner.naming import named, sights
 from captioner.tokenizer import CaptionTokenizer
 
 SOURCE = "efficientnet-lite0"
@@ -76,11 +77,11 @@ def test_the_gate_lets_what_was_seen_be_said(tokenizer: CaptionTokenizer, tmp_pa
     config = DecoderConfig(embed=16, hidden=16, attention=8, evidence=SOURCE)
     model = CaptionModel(encoder, config, vocabulary=len(tokenizer)).eval()
     decoder = model.decoder
-    assert decoder.evidence is not None and decoder.gate is not None
-    decoder.evidence.learn_words(tokenizer)
+    assert model.evidence is not None and decoder.gate is not None
+    model.evidence.learn_words(tokenizer)
     features, mask = torch.rand(2, 3, 1, 1280), torch.ones(2, 3, dtype=torch.bool)
     with torch.no_grad():
-        memory = decoder.remember(features, mask)
+        memory = model.read(features, mask)
         state = decoder.start(memory, beams=2)
         closed, _ = decoder.step(memory, torch.full((2, 2), 1), state)
         torch.testing.assert_close(
@@ -98,8 +99,8 @@ def test_the_gate_lets_what_was_seen_be_said(tokenizer: CaptionTokenizer, tmp_pa
         )
     settings = {"tokenizer": tokenizer, "video": VideoConfig(size=64), "search": SearchConfig(), "trained_on": {}}
     save_checkpoint(tmp_path / "checkpoint", model=model, **settings)
-    again = load_checkpoint(tmp_path / "checkpoint").model.decoder
-    assert again.evidence is not None and torch.equal(again.evidence.tokens, decoder.evidence.tokens)
+    again = load_checkpoint(tmp_path / "checkpoint").model.evidence
+    assert again is not None and torch.equal(again.tokens, model.evidence.tokens)
 
 
 def seen(**chances: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.batch import collate_captions
+from captioner.collate import collate_captions
 from captioner.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from tests.tiny import tiny_model
 

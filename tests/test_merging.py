@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from captioner.evidence import Sight
-from captioner.pipeline import Alternative, Caption, Word
+from captioner.caption import Alternative, Caption, Word
+from captioner.naming import Sight
 from captioner.segments import merge_captions
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy

@@ -10,9 +10,9 @@ import re
 
 import pytest
 
-from captioner.evidence import Sight
+from captioner.caption import Alternative, Caption, Word
+from captioner.naming import Sight
 from captioner.outputs import WRITERS, from_row, named_txt
-from captioner.pipeline import Alternative, Caption, Word
 
 
 def caption(**changes: object) -> Caption:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioner.pipeline import Caption
+from captioner.caption import Caption
 from captioner.segments import merge_captions
 from captioner.subtitles import LINE_LENGTH, srt, vtt, wrap
 from tests.test_merging import caption, patient

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from captioner.caption import Caption
 from captioner.commands.options import override, search_settings
 from captioner.errors import CaptionerError, VideoError
 from captioner.files import (
@@ -21,7 +22,7 @@ from captioner.files import (
     refuse_to_overwrite,
 )
 from captioner.outputs import writer
-from captioner.pipeline import Caption, Captioner
+from captioner.pipeline import Captioner
 from captioner.segments import merge_captions
 from captioner.video import probe, sample_frames
 

@@ -1,0 +1,62 @@
+"""What was said of a clip, and how it came about: plain values that every output is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from captioner.naming import Sight
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word of a caption, and what the model looked at as it said it."""
+
+    text: str
+    attention: tuple[float, ...]
+    """One share for each frame (T); they sum to 1."""
+    peak_seconds: float
+    """Time of the frame that was looked at most."""
+    grid: tuple[tuple[float, ...], ...] = ()
+    """With a spatial grid: the share of each place in each frame (T, P), row by row from the top left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """Another hypothesis of the n-best list."""
+
+    text: str
+    score: float
+    log_prob: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caption:
+    """What was said of one clip, and how it came about."""
+
+    path: str
+    id: str = ""
+    """Its name in a manifest; empty outside one."""
+    text: str
+    score: float
+    """Length-penalised log-probability: what the search ranks by."""
+    log_prob: float
+    """Log-probability of the whole caption."""
+    confidence: float
+    """Where ``calibrated``: the chance that the caption is good, as ``Calibration.good`` of the checkpoint defines it.
+    Else the geometric mean of its tokens' probabilities, which ranks captions but is no chance of anything."""
+    calibrated: bool = False
+    abstained: bool = False
+    """Whether the confidence is below ``SearchConfig.min_confidence``: the text is a guess not to be relied on."""
+    words: tuple[Word, ...]
+    alternatives: tuple[Alternative, ...]
+    """The n-best list, this caption first."""
+    times_seconds: tuple[float, ...]
+    """When each frame that was looked at is shown."""
+    start_seconds: float
+    end_seconds: float | None
+    """The part that was captioned; None when the length is not known."""
+    warnings: tuple[str, ...]
+    model: str
+    """Fingerprint of the checkpoint."""
+    evidence: tuple[Sight, ...] = ()
+    """Nouns that the CNN's own classifier saw, surest first; empty where the checkpoint has none."""

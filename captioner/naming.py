@@ -1,0 +1,104 @@
+"""What a caption calls the things in a clip, beside what the CNN's own classifier saw there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from torch import Tensor
+
+from captioner.evidence import nouns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """A noun that the classifier saw in a clip."""
+
+    noun: str
+    probability: float
+    """The mean over the clip's frames."""
+    peak_seconds: float
+    """Time of the frame where it was surest."""
+    used: bool = False
+    """Whether the caption says it."""
+
+
+LEAST = 0.05
+"""Nouns less probable than this are not told."""
+SURE = 0.5
+"""A noun as probable as this takes the place of a broader one, or of another of its kind that was not seen ..."""
+UNSEEN = 0.02
+"""... which is one less probable than this."""
+_LAST_ANIMAL = 397
+_KINDS = (
+    {"accordion", "guitar", "banjo", "cello", "drum", "flute", "trumpet", "piano", "harmonica", "harp", "saxophone"}
+    | {"trombone", "violin"},
+    {
+        "airplane",
+        "ambulance",
+        "bicycle",
+        "boat",
+        "car",
+        "train",
+        "bus",
+        "truck",
+        "ship",
+        "tractor",
+        "tank",
+        "motorcycle",
+    }
+    | {"fire truck", "forklift", "go-kart", "snowmobile", "tram", "unicycle", "jeep"},
+)
+
+
+def sights(probabilities: Tensor, times_seconds: tuple[float, ...], *, said: list[str]) -> tuple[Sight, ...]:
+    """The nouns in a clip, surest first, from their probabilities (T, N) in its frames; ``said`` is its caption."""
+    mean = probabilities.mean(dim=0)
+    found = [
+        Sight(
+            noun=nouns()[column].name,
+            probability=float(mean[column]),
+            peak_seconds=times_seconds[int(probabilities[:, column].argmax())],
+            used=f" {nouns()[column].name} " in f" {' '.join(said)} ",
+        )
+        for column in mean.argsort(descending=True)[:5].tolist()
+    ]
+    return tuple(sight for sight in found if sight.probability >= LEAST)
+
+
+def named(words: list[str], probabilities: Tensor) -> list[str]:
+    """A caption's words, some replaced by the noun that was seen for certain, from the mean probabilities (N,).
+
+    It takes the place of a broader noun ("bird": "cockatoo"), and of one of the same kind that was not seen at all ("a
+    dog is walking": "an elephant is walking"). An article before it follows.
+    """
+    columns = {noun.name: column for column, noun in enumerate(nouns())}
+    best = int(probabilities.argmax())
+    sure = nouns()[best]
+    if float(probabilities[best]) < SURE:
+        return words
+    for place, word in enumerate(words):
+        if set(sure.name.split()) & {*words[:place], *words[place + 1 :]}:
+            continue
+        broader = word == sure.broader or (word == "animal" and _kind(sure.name) == "animal")
+        kind = _kind(word) if word in columns else ""
+        mistaken = kind and kind == _kind(sure.name) and float(probabilities[columns[word]]) < UNSEEN
+        if broader or mistaken:
+            if word == sure.name:
+                return words
+            changed = [*words[:place], sure.name, *words[place + 1 :]]
+            if place and words[place - 1] in ("a", "an"):
+                changed[place - 1] = "an" if sure.name[0] in "aeiou" else "a"
+            return changed
+    return words
+
+
+@cache
+def _kind(name: str) -> str:
+    """Nouns of one kind are taken for each other; empty for one of its own."""
+    noun = next((noun for noun in nouns() if noun.name == name), None)
+    if noun is None:
+        return ""
+    if max(noun.classes) <= _LAST_ANIMAL or noun.classes[0] <= _LAST_ANIMAL:
+        return "animal"
+    return next((f"kind {number}" for number, kind in enumerate(_KINDS) if name in kind), "")
