@@ -33,6 +33,8 @@ check: .venv/ready-dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -m ray
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -m numeric
+	ONEDNN_MAX_CPU_ISA=AVX512_CORE $(BIN)/python -m pytest -m numeric
 
 # from the raw data to the checkpoint in the package: about eighty minutes of one core; DATA=../shared/data says where the data is
 model: .venv/ready-dev

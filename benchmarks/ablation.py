@@ -27,13 +27,14 @@ import torch
 
 from captioner.checkpoint import load_checkpoint
 from captioner.collate import collate_clips
-from captioner.config import Recipe, SearchConfig, load_recipe
-from captioner.encoder import FrameEncoder
-from captioner.features import FeatureCache
+from captioner.language.config import SearchConfig
+from captioner.language.tokenizer import normalise
 from captioner.manifest import Clip, read_manifest
 from captioner.metrics.cider import CiderScorer
-from captioner.tokenizer import normalise
-from captioner.train import fit
+from captioner.training.config import Recipe, load_recipe
+from captioner.training.features import FeatureCache
+from captioner.training.train import fit
+from captioner.vision.encoder import FrameEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
 LITE0 = ('encoder.source="efficientnet-lite0"', "encoder.grid=3")

@@ -27,9 +27,9 @@ import psutil
 import torch
 
 from captioner import Captioner, VideoError
-from captioner.engine import Settings, Task, caption_tasks
-from captioner.inputs import Item
-from captioner.workers import DecodePool
+from captioner.archive.engine import Settings, Task, caption_tasks
+from captioner.archive.inputs import Item
+from captioner.archive.workers import DecodePool
 
 ROOT = Path(__file__).resolve().parents[1]
 

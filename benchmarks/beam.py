@@ -23,13 +23,13 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from captioner.attention import Memory
 from captioner.checkpoint import load_checkpoint
 from captioner.collate import collate_clips
-from captioner.decoder import AttentionGRU
-from captioner.search import State, length_penalty, search
-from captioner.tokenizer import CaptionTokenizer
-from captioner.video import sample_frames
+from captioner.language.attention import Memory
+from captioner.language.decoder import AttentionGRU
+from captioner.language.search import State, length_penalty, search
+from captioner.language.tokenizer import CaptionTokenizer
+from captioner.video.frames import sample_frames
 from data.shapes import render
 
 PAD, BOS, EOS, UNK = (getattr(CaptionTokenizer, f"{name}_id") for name in ("pad", "bos", "eos", "unk"))

@@ -25,10 +25,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from captioner.allocator import keep_freed_memory
-from captioner.config import EncoderConfig
-from captioner.encoder import FrameEncoder
-from captioner.fast import dead_leaves, fast_dtype
+from captioner.vision.allocator import keep_freed_memory
+from captioner.vision.config import EncoderConfig
+from captioner.vision.encoder import FrameEncoder
+from captioner.vision.fast import dead_leaves, fast_dtype
 
 FRAMES, SIZE = 16, 224
 NETWORKS = {

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from training import SMALL, Loop, captions, validation_loss
 
-from captioner.config import DecoderConfig
-from captioner.decoder import AttentionGRU
+from captioner.language.config import DecoderConfig
+from captioner.language.decoder import AttentionGRU
 
 Reset = Literal["after", "before"]
 FORMS: tuple[Reset, ...] = get_args(Reset)

@@ -23,7 +23,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from captioner.video import iter_frames
+from captioner.video.frames import iter_frames
 
 COUNT = 16
 NEVER_BELOW = 0.95

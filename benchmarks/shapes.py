@@ -18,10 +18,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from captioner import Captioner
-from captioner.allocator import keep_freed_memory
-from captioner.config import load_recipe
 from captioner.manifest import Clip, read_manifest
-from captioner.train import fit
+from captioner.training.config import load_recipe
+from captioner.training.train import fit
+from captioner.vision.allocator import keep_freed_memory
 from data.shapes import render
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -31,10 +31,10 @@ from typing import Any
 import av
 import numpy as np
 
-from captioner.container import Deadline
-from captioner.film import Film
-from captioner.shots import ShotConfig, ShotDetector
-from captioner.timeline import Selection
+from captioner.video.container import Deadline
+from captioner.video.film import Film
+from captioner.video.selection import Selection
+from captioner.video.shots import ShotConfig, ShotDetector
 
 SIZE = (160, 120)
 TOLERANCE_SECONDS = 0.1

@@ -25,12 +25,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.batch import Example, bucket
 from captioner.collate import collate_captions
-from captioner.config import DecoderConfig
-from captioner.decoder import AttentionGRU
-from captioner.fast import fast_dtype
-from captioner.losses import cross_entropy
+from captioner.language.config import DecoderConfig
+from captioner.language.decoder import AttentionGRU
+from captioner.training.batch import Example, bucket
+from captioner.training.losses import cross_entropy
+from captioner.vision.fast import fast_dtype
 
 PAD, BOS, EOS = 0, 1, 2
 VALIDATION = 40  # clips

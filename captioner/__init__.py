@@ -13,12 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from captioner.config import SearchConfig as SearchConfig
-    from captioner.config import VideoConfig as VideoConfig
     from captioner.errors import CaptionerError as CaptionerError
     from captioner.errors import VideoError as VideoError
+    from captioner.language.config import SearchConfig as SearchConfig
     from captioner.pipeline import Caption as Caption
     from captioner.pipeline import Captioner as Captioner
+    from captioner.video.config import VideoConfig as VideoConfig
 
 __version__ = "0.1.0"
 
@@ -26,8 +26,8 @@ _HOMES = {
     "Caption": "captioner.caption",
     "Captioner": "captioner.pipeline",
     "CaptionerError": "captioner.errors",
-    "SearchConfig": "captioner.config",
-    "VideoConfig": "captioner.config",
+    "SearchConfig": "captioner.language.config",
+    "VideoConfig": "captioner.video.config",
     "VideoError": "captioner.errors",
 }
 __all__ = ["Caption", "Captioner", "CaptionerError", "SearchConfig", "VideoConfig", "VideoError", "__version__"]

@@ -24,13 +24,16 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from captioner import __version__
-from captioner.backbones import PACKAGED, packaged_weights
-from captioner.calibration import Calibration
-from captioner.config import DecoderConfig, EncoderConfig, SearchConfig, VideoConfig, from_dict, to_dict
-from captioner.encoder import FrameEncoder
+from captioner.config import from_dict, to_dict
 from captioner.errors import CaptionerError, CheckpointError
+from captioner.language.calibration import Calibration
+from captioner.language.config import DecoderConfig, SearchConfig
+from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
-from captioner.tokenizer import CaptionTokenizer
+from captioner.video.config import VideoConfig
+from captioner.vision.backbones import PACKAGED, packaged_weights
+from captioner.vision.config import EncoderConfig
+from captioner.vision.encoder import FrameEncoder
 
 FORMAT = 1
 DEFAULT = Path(__file__).parent / "default"

@@ -15,9 +15,9 @@ import av
 import numpy as np
 
 from captioner import __version__
-from captioner.config import VideoConfig
+from captioner.archive.workers import DecodePool
 from captioner.errors import CaptionerError
-from captioner.workers import DecodePool
+from captioner.video.config import VideoConfig
 
 if TYPE_CHECKING:
     from captioner.pipeline import Captioner
@@ -63,8 +63,8 @@ def _checked(name: str, find: Callable[[], str]) -> Finding:
 def _torch() -> str:
     import torch
 
-    from captioner.engine import cores
-    from captioner.fast import can_fuse, fast_dtype
+    from captioner.archive.engine import cores
+    from captioner.vision.fast import can_fuse, fast_dtype
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {cores()} cores"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from captioner.attention import Memory
-from captioner.config import DecoderConfig, SearchConfig
-from captioner.decoder import AttentionGRU
-from captioner.encoder import FrameEncoder
-from captioner.evidence import Evidence
-from captioner.search import Hypothesis, search
+from captioner.language.attention import Memory
+from captioner.language.config import DecoderConfig, SearchConfig
+from captioner.language.decoder import AttentionGRU
+from captioner.language.search import Hypothesis, search
+from captioner.vision.encoder import FrameEncoder
+from captioner.vision.evidence import Evidence
 
 
 class CaptionModel(nn.Module):

@@ -7,7 +7,7 @@ from functools import cache
 
 from torch import Tensor
 
-from captioner.evidence import nouns
+from captioner.vision.evidence import nouns
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,13 @@ from torch.nn.functional import pad
 from captioner.caption import Alternative, Caption, Word
 from captioner.checkpoint import Checkpoint, load_checkpoint
 from captioner.collate import collate_captions, collate_clips
-from captioner.config import SearchConfig, VideoConfig
 from captioner.errors import ConfigError
+from captioner.language.config import SearchConfig
+from captioner.language.search import Hypothesis
 from captioner.naming import Sight, named, sights
-from captioner.search import Hypothesis
 from captioner.segments import segment_frames
-from captioner.video import Frames, sample_frames
+from captioner.video.config import VideoConfig
+from captioner.video.frames import Frames, sample_frames
 
 _BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
 _UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"

@@ -16,7 +16,7 @@ import av
 import numpy as np
 
 from captioner.errors import CaptionerError
-from captioner.video import iter_frames, scale
+from captioner.video.frames import iter_frames, scale
 
 PACKAGE = "scikit-image"
 _FRAMES_PER_SECOND = 24

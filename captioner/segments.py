@@ -11,18 +11,18 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from captioner.config import VideoConfig
-from captioner.container import Deadline, check_file, open_video, surprises_are_failures, why_undecodable
 from captioner.errors import ConfigError
-from captioner.film import Film
-from captioner.keyframes import Doubt, PacketsOnDisk, frames_by_keyframe
 from captioner.merging import merge_captions as merge_captions
-from captioner.reservoir import Chosen, Reservoir
-from captioner.shots import ShotDetector
-from captioner.timeline import Selection, aims_between
-from captioner.upright import Upright
-from captioner.video import Frames, resize_frame, sample_frames
-from captioner.visibility import shows_something
+from captioner.video.config import VideoConfig
+from captioner.video.container import Deadline, check_file, open_video, surprises_are_failures, why_undecodable
+from captioner.video.film import Film
+from captioner.video.frames import Frames, resize_frame, sample_frames
+from captioner.video.keyframes import Doubt, PacketsOnDisk, frames_by_keyframe
+from captioner.video.reservoir import Chosen, Reservoir
+from captioner.video.selection import Selection, aims_between
+from captioner.video.shots import ShotDetector
+from captioner.video.upright import Upright
+from captioner.video.visibility import shows_something
 
 Segments = Literal["shots"] | float
 """How to divide a film: by its shots, or every so many seconds."""

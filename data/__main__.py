@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from captioner.errors import CaptionerError
@@ -53,6 +53,12 @@ def build_parser() -> argparse.ArgumentParser:
             run=lambda args, build=build: build(args.source, videos=args.videos, text_only=args.text_only)
         )
 
+    _add_own_layouts(add)
+    return parser
+
+
+def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """The data sets whose commands have options of their own."""
     command = add("flickr8k", "Flickr8k: photos as one-frame clips")
     command.add_argument("source", type=Path, help="folder of Flickr8k.token.txt and the three image lists")
     command.add_argument("--photos", type=Path, metavar="PATH", help="folder or tar of the photos, if elsewhere")
@@ -84,7 +90,6 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
     command.add_argument("--size", type=int, default=96, metavar="PIXELS", help="side of the square frame (96)")
     command.set_defaults(run=_shapes)
-    return parser
 
 
 def _fractions(text: str) -> tuple[float, float, float]:

@@ -55,7 +55,7 @@ def folder(source: str | Path, *, fractions: tuple[float, float, float] = (0.8, 
 
 def _leave_out_broken(files: dict[str, Path], captions: dict[str, list[str]]) -> list[str]:
     """Take the clips of which not one frame can be decoded out of both; returns a line for each."""
-    from captioner.video import probe
+    from captioner.video.frames import probe
 
     broken = {}
     for name in progress([name for name in files if captions.get(name)], what="clips looked at"):

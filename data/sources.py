@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from captioner.archive.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from captioner.errors import DataError
-from captioner.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 PHOTO_SUFFIXES = IMAGE_SUFFIXES
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from captioner.caption import Caption
 from captioner.merging import merge_next
-from captioner.outputs import row, srt, vtt
+from captioner.outputs.writers import row, srt, vtt
 from demo.engine import Engine, Seen, Strategy
 from demo.limits import refusals
 from demo.panel import settings

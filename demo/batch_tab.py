@@ -13,7 +13,7 @@ import gradio as gr
 
 from captioner.caption import Caption
 from captioner.errors import VideoError
-from captioner.outputs import row
+from captioner.outputs.writers import row
 from demo import strings
 from demo.downloads import as_csv, as_json, links
 from demo.engine import Engine, Settings

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from captioner.spreadsheet import csv_line
+from captioner.outputs.spreadsheet import csv_line
 
 MEDIA_TYPES = {
     "vtt": "text/vtt",

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from captioner import Captioner
+from captioner.archive.workers import DecodePool
 from captioner.caption import Caption
-from captioner.config import SearchConfig, VideoConfig
-from captioner.video import Frames
-from captioner.workers import DecodePool
+from captioner.language.config import SearchConfig
+from captioner.video.config import VideoConfig
+from captioner.video.frames import Frames
 from demo import strings
 from demo.limits import Limits, Refusal, check_length
 

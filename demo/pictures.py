@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from captioner.video import Frames
+from captioner.video.frames import Frames
 
 HEIGHT = 144
 THUMBNAIL = 64

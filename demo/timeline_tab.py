@@ -14,7 +14,7 @@ import gradio as gr
 from captioner.caption import Caption
 from captioner.errors import CaptionerError
 from captioner.merging import merge_next
-from captioner.outputs import row, srt, vtt
+from captioner.outputs.writers import row, srt, vtt
 from demo import strings
 from demo.downloads import as_json, links, stem
 from demo.engine import Engine, Seen

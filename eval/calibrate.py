@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captioner.calibration import Calibration
 from captioner.errors import DataError
+from captioner.language.calibration import Calibration
 from captioner.manifest import SPLITS, Clip, read_manifest
 from eval.goodness import GOOD, is_good
 from eval.reliability import Booleans, Floats, Reliability, cross_validate, fit, measure

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioner import __version__
-from captioner.config import SearchConfig, VideoConfig, to_dict
+from captioner.config import to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
+from captioner.language.config import SearchConfig
 from captioner.manifest import Clip
+from captioner.video.config import VideoConfig
 
 if TYPE_CHECKING:
     from captioner.pipeline import Captioner
-    from captioner.video import Frames
+    from captioner.video.frames import Frames
 
 BATCH = 8
 """Clips encoded and searched at once."""
@@ -159,7 +161,7 @@ def _decoded(
 
 
 def _decode(clip: Clip, video: VideoConfig, timeout_seconds: float) -> Frames | CaptionerError:
-    from captioner.video import sample_frames
+    from captioner.video.frames import sample_frames
 
     if clip.path is None:
         return VideoError("not_found", f"the manifest names no file for {clip.id!r}")
@@ -178,7 +180,7 @@ def _decode(clip: Clip, video: VideoConfig, timeout_seconds: float) -> Frames | 
 def _rows(
     captioner: Captioner, batch: Sequence[tuple[Clip, Frames | CaptionerError]], search: SearchConfig
 ) -> Iterator[Row]:
-    from captioner.outputs import row
+    from captioner.outputs.writers import row
 
     usable = [(clip, frames) for clip, frames in batch if not isinstance(frames, CaptionerError)]
     captions = captioner.caption_frames(

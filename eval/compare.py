@@ -11,8 +11,8 @@ from pathlib import Path
 from captioner.errors import DataError
 from eval.comparison import ClipChange, Comparison, compare_evaluations
 from eval.evaluate import Yardstick
-from eval.references import read_references
-from eval.score import add_reference_arguments, add_scoring_arguments, check_arguments, score_file
+from eval.references import add_reference_arguments, read_references
+from eval.score import add_scoring_arguments, check_arguments, score_file
 from eval.table import columns, points, printable, write_text
 
 TRIALS = 10000

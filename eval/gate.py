@@ -9,8 +9,8 @@ from eval.compare import add_test_arguments, check_test_arguments
 from eval.comparison import compare_evaluations
 from eval.evaluate import Yardstick
 from eval.evaluation import Evaluation, load_evaluation
-from eval.references import read_references
-from eval.score import add_reference_arguments, add_scoring_arguments, score_file
+from eval.references import add_reference_arguments, read_references
+from eval.score import add_scoring_arguments, score_file
 from eval.table import columns, points, printable
 
 METRICS = ("BLEU-4", "ROUGE-L", "CIDEr")

@@ -14,8 +14,7 @@ from captioner.errors import DataError
 from captioner.metrics.cider import CiderScorer
 from captioner.metrics.text import TOKENIZER, tokenize
 from eval.goodness import GOOD, agrees, content_words
-from eval.references import References, read_references
-from eval.score import add_reference_arguments
+from eval.references import References, add_reference_arguments, read_references
 from eval.statistics import METRICS, scores, statistics
 from eval.table import columns, points, printable, write_text
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captioner.config import VideoConfig
 from captioner.errors import CaptionerError, DataError
 from captioner.manifest import SPLITS, Clip
+from captioner.video.config import VideoConfig
 from eval.table import printable, write_text
 from eval.views import SeenView, seen
 
 if TYPE_CHECKING:
+    from captioner.archive.inputs import Item
     from captioner.caption import Caption
-    from captioner.inputs import Item
     from captioner.pipeline import Captioner
 
 OTHERS = 2
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Caption, write the page, name it on stdout. Exit 1 if a video could not be captioned."""
     if args.every < 1:
         raise DataError(f"--every is {args.every}; it must be at least 1")
-    from captioner.inputs import find_inputs
+    from captioner.archive.inputs import find_inputs
     from captioner.pipeline import Captioner
     from eval.report import environment, require_jinja
 
@@ -95,7 +95,7 @@ def look(captioner: Captioner, items: Sequence[Item]) -> tuple[list[Look], list[
 
 
 def _look(name: str, caption: Caption, item: Item, *, video: VideoConfig) -> Look:
-    from captioner.outputs import row
+    from captioner.outputs.writers import row
 
     start, end = item.start_seconds, item.end_seconds
     clip = Clip(id=name, path=Path(item.path), split="", captions=(), start_seconds=start, end_seconds=end)

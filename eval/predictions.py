@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.errors import DataError
-from captioner.spreadsheet import unguarded
+from captioner.outputs.spreadsheet import unguarded
 from data.sources import parse_json, read_text, squeeze
 
 ID_KEYS = ("id", "image_id", "video_id", "path", "file", "clip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import zipfile
@@ -214,3 +215,12 @@ def _references(
         without_captions=tuple(clip for clip in captions if clip not in described),
         names={name: clip for name, clip in names.items() if clip in described},
     )
+
+
+def add_reference_arguments(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
+    """REFERENCES and the split of them."""
+    if positional:
+        parser.add_argument(
+            "references", metavar="REFERENCES", help="a manifest, coco annotations, or MSR-VTT's JSON or zip"
+        )
+    parser.add_argument("--split", help="clips of REFERENCES to score on (default: test, or the only one there is)")

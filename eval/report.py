@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioner.config import SearchConfig, VideoConfig, to_dict
+from captioner.config import to_dict
 from captioner.errors import CaptionerError
+from captioner.language.config import SearchConfig
 from captioner.manifest import Clip
+from captioner.video.config import VideoConfig
 from eval.alarms import alarms
 from eval.confidence import confidence_of
 from eval.evaluation import ClipScore, Evaluation
@@ -24,8 +26,8 @@ from eval.views import ClipView, view
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from captioner.calibration import Calibration
     from captioner.checkpoint import Checkpoint
+    from captioner.language.calibration import Calibration
     from eval.reliability import Reliability
 
 TEMPLATES = Path(__file__).parent / "templates"

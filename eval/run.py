@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captioner.config import SearchConfig
 from captioner.errors import DataError
+from captioner.language.config import SearchConfig
 from captioner.manifest import SPLITS, read_manifest
 from eval.evaluate import Yardstick
 from eval.references import read_references

@@ -12,7 +12,7 @@ from eval.diversity import training_captions
 from eval.evaluate import RESAMPLES, SEED, Yardstick, evaluate
 from eval.evaluation import Evaluation
 from eval.predictions import read_details, read_predictions
-from eval.references import References, read_references
+from eval.references import References, add_reference_arguments, read_references
 from eval.table import clip_csv, score_table, write_text
 
 
@@ -26,15 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="DIR", help="write report.html and report.md there, to read")
     parser.add_argument("--no-images", action="store_true", help="no frames in the report")
     parser.add_argument("--csv", metavar="FILE", help="write a row for each clip (- for stdout, alone)")
-
-
-def add_reference_arguments(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
-    """REFERENCES and the split of them."""
-    if positional:
-        parser.add_argument(
-            "references", metavar="REFERENCES", help="a manifest, coco annotations, or MSR-VTT's JSON or zip"
-        )
-    parser.add_argument("--split", help="clips of REFERENCES to score on (default: test, or the only one there is)")
 
 
 def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,10 @@ import base64
 import av
 import numpy as np
 
-from captioner.config import VideoConfig
 from captioner.errors import CaptionerError, VideoError
 from captioner.manifest import Clip
-from captioner.video import SampledFrame, iter_frames
+from captioner.video.config import VideoConfig
+from captioner.video.frames import SampledFrame, iter_frames
 
 FRAMES = 8
 TILE_WIDTH = 120

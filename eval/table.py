@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from captioner.errors import DataError
-from captioner.spreadsheet import csv_line
+from captioner.outputs.spreadsheet import csv_line
 from eval.evaluation import Evaluation
 
 

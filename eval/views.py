@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from captioner.config import VideoConfig
 from captioner.manifest import Clip
+from captioner.video.config import VideoConfig
 from eval.evaluation import ClipScore
 
 if TYPE_CHECKING:

@@ -12,6 +12,17 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+NUMERIC = ("tests/vision/", "tests/language/test_decoder", "tests/test_pipeline", "tests/test_default")
+"""Tests whose numbers come from kernels that differ between processors: `make check` runs them as two others too."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the numeric tests by where they stand."""
+    for item in items:
+        if any(part in item.nodeid for part in NUMERIC):
+            item.add_marker(pytest.mark.numeric)
+
+
 @dataclass(frozen=True)
 class Demo:
     """A running server of the web demo."""

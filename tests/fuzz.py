@@ -203,9 +203,9 @@ def serve() -> None:
 
     import av
 
-    from captioner.config import VideoConfig
     from captioner.errors import CaptionerError, VideoError
-    from captioner.video import probe, sample_frames
+    from captioner.video.config import VideoConfig
+    from captioner.video.frames import probe, sample_frames
 
     av.logging.set_level(None)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

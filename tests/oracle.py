@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captioner.config import SearchConfig
-from captioner.search import Hypothesis, State, Step
+from captioner.language.config import SearchConfig
+from captioner.language.search import Hypothesis, State, Step
 
 
 class PrefixModel:

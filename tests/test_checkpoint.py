@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from captioner.checkpoint import _digest, load_checkpoint, read_config, save_checkpoint
-from captioner.config import DecoderConfig, EncoderConfig, SearchConfig, VideoConfig
-from captioner.encoder import FrameEncoder
 from captioner.errors import CheckpointError
+from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.model import CaptionModel
+from captioner.video.config import VideoConfig
+from captioner.vision.config import EncoderConfig
+from captioner.vision.encoder import FrameEncoder
 from tests.tiny import tiny_model
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from captioner.config import Recipe, SearchConfig, VideoConfig, from_dict, load_recipe, to_dict
+from captioner.config import from_dict, to_dict
 from captioner.errors import ConfigError
+from captioner.language.config import SearchConfig
+from captioner.training.config import Recipe, load_recipe
+from captioner.video.config import VideoConfig
 
 
 def test_settings_survive_the_way_to_plain_values_and_back() -> None:

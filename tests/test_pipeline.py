@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from captioner import Captioner, SearchConfig, VideoError
-from captioner.video import sample_frames
+from captioner.video.frames import sample_frames
 from tests.media import render_clip, render_image
 from tests.tiny import tiny_checkpoint
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from captioner.cli import main
-from captioner.config import VideoConfig
 from captioner.sample import SHOTS
 from captioner.segments import segment_frames
-from captioner.video import probe, sample_frames
+from captioner.video.config import VideoConfig
+from captioner.video.frames import probe, sample_frames
 
 WITH_PHOTOS = pytest.mark.skipif(
     importlib.util.find_spec("skimage") is None, reason="needs the photographs: pip install --no-deps scikit-image"

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioner.config import VideoConfig
 from captioner.errors import ConfigError, VideoError
 from captioner.segments import Segments, Span, parse_segments, segment_frames
-from captioner.video import Frames, sample_frames
+from captioner.video.config import VideoConfig
+from captioner.video.frames import Frames, sample_frames
 from tests.media import frame_number, frame_pixels, render_clip, render_image, render_text, truncate
 
 VIDEO = VideoConfig(frames=4, size=48)

@@ -8,10 +8,12 @@ from pathlib import Path
 import torch
 
 from captioner.checkpoint import save_checkpoint
-from captioner.config import DecoderConfig, EncoderConfig, SearchConfig, VideoConfig
-from captioner.encoder import FrameEncoder
+from captioner.language.config import DecoderConfig, SearchConfig
+from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
-from captioner.tokenizer import CaptionTokenizer
+from captioner.video.config import VideoConfig
+from captioner.vision.config import EncoderConfig
+from captioner.vision.encoder import FrameEncoder
 
 CAPTIONS = [
     f"{count} {colour} {shape} {motion}"

@@ -12,8 +12,8 @@ __all__ = ["ABOUT", "add", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    from captioner.inputs import Shard, find_inputs
-    from captioner.progress import Monitor
+    from captioner.archive.inputs import Shard, find_inputs
+    from captioner.archive.progress import Monitor
     from captioner.segments import parse_segments
 
     settle(options)

@@ -17,7 +17,7 @@ def add_probe(parser: argparse.ArgumentParser) -> None:
 
 
 def probe(options: argparse.Namespace) -> int:
-    from captioner.video import probe as probe_video
+    from captioner.video.frames import probe as probe_video
 
     failures = 0
     for path in options.paths:

@@ -10,13 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from captioner.archive import Archive, Engine
-from captioner.commands.one import looked_at
-from captioner.commands.options import override, search_settings
-from captioner.commands.reporting import Ledger, say_plan, show_progress, summary
-from captioner.engine import Failure, Outcome, Settings, caption_tasks, cores
-from captioner.errors import CaptionerError
-from captioner.files import (
+from captioner.archive.engine import Failure, Outcome, Settings, caption_tasks, cores
+from captioner.archive.files import (
     ResumedFile,
     StandardOutput,
     Template,
@@ -27,12 +22,17 @@ from captioner.files import (
     is_there,
     refuse_to_overwrite,
 )
-from captioner.inputs import Inputs, Item
-from captioner.journal import Journal
-from captioner.outputs import Writer, writer
+from captioner.archive.inputs import Inputs, Item
+from captioner.archive.journal import Journal
+from captioner.archive.progress import Monitor
+from captioner.archive.run import Archive, Engine
+from captioner.archive.workers import DecodePool
+from captioner.commands.one import looked_at
+from captioner.commands.options import override, search_settings
+from captioner.commands.reporting import Ledger, say_plan, show_progress, summary
+from captioner.errors import CaptionerError
+from captioner.outputs.writers import Writer, writer
 from captioner.pipeline import Captioner
-from captioner.progress import Monitor
-from captioner.workers import DecodePool
 
 _DOCUMENTS = ("json", "coco")  # good for nothing until their end is written
 _MOST_JOBS = 16
@@ -130,7 +130,7 @@ def _all_taken(places: _Places, journal: Journal | None, *, overwrite: bool) -> 
 def _load(options: argparse.Namespace) -> Captioner:
     import torch
 
-    from captioner.allocator import keep_freed_memory
+    from captioner.vision.allocator import keep_freed_memory
 
     keep_freed_memory()
     captioner = Captioner.load(options.model, device=options.device)
@@ -141,7 +141,7 @@ def _load(options: argparse.Namespace) -> Captioner:
 
 def _engine(options: argparse.Namespace, captioner: Captioner, settings: Settings, pool: DecodePool | None) -> Engine:
     if pool is None:
-        from captioner.rayrun import caption_with_ray
+        from captioner.archive.rayrun import caption_with_ray
 
         return lambda tasks: caption_with_ray(
             tasks,

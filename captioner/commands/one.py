@@ -9,10 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from captioner.caption import Caption
-from captioner.commands.options import override, search_settings
-from captioner.errors import CaptionerError, VideoError
-from captioner.files import (
+from captioner.archive.files import (
     ResumedFile,
     StandardOutput,
     Template,
@@ -21,15 +18,19 @@ from captioner.files import (
     is_regular,
     refuse_to_overwrite,
 )
-from captioner.outputs import writer
+from captioner.caption import Caption
+from captioner.commands.options import override, search_settings
+from captioner.errors import CaptionerError, VideoError
+from captioner.outputs.writers import writer
 from captioner.pipeline import Captioner
 from captioner.segments import merge_captions
-from captioner.video import probe, sample_frames
+from captioner.video.frames import probe, sample_frames
 
 if TYPE_CHECKING:
-    from captioner.config import SearchConfig, VideoConfig
-    from captioner.inputs import Inputs, Item
-    from captioner.progress import Monitor
+    from captioner.archive.inputs import Inputs, Item
+    from captioner.archive.progress import Monitor
+    from captioner.language.config import SearchConfig
+    from captioner.video.config import VideoConfig
 
 
 def run_one(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:

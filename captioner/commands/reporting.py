@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from captioner.archive import Archive, Counts
-from captioner.engine import Failure
-from captioner.files import ResumedFile, StandardOutput
-from captioner.inputs import Inputs, Item
-from captioner.progress import Monitor, visible
+from captioner.archive.engine import Failure
+from captioner.archive.files import ResumedFile, StandardOutput
+from captioner.archive.inputs import Inputs, Item
+from captioner.archive.progress import Monitor
+from captioner.archive.run import Archive, Counts
+from captioner.outputs import visible
 
 
 def say_plan(archive: Archive, inputs: Inputs, monitor: Monitor) -> int:

@@ -6,9 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from captioner.allocator import keep_freed_memory
-from captioner.config import load_recipe
-
 
 def add_features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="TOML file (see recipes/)")
@@ -30,8 +27,11 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
+    from captioner.training.config import load_recipe
+    from captioner.vision.allocator import keep_freed_memory
+
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
-    from captioner.train import fit
+    from captioner.training.train import fit
 
     if recipe.train.train_encoder:
         keep_freed_memory()
@@ -41,11 +41,13 @@ def train(options: argparse.Namespace) -> int:
 
 
 def features(options: argparse.Namespace) -> int:
+    from captioner.training.config import load_recipe
+
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
-    from captioner.corpus import load_start, training_clips, validation_sets
-    from captioner.encoder import FrameEncoder
-    from captioner.features import FeatureCache
-    from captioner.log import TrainingLog
+    from captioner.training.corpus import load_start, training_clips, validation_sets
+    from captioner.training.features import FeatureCache
+    from captioner.training.log import TrainingLog
+    from captioner.vision.encoder import FrameEncoder
 
     log = TrainingLog(None, quiet=options.quiet)
     clips = training_clips(recipe.data)[0]

@@ -2,8 +2,8 @@
 
 coco-caption tokenises with ``PTBTokenizer -preserveLines -lowerCase`` and drops a list of punctuation. The rules
 here were found by asking that program (some 400,000 probes: words, abbreviations, every character of the basic
-plane), not taken from its source; ``tests/test_metrics_java.py`` compares the two on real captions. Where they are
-known to differ is in docs/decisions/0020-tokens-without-java.md.
+plane), not taken from its source; ``tests/metrics/test_metrics_java.py`` compares the two on real captions. Where they
+are known to differ is in docs/decisions/0020-tokens-without-java.md.
 """
 
 from __future__ import annotations

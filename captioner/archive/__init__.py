@@ -1,0 +1,1 @@
+"""Captions many files: skips finished ones, journals each result, reports failures."""

@@ -1,0 +1,168 @@
+"""One child process that decodes files, seen from its parent: started, asked, killed when it takes too long."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast, get_args
+
+from captioner.archive.worker import receive, send, unpack_frames
+from captioner.config import to_dict
+from captioner.errors import CaptionerError, ConfigError, VideoError, VideoErrorCode
+from captioner.segments import LONGEST_SECONDS, Segments, Span
+from captioner.video.config import VideoConfig
+from captioner.video.frames import Frames
+
+_GRACE_SECONDS = 1.0  # the child itself gives up in time where it can; killing is for where it cannot
+_START_SECONDS = 120.0  # to import what it needs, on a machine that is busy
+
+# Starts every child. Linux kills a child that wants to die with its parent when the *thread* that started it ends, and
+# the threads of a server come and go; this one stays as long as the interpreter.
+_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-decoders")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeJob:
+    """A file to be decoded, or a part of one."""
+
+    path: str
+    video: VideoConfig
+    segments: Segments | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+
+class Child:
+    """One child process at a time, started again after it has been killed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._ready = False
+
+    def start(self) -> None:
+        """Begin to start it; it is waited for when first used."""
+        root = str(Path(__file__).resolve().parents[1])
+        code = f"import sys; sys.path.insert(0, {root!r}); from captioner.archive.worker import serve; serve()"
+        # A group of its own: Ctrl-C is for the parent, which ends the children in order.
+        apart: dict[str, Any] = (
+            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+            if sys.platform == "win32"
+            else {"process_group": 0}
+        )
+        self._ready = False
+        command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+        self._process = _STARTER.submit(
+            lambda: subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, **apart)
+        ).result()
+
+    def close(self) -> None:
+        """Kill it, and never start another."""
+        self._closed = True
+        self._kill()
+
+    def decode(self, job: DecodeJob, timeout_seconds: float | None) -> Iterator[tuple[Span, Frames]]:
+        """The parts of a file with their frames, as ``DecodePool.decode`` gives them; left half-way, it is killed."""
+        request = to_dict(job) | {"timeout_seconds": timeout_seconds}
+        child_limit = None if timeout_seconds is None else timeout_seconds * _patience(job.segments) + _GRACE_SECONDS
+        whole = False
+        try:
+            process = self._running()
+            with contextlib.suppress(OSError):  # reading will tell what has become of it
+                send(cast(BinaryIO, process.stdin), request)
+            while (message := self._receive(process, job.path, child_limit)) is not None:
+                header, body = message
+                if "error" in header:
+                    whole = True
+                    raise _error(header)
+                if "end" in header:
+                    break
+                yield _unpack(header, body, job)
+            whole = True
+        finally:
+            if not whole:  # killed, dead, or left in the middle
+                self._kill()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        """The process, started and ready; raises CaptionerError where it cannot be started."""
+        if self._closed:
+            raise CaptionerError("the decoding processes have been closed")
+        if self._process is not None and self._process.poll() is not None:
+            self._kill()  # by somebody else, with nothing in hand: no file's fault
+        if self._process is None:
+            self.start()
+        assert self._process is not None
+        if not self._ready:
+            try:
+                self._receive(self._process, "", _START_SECONDS)
+            except VideoError:
+                self._kill()
+                raise CaptionerError("a decoding process cannot be started; what it says is above") from None
+            self._ready = True
+        return self._process
+
+    def _receive(
+        self, process: subprocess.Popen[bytes], path: str, limit_seconds: float | None
+    ) -> tuple[dict[str, Any], bytearray]:
+        """The next message; VideoError if none comes in time, or if the process dies."""
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        timer = None if limit_seconds is None else threading.Timer(limit_seconds, give_up)
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            message = receive(cast(BinaryIO, process.stdout))
+        except (ValueError, OSError):
+            message = None
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if late.is_set():
+            raise VideoError("timeout", f"{path} took too long; its decoder hung and was ended")
+        if message is None:
+            process.kill()
+            status = process.wait()
+            how = f"signal {-status}" if status < 0 else f"status {status}"
+            raise VideoError("damaged", f"{path} crashed its decoder ({how})")
+        return message
+
+    def _kill(self) -> None:
+        process, self._process, self._ready = self._process, None, False
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+
+
+def _patience(segments: Segments | None) -> float:
+    """How many times the timeout a part may take: segments have it for every ten seconds of film."""
+    if segments is None:
+        return 1.0
+    length = LONGEST_SECONDS if segments == "shots" else float(segments)
+    return max(1.0, length / 10 + 1)
+
+
+def _error(header: dict[str, Any]) -> CaptionerError:
+    message, code = str(header["error"]), header.get("code")
+    return VideoError(cast(VideoErrorCode, code), message) if code in get_args(VideoErrorCode) else ConfigError(message)
+
+
+def _unpack(header: dict[str, Any], body: bytearray, job: DecodeJob) -> tuple[Span, Frames]:
+    try:
+        return unpack_frames(header, body, size=job.video.size)
+    except (ValueError, TypeError, KeyError) as error:
+        raise VideoError("damaged", f"{job.path} made its decoder answer nonsense ({error})") from None

@@ -1,0 +1,211 @@
+"""Many files to captions on this machine: decoded in child processes, encoded in threads, searched in batches.
+
+Memory is bounded by the batch and the number of children, however long the list. Results come in the order in which
+they are ready; each is the same whatever the order (decision 0071).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioner.archive.inputs import Item
+from captioner.archive.workers import DecodeJob, DecodePool
+from captioner.caption import Caption
+from captioner.errors import CaptionerError, ConfigError, VideoError
+from captioner.language.config import SearchConfig
+from captioner.pipeline import Captioner
+from captioner.segments import Segments, Span, merge_captions
+from captioner.video.config import VideoConfig
+from captioner.video.frames import Frames
+
+BATCH = 16
+"""Clips searched together; more gain little."""
+
+_LINGER_SECONDS = 2.0  # a clip waits so long for others before it is searched with what there is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How every file of a run is captioned: with the model, all that a row depends on."""
+
+    video: VideoConfig
+    search: SearchConfig
+    segments: Segments | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One file of a list."""
+
+    index: int
+    """Its place in the list."""
+    item: Item
+    key: str = ""
+    """Hex digits for its content, the model and the settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why there is no caption."""
+
+    code: str
+    """A VideoErrorCode; ``out_of_range``: its start does not lie in the clip; ``unwritable``: its output is not."""
+    message: str
+
+    @classmethod
+    def of(cls, error: CaptionerError) -> Failure:
+        code = error.code if isinstance(error, VideoError) else "out_of_range"
+        return cls(code=code, message=str(error))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a task: captions, one for each segment, or a failure."""
+
+    task: Task
+    captions: tuple[Caption, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass
+class _Open:
+    """A task that is being worked on."""
+
+    task: Task
+    waiting: int = 0
+    """Parts that are decoded but not yet captioned."""
+    captions: list[Caption] = field(default_factory=list)
+    ended: bool = False
+    error: CaptionerError | None = None
+
+
+def caption_tasks(
+    tasks: Iterable[Task],
+    captioner: Captioner,
+    *,
+    settings: Settings,
+    pool: DecodePool,
+    batch_size: int = BATCH,
+) -> Generator[Outcome, None, None]:
+    """The outcome of each task, as it is ready; ``tasks`` is read little by little, from other threads.
+
+    On a CPU set torch to one thread first: each child has a thread of this process to itself, which encodes.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"the batch size is {batch_size}; it must be at least 1")
+    bench = _Bench(captioner, settings, batch_size)
+    captioner.encode(_blank(settings.video))  # prepares the encoder, which threads must not do at once
+    jobs = ((task, _job(task.item, settings)) for task in tasks)
+    for result in pool.decode_all(jobs, encode=captioner.encode, tick_seconds=_LINGER_SECONDS / 4):
+        if result is not None and result.part is not None:
+            assert result.features is not None
+            bench.add(result.label, *result.part, result.features)
+        elif result is not None:
+            yield from bench.end(result.label, result.error)
+        if bench.is_due():
+            yield from bench.run()
+    yield from bench.run()
+
+
+class _Bench:
+    """The batch that is being gathered, and the tasks that it belongs to."""
+
+    def __init__(self, captioner: Captioner, settings: Settings, size: int) -> None:
+        self._captioner, self._settings, self._size = captioner, settings, size
+        self._parts: list[tuple[_Open, Span, Frames, np.ndarray]] = []
+        self._open: dict[int, _Open] = {}
+        self._since = 0.0
+
+    def add(self, task: Task, span: Span, frames: Frames, features: np.ndarray) -> None:
+        if not self._parts:
+            self._since = time.monotonic()
+        entry = self._open.setdefault(task.index, _Open(task))
+        entry.waiting += 1
+        self._parts.append((entry, span, frames, features))
+
+    def end(self, task: Task, error: CaptionerError | None) -> Iterator[Outcome]:
+        entry = self._open.setdefault(task.index, _Open(task))
+        entry.ended, entry.error = True, error
+        yield from self._finished([entry])
+
+    def is_due(self) -> bool:
+        late = self._parts and time.monotonic() - self._since > _LINGER_SECONDS
+        return len(self._parts) >= self._size or bool(late)
+
+    def run(self) -> Iterator[Outcome]:
+        """Caption what has been gathered."""
+        parts, self._parts = self._parts, []
+        if not parts:
+            return
+        captions = self._captioner.caption_encoded(
+            [frames for _, _, frames, _ in parts],
+            [features for *_, features in parts],
+            paths=[entry.task.item.path for entry, *_ in parts],
+            spans=[(span.start_seconds, span.end_seconds) for _, span, *_ in parts],
+            search=self._settings.search,
+            shape=(self._size, self._settings.video.frames),
+        )
+        for (entry, *_), caption in zip(parts, captions, strict=True):
+            entry.waiting -= 1
+            entry.captions.append(replace(caption, id=entry.task.item.id))
+        yield from self._finished([entry for entry, *_ in parts])
+
+    def _finished(self, entries: list[_Open]) -> Iterator[Outcome]:
+        for entry in entries:
+            if entry.ended and not entry.waiting and entry.task.index in self._open:
+                del self._open[entry.task.index]
+                yield _outcome(entry, merge=self._settings.segments is not None)
+
+
+def _outcome(entry: _Open, *, merge: bool) -> Outcome:
+    captions = tuple(merge_captions(entry.captions)) if merge else tuple(entry.captions)
+    if entry.error is None:
+        return Outcome(task=entry.task, captions=captions)
+    failure = Failure.of(entry.error)
+    if not captions or failure.code == "timeout":
+        return Outcome(task=entry.task, failure=failure)
+    # A film that breaks off: what came before is good, and its last caption tells.
+    last = replace(captions[-1], warnings=(*captions[-1].warnings, f"it breaks off here: {failure.message}"))
+    return Outcome(task=entry.task, captions=(*captions[:-1], last))
+
+
+def _job(item: Item, settings: Settings) -> DecodeJob:
+    return DecodeJob(
+        path=item.path,
+        video=settings.video,
+        segments=settings.segments,
+        start_seconds=item.start_seconds,
+        end_seconds=item.end_seconds,
+    )
+
+
+def _blank(video: VideoConfig) -> Frames:
+    size = (video.size, video.size)
+    return Frames(
+        pixels=np.zeros((1, *size, 3), np.uint8),
+        times_seconds=(0.0,),
+        duration_seconds=None,
+        width=size[0],
+        height=size[1],
+        lost=0,
+        warnings=(),
+    )
+
+
+def cores() -> int:
+    """Processor cores that this process may use: its affinity, and a container's share."""
+    affinity: Any = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        count = min(count, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control groups, or no limit ("max")
+        pass
+    return count

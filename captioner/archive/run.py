@@ -1,0 +1,233 @@
+"""A whole archive: what is done is skipped, what is made is kept, and what cannot be captioned is told.
+
+Outcomes come in the order of the list, whatever the order in which they are ready. The journal has them before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from captioner.archive.engine import Failure, Outcome, Settings, Task
+from captioner.archive.inputs import Item
+from captioner.archive.journal import Entry, Journal
+from captioner.config import to_dict
+from captioner.errors import CaptionerError, DataError, VideoError
+from captioner.outputs.writers import from_row, row
+from captioner.video.container import check_file
+
+Engine = Callable[[Iterator[Task]], Generator[Outcome, None, None]]
+
+_SAMPLE_BYTES = 1 << 16
+
+
+@dataclass
+class Counts:
+    """How far a run is."""
+
+    total: int
+    captioned: int = 0
+    """In this run."""
+    done: int = 0
+    """Before it, by the journal."""
+    failed: int = 0
+    """In this run."""
+    failed_before: int = 0
+    kept: int = 0
+    """Passed by because their output is there and is not ours."""
+    warned: int = 0
+    """Captioned in this run, but with a warning."""
+    malformed: int = 0
+    """Results in the journal that could not be read, and are made again."""
+    unwritten: int = 0
+    """Captioned, but their own output could not be written."""
+
+    @property
+    def settled(self) -> int:
+        return self.captioned + self.done + self.failed + self.failed_before + self.kept
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """A result that the journal has from an earlier run."""
+
+    task: Task
+    offset: int
+    failed: bool
+
+
+@dataclass(frozen=True)
+class _Kept:
+    task: Task
+
+
+class Archive:
+    """One run over a list of items."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        *,
+        settings: Settings,
+        model: str,
+        journal: Journal | None = None,
+        retry_failed: bool = False,
+        is_taken: Callable[[int, Item], bool] = lambda index, item: False,
+    ) -> None:
+        """``model`` is the checkpoint's fingerprint; ``is_taken`` says that an item's output is there and not ours."""
+        self.counts = Counts(len(items))
+        self._items = items
+        self.journal = journal
+        self._retry_failed = retry_failed
+        self._is_taken = is_taken
+        self._settings = hashlib.sha256(json.dumps([model, to_dict(settings)], sort_keys=True).encode()).digest()
+        self._without_work: deque[Outcome | _Earlier | _Kept] = deque()
+
+    def outcomes(
+        self, engine: Engine, *, on_result: Callable[[Counts], None] = lambda counts: None
+    ) -> Iterator[Outcome]:
+        """Every outcome, earlier ones too, in the order of the list; each is in the journal before it comes.
+
+        When the run is stopped or the journal cannot be written, what is known comes all the same, then the error.
+        """
+        pending: dict[int, Outcome | _Earlier | _Kept] = {}
+        following = 0
+        stopped: BaseException | None = None
+        results = engine(self._tasks())
+        while True:
+            try:
+                outcome = next(results, None)
+                if outcome is not None:
+                    outcome = self._record(outcome)
+                    pending[outcome.task.index] = outcome
+            except (KeyboardInterrupt, CaptionerError) as error:
+                outcome, stopped = None, error
+                results.close()
+            while self._without_work:
+                settled = self._without_work.popleft()
+                self._count(settled)
+                pending[settled.task.index] = settled
+            on_result(self.counts)
+            while following in pending:
+                yield from self._load(pending.pop(following))
+                following += 1
+            if outcome is None:
+                break
+        for index in sorted(pending):
+            yield from self._load(pending.pop(index))
+        if stopped is not None:
+            raise stopped
+
+    def plan(self) -> Iterator[tuple[str, Item]]:
+        """What a run would do with each item, in the order of the list, and why not: a word, and the item."""
+        for task in chain(self._tasks(), [None]):
+            while self._without_work:
+                settled = self._without_work.popleft()
+                self._count(settled)
+                yield _state(settled), settled.task.item
+            if task is not None:
+                yield "caption", task.item
+
+    def _tasks(self) -> Iterator[Task]:
+        """What there is to do; called from the engine's threads."""
+        for index, item in enumerate(self._items):
+            task = Task(index=index, item=item)
+            try:
+                task = replace(task, key=self._key(item))
+            except VideoError as error:
+                self._without_work.append(Outcome(task=task, failure=Failure.of(error)))
+                continue
+            entry = self._find(task)
+            if self._is_taken(index, item):
+                self._without_work.append(_Kept(task))
+            elif entry is not None and not (entry.failed and self._retry_failed):
+                self._without_work.append(_Earlier(task, entry.offset, entry.failed))
+            else:
+                yield task
+
+    def _find(self, task: Task) -> Entry | None:
+        """The journal's result for a task; one that does not say what a result says is as good as none."""
+        entry = self.journal.find(task.key, task.item.path) if self.journal else None
+        if entry is None or self.journal is None:
+            return None
+        try:
+            for caption in outcome_of(task, self.journal.read(entry.offset)).captions:
+                row(caption)
+        except (DataError, KeyError, TypeError, ValueError, AttributeError):
+            self.counts.malformed += 1
+            return None
+        return entry
+
+    def _key(self, item: Item) -> str:
+        """Of the content (size, time of change, head, middle and tail), the part of it, the model and the settings."""
+        file = check_file(item.path)
+        digest = hashlib.sha256(self._settings)
+        try:
+            status = file.stat()
+            with file.open("rb") as opened:
+                for place in (0, (status.st_size - _SAMPLE_BYTES) // 2, status.st_size - _SAMPLE_BYTES):
+                    opened.seek(max(0, place))
+                    digest.update(opened.read(_SAMPLE_BYTES))
+        except OSError as error:
+            raise VideoError("not_found", f"{item.path} cannot be opened: {error.strerror}") from None
+        facts = (status.st_size, status.st_mtime_ns, item.start_seconds, item.end_seconds)
+        digest.update(repr(facts).encode())
+        return digest.hexdigest()[:32]
+
+    def _record(self, outcome: Outcome) -> Outcome:
+        """Into the journal with it; what comes back is what the journal would give."""
+        record = record_of(outcome)
+        if self.journal:
+            self.journal.append(record)
+        self._count(outcome)
+        return outcome_of(outcome.task, record)
+
+    def _count(self, settled: Outcome | _Earlier | _Kept) -> None:
+        counts = self.counts
+        if isinstance(settled, _Kept):
+            counts.kept += 1
+        elif isinstance(settled, _Earlier):
+            counts.done += not settled.failed
+            counts.failed_before += settled.failed
+        else:
+            counts.captioned += settled.failure is None
+            counts.failed += settled.failure is not None
+            counts.warned += any(caption.warnings for caption in settled.captions)
+
+    def _load(self, settled: Outcome | _Earlier | _Kept) -> Iterator[Outcome]:
+        if isinstance(settled, Outcome):
+            yield settled
+        elif isinstance(settled, _Earlier):
+            assert self.journal is not None
+            yield outcome_of(settled.task, self.journal.read(settled.offset))
+
+
+def _state(settled: Outcome | _Earlier | _Kept) -> str:
+    if isinstance(settled, _Kept):
+        return "kept"
+    if isinstance(settled, _Earlier):
+        return "failed before" if settled.failed else "done"
+    return "cannot be read"
+
+
+def record_of(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as plain values: what the journal holds."""
+    task = outcome.task
+    record: dict[str, Any] = {"key": task.key, "path": task.item.path}
+    if outcome.failure:
+        return record | {"code": outcome.failure.code, "message": outcome.failure.message}
+    return record | {"captions": [row(caption) for caption in outcome.captions]}
+
+
+def outcome_of(task: Task, record: dict[str, Any]) -> Outcome:
+    """The outcome that a record is of, for a task of the same content."""
+    if "code" in record:
+        return Outcome(task=task, failure=Failure(code=record["code"], message=record["message"]))
+    # The same content may have had another name then.
+    captions = (replace(from_row(r), path=task.item.path, id=task.item.id) for r in record["captions"])
+    return Outcome(task=task, captions=tuple(captions))

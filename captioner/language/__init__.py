@@ -1,0 +1,1 @@
+"""Features become words: attention, the GRU decoder, the search and the tokenizer."""

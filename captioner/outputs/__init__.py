@@ -1,0 +1,7 @@
+"""Captions become files: JSON Lines, JSON, CSV, SubRip, WebVTT, text and coco results."""
+
+from __future__ import annotations
+
+from captioner.outputs.writers import CSV_FIELDS, WRITERS, Writer, from_row, row, visible, writer
+
+__all__ = ["CSV_FIELDS", "WRITERS", "Writer", "from_row", "row", "visible", "writer"]

@@ -1,0 +1,184 @@
+"""Captions in the formats that people use them in: one function a format, each yielding text to be written.
+
+Every writer is a generator over captions, so that a long run's results appear as they are made; ``json`` and
+``coco`` are one document and close it at the end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from captioner.caption import Alternative, Caption, Word
+from captioner.errors import DataError
+from captioner.naming import Sight
+from captioner.outputs.spreadsheet import csv_line
+from captioner.outputs.subtitles import clock, shown_ms, srt, vtt
+
+Writer = Callable[[Iterable[Caption]], Iterator[str]]
+
+CSV_FIELDS = (
+    *("path", "id", "caption", "confidence", "calibrated", "abstained", "score", "log_prob"),
+    *("start_seconds", "end_seconds", "times_seconds", "alternatives", "warnings", "model"),
+)
+
+
+def row(caption: Caption, *, words: bool = True) -> dict[str, Any]:
+    """A caption as plain values: what JSON and JSON Lines hold. ``words`` is what each word looked at, and when."""
+    values: dict[str, Any] = {"path": caption.path}
+    if caption.id:
+        values["id"] = caption.id
+    values |= {
+        "caption": caption.text,
+        "confidence": round(caption.confidence, 4),
+        "calibrated": caption.calibrated,
+        "abstained": caption.abstained,
+        "score": round(caption.score, 4),
+        "log_prob": round(caption.log_prob, 4),
+        "start_seconds": round(caption.start_seconds, 3),
+        "end_seconds": None if caption.end_seconds is None else round(caption.end_seconds, 3),
+        "times_seconds": [round(t, 3) for t in caption.times_seconds],
+    }
+    if words:
+        values["words"] = [
+            {
+                "text": word.text,
+                "peak_seconds": round(word.peak_seconds, 3),
+                "attention": [round(a, 4) for a in word.attention],
+            }
+            for word in caption.words
+        ]
+    values["alternatives"] = [
+        {"caption": a.text, "score": round(a.score, 4), "log_prob": round(a.log_prob, 4)} for a in caption.alternatives
+    ]
+    if caption.evidence:
+        values["evidence"] = [
+            {
+                "noun": sight.noun,
+                "probability": round(sight.probability, 4),
+                "peak_seconds": round(sight.peak_seconds, 3),
+                "used": sight.used,
+            }
+            for sight in caption.evidence
+        ]
+    return values | {"warnings": list(caption.warnings), "model": caption.model}
+
+
+def from_row(values: dict[str, Any]) -> Caption:
+    """The caption that :func:`row` was made from, but for rounding and grids; raises DataError if it is no row."""
+    try:
+        return Caption(
+            path=values["path"],
+            id=values.get("id", ""),
+            text=values["caption"],
+            confidence=values["confidence"],
+            calibrated=values["calibrated"],
+            abstained=values["abstained"],
+            score=values["score"],
+            log_prob=values["log_prob"],
+            start_seconds=values["start_seconds"],
+            end_seconds=values["end_seconds"],
+            times_seconds=tuple(values["times_seconds"]),
+            words=tuple(
+                Word(text=w["text"], peak_seconds=w["peak_seconds"], attention=tuple(w["attention"]))
+                for w in values.get("words", ())
+            ),
+            alternatives=tuple(
+                Alternative(text=a["caption"], score=a["score"], log_prob=a["log_prob"]) for a in values["alternatives"]
+            ),
+            evidence=tuple(Sight(**sight) for sight in values.get("evidence", ())),
+            warnings=tuple(values["warnings"]),
+            model=values["model"],
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"this is not a caption's row: {error!r}") from None
+
+
+def txt(captions: Iterable[Caption]) -> Iterator[str]:
+    """The sentence alone, one a line; ``?`` before one that is not to be relied on."""
+    for caption in captions:
+        yield _sentence(caption) + "\n"
+
+
+def named_txt(captions: Iterable[Caption]) -> Iterator[str]:
+    """``path: sentence``, one a line: the text format when there are several files."""
+    for caption in captions:
+        yield f"{visible(caption.path)}: {_sentence(caption)}\n"
+
+
+def timed_txt(captions: Iterable[Caption]) -> Iterator[str]:
+    """``start - end  sentence``, one a line: the text format of a film in segments."""
+    for caption in captions:
+        begin, end = (clock(moment, ".")[:-2] for moment in shown_ms(caption))
+        yield f"{begin} - {end}  {_sentence(caption)}\n"
+
+
+def visible(text: str) -> str:
+    """``text`` on one line, with nothing in it that a terminal would obey: a file's name may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _sentence(caption: Caption) -> str:
+    return f"? {caption.text}" if caption.abstained else caption.text
+
+
+def jsonl(captions: Iterable[Caption], *, words: bool = True) -> Iterator[str]:
+    """One JSON object a line."""
+    for caption in captions:
+        yield json.dumps(row(caption, words=words), ensure_ascii=False) + "\n"
+
+
+def as_json(captions: Iterable[Caption], *, words: bool = True) -> Iterator[str]:
+    """One JSON list."""
+    yield from _list(json.dumps(row(caption, words=words), ensure_ascii=False, indent=1) for caption in captions)
+
+
+def coco(captions: Iterable[Caption]) -> Iterator[str]:
+    """coco-caption's results format: a list of ``image_id`` (the manifest's id, or the path) and ``caption``."""
+    rows = ({"image_id": caption.id or caption.path, "caption": caption.text} for caption in captions)
+    yield from _list(json.dumps(r, ensure_ascii=False) for r in rows)
+
+
+def _list(items: Iterable[str]) -> Iterator[str]:
+    opening = "[\n"
+    for item in items:
+        yield opening + item
+        opening = ",\n"
+    yield "[]\n" if opening == "[\n" else "\n]\n"
+
+
+def as_csv(captions: Iterable[Caption]) -> Iterator[str]:
+    """A table that is safe to open in a spreadsheet: nothing in it can be taken for a formula."""
+    yield csv_line(CSV_FIELDS)
+    for caption in captions:
+        lists = {
+            "times_seconds": " ".join(f"{t:.3f}" for t in caption.times_seconds),
+            "alternatives": "; ".join(a.text for a in caption.alternatives[1:]),
+            "warnings": "; ".join(caption.warnings),
+        }
+        values = row(caption, words=False) | lists | {"id": caption.id or caption.path}
+        yield csv_line(values[name] for name in CSV_FIELDS)
+
+
+WRITERS: dict[str, Writer] = {
+    "txt": txt,
+    "jsonl": jsonl,
+    "json": as_json,
+    "csv": as_csv,
+    "srt": srt,
+    "vtt": vtt,
+    "coco": coco,
+}
+
+
+def writer(name: str, *, words: bool = False, many: bool = False, segments: bool = False) -> Writer:
+    """The writer of a format: with what each word looked at, for several files, for segments."""
+    if name == "txt" and many:
+        return named_txt
+    if name == "txt" and segments:
+        return timed_txt
+    if name in ("json", "jsonl"):
+        return partial(jsonl if name == "jsonl" else as_json, words=words)
+    return WRITERS[name]

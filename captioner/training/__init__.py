@@ -1,0 +1,1 @@
+"""Manifests become a checkpoint: features, batches, losses and the loop over them."""

@@ -1,0 +1,169 @@
+"""A training run as one TOML file, a table a section."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from captioner.config import from_dict, read_toml, require
+from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
+from captioner.video.config import VideoConfig
+from captioner.vision.config import EncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is learned from. Paths are relative to the recipe's own folder."""
+
+    manifests: tuple[str, ...] = ()
+    """JSONL manifests (``python -m data ...``); their ``train`` clips are learned from."""
+    repeat: tuple[int, ...] = ()
+    """How often an epoch visits the clips of each manifest; default: once each."""
+    val: tuple[str, ...] = ()
+    """Manifests whose ``val`` clips choose the checkpoint; default: the first of ``manifests``."""
+    text: tuple[str, ...] = ()
+    """Manifests of captions without clips: their ``train`` captions warm up the decoder as a language model."""
+    views: int = 1
+    """Views of each training clip that are cached (flipped, cropped, shifted in time); an epoch sees one a clip."""
+    cache: str = "features"
+    """Folder of cached features."""
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.repeat) in (0, len(self.manifests)) and all(n >= 1 for n in self.repeat),
+            f"data.repeat is {list(self.repeat)}; it must name a count from 1 for each of the manifests",
+        )
+        require(1 <= self.views <= 64, f"data.views is {self.views}; it must be 1 (the clip as it is) to 64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The loop: cross-entropy first, then (optionally) self-critical training on CIDEr."""
+
+    start: str = ""
+    """Checkpoint folder to go on from (``default``: the one in the package). It brings its frame recipe, CNN, decoder
+    and pieces; the recipe then leaves out [video], [encoder], [decoder] and [tokenizer]."""
+    seed: int = 1
+    epochs: int = 10
+    batch_size: int = 64
+    """Captions a step."""
+    captions_per_clip: int = 0
+    """Captions drawn for each clip in an epoch; 0 is all of them."""
+    length_buckets: bool = True
+    """Batches of captions of like length: faster. False: of any length, which can learn more from as many steps
+    (docs/decisions/0053-length-buckets.md)."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup_steps: int = 200
+    """Linear warm-up, then a cosine down to zero at the last step."""
+    label_smoothing: float = 0.1
+    scheduled_sampling: float = 0.0
+    """Share of decoder inputs replaced by the model's own words at the end of training (Bengio et al. 2015);
+    rises linearly from 0."""
+    clip_norm: float = 5.0
+    ema: float = 0.999
+    """Decay of the exponential moving average of the weights that is validated and saved; 0 is off."""
+    bf16: bool = True
+    """Autocast to bfloat16 where the processor has it."""
+    patience: int = 0
+    """Stop after this many epochs without a better validation CIDEr; 0 never stops early."""
+    text_epochs: int = 0
+    """Epochs of language-model warm-up on ``data.text`` before the first epoch with clips."""
+    text_share: float = 0.0
+    """Share of each later batch that is text without a clip."""
+    frame_dropout: float = 0.0
+    """Share of frames hidden from a clip in training, at random."""
+    train_encoder: bool = False
+    """End to end: decode and encode in every step, and train the CNN too. False: frozen, with cached features."""
+    encoder_learning_rate: float = 1e-5
+    scst_epochs: int = 0
+    """Epochs of self-critical training on CIDEr-D (Rennie et al. 2017) after cross-entropy."""
+    scst_learning_rate: float = 5e-5
+    scst_samples: int = 5
+    """Captions sampled for each clip; the baseline of each is the mean of the others (Luo 2020)."""
+    scst_normalise: bool = False
+    """Divide each clip's advantages by their deviation, so that a data set whose CIDEr is high (one reference a clip,
+    say) does not outweigh the others."""
+    threads: int = 0
+    """CPU threads; 0 is all."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs"):
+            require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
+        require(self.batch_size >= 1, f"train.batch_size is {self.batch_size}; it must be at least 1")
+        for name in ("label_smoothing", "scheduled_sampling", "ema", "text_share", "frame_dropout"):
+            require(0 <= getattr(self, name) < 1, f"train.{name} is {getattr(self, name)}; it must be in [0, 1)")
+        for name in ("learning_rate", "encoder_learning_rate", "scst_learning_rate", "clip_norm"):
+            require(getattr(self, name) > 0, f"train.{name} is {getattr(self, name)}; it must be above 0")
+        require(self.scst_samples >= 2, f"train.scst_samples is {self.scst_samples}; it must be at least 2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole training run: one TOML file, one table a section."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    video: VideoConfig = field(default_factory=VideoConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        require(
+            self.decoder.evidence in ("", self.encoder.source),
+            f"decoder.evidence is {self.decoder.evidence!r}; it must be encoder.source ({self.encoder.source!r}), "
+            "since the classifier reads that CNN's features",
+        )
+        for name, kind in _STARTED.items():
+            require(
+                not self.train.start or getattr(self, name) == kind(),
+                f"the recipe has both train.start and settings in [{name}]; leave that table out, a start has its own",
+            )
+
+
+_STARTED: dict[str, type] = {
+    "video": VideoConfig,
+    "encoder": EncoderConfig,
+    "decoder": DecoderConfig,
+    "tokenizer": TokenizerConfig,
+}
+"""The tables of a recipe that a checkpoint to start from replaces."""
+
+
+def load_recipe(path: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe and apply ``section.key=value`` overrides (values in TOML's spelling, or bare strings).
+
+    Paths in ``[data]`` and folders named in ``encoder.source``, ``tokenizer.source`` and ``train.start`` are made
+    absolute against the recipe's folder.
+    """
+    path = Path(path)
+    recipe = from_dict(Recipe, read_toml(path, overrides=overrides))
+    return _anchor(recipe, path.resolve().parent)
+
+
+def _anchor(recipe: Recipe, folder: Path) -> Recipe:
+    data = recipe.data
+    data = dataclasses.replace(
+        data,
+        manifests=tuple(str(folder / p) for p in data.manifests),
+        val=tuple(str(folder / p) for p in data.val),
+        text=tuple(str(folder / p) for p in data.text),
+        cache=str(folder / data.cache),
+    )
+
+    def source(text: str) -> str:
+        return str((folder / text).resolve()) if text and (folder / text).exists() else text
+
+    start = recipe.train.start
+    return dataclasses.replace(
+        recipe,
+        data=data,
+        encoder=dataclasses.replace(recipe.encoder, source=source(recipe.encoder.source)),
+        tokenizer=dataclasses.replace(recipe.tokenizer, source=source(recipe.tokenizer.source)),
+        train=dataclasses.replace(recipe.train, start=start if start == "default" else source(start)),
+    )

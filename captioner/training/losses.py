@@ -1,0 +1,105 @@
+"""What training minimises: the cross-entropy of people's captions, then the CIDEr of the model's own.
+
+Self-critical training is REINFORCE on CIDEr-D (Rennie et al. 2017), where the baseline of each sampled caption is
+the mean reward of the clip's other samples (Luo 2020), which needs no greedy decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from captioner.collate import collate_captions
+from captioner.language.attention import Memory
+from captioner.language.config import SearchConfig
+from captioner.language.tokenizer import CaptionTokenizer
+from captioner.metrics.cider import CiderScorer
+from captioner.model import CaptionModel
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, *, pad: int, smoothing: float = 0.0) -> Tensor:
+    """Mean negative log-likelihood a token, with label smoothing (Szegedy et al. 2016).
+
+    Logits (..., V), targets (...); positions whose target is ``pad`` do not count.
+    """
+    return nn.functional.cross_entropy(
+        logits.flatten(0, -2).float(), targets.flatten(), ignore_index=pad, label_smoothing=smoothing
+    )
+
+
+def scheduled_inputs(model: CaptionModel, memory: Memory, inputs: Tensor, *, share: float, pad: int) -> Tensor:
+    """Inputs (B, L) with ``share`` of the words after the first replaced by the model's own guesses.
+
+    Two parallel passes in place of a loop over words (Mihaylova & Martins 2019): the guess at each place is drawn
+    from the prediction that teacher forcing gives there.
+    """
+    with torch.no_grad():
+        logits, _ = model.decoder(memory, inputs[:, None])
+        guesses = logits[:, 0].float().softmax(dim=-1).flatten(0, 1).multinomial(1).view_as(inputs)
+    guesses = torch.cat([inputs[:, :1], guesses[:, :-1]], dim=1)
+    replace = (torch.rand(inputs.shape, device=inputs.device) < share) & (inputs != pad)
+    replace[:, 0] = False
+    return torch.where(replace, guesses, inputs)
+
+
+_END = " endofcaption"  # scored as a word, so that a caption broken off ("a man is playing a") earns less
+
+
+class CiderReward:
+    """CIDEr-D of captions against their clip's references, ends included."""
+
+    def __init__(self, references: Mapping[str, Sequence[str]]) -> None:
+        self._scorer = CiderScorer({clip: [r + _END for r in refs] for clip, refs in references.items()})
+
+    def __call__(self, clips: Sequence[str], captions: Sequence[str]) -> np.ndarray:
+        return self._scorer.score(clips, [c + _END for c in captions])
+
+
+def self_critical_loss(
+    model: CaptionModel,
+    memory: Memory,
+    *,
+    clips: Sequence[str],
+    reward: CiderReward,
+    tokenizer: CaptionTokenizer,
+    samples: int,
+    max_length: int,
+    seed: int,
+    normalise: bool = False,
+) -> tuple[Tensor, float]:
+    """The policy-gradient loss of ``samples`` captions a clip, and their mean reward.
+
+    ``normalise``: advantages in units of their deviation within the clip, as in GRPO (Shao et al. 2024, eq. 3).
+    """
+    sampling = SearchConfig(
+        beams=samples,
+        n_best=samples,
+        max_length=max_length,
+        temperature=1.0,
+        seed=seed,
+        no_repeat_ngram=0,  # the gradient is that of the model's own distribution
+    )
+    banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
+    drawn = model.generate(memory, sampling, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, banned=banned)
+    flat = [hypothesis.tokens for group in drawn for hypothesis in group]
+    names = [clip for clip, group in zip(clips, drawn, strict=True) for _ in group]
+    assert len(flat) == len(clips) * samples
+    rewards = torch.from_numpy(reward(names, [tokenizer.decode(t) for t in flat])).float()
+    rewards = rewards.view(len(clips), samples)
+    others = (rewards.sum(dim=1, keepdim=True) - rewards) / (samples - 1)
+    inputs, targets = collate_captions(flat, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id)
+    if max_length < targets.shape[1]:  # cut at max_length: there is no end token to learn
+        inputs, targets = inputs[:, :max_length], targets[:, :max_length]
+    device = memory.values.device
+    shape = (len(clips), samples, -1)
+    inputs, targets = inputs.view(shape).to(device), targets.view(shape).to(device)
+    logits, _ = model.decoder(memory, inputs)
+    log_probs = logits.float().log_softmax(dim=-1).gather(-1, targets[..., None]).squeeze(-1)
+    advantages = rewards - others
+    if normalise:  # a tenth of a CIDEr (10 points) is noise, not to be blown up
+        advantages = advantages / (rewards.std(dim=1, keepdim=True) + 0.1)
+    weights = advantages.to(device)[..., None] * (targets != tokenizer.pad_id)
+    return -(weights * log_probs).sum() / (targets != tokenizer.pad_id).sum(), rewards.mean().item()

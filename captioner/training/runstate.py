@@ -1,0 +1,113 @@
+"""A training run's state on disk: enough to go on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from captioner.config import to_dict
+from captioner.errors import CheckpointError
+from captioner.training.config import Recipe
+
+
+@dataclass
+class Position:
+    """Where the run is. ``batch`` batches of the epoch are done."""
+
+    stage: int = 0
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    """Sum over the epoch's batches so far."""
+    best: float = float("-inf")
+    best_epoch: str = ""
+    stale: int = 0
+    """Epochs of this stage since the best."""
+
+
+class Average:
+    """Exponential moving average of a model's weights; short at first, so that early weights are forgotten."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.count = 0
+        self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        self.count += 1
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                self.weights[name].lerp_(tensor, 1 - decay)
+            else:
+                self.weights[name].copy_(tensor)
+
+
+def save_state(
+    path: Path,
+    *,
+    position: Position,
+    recipe: dict[str, Any],
+    model: nn.Module,
+    average: Average,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write the whole state to a temporary sibling, then rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    state = {
+        "position": asdict(position),
+        "recipe": recipe,
+        "model": model.state_dict(),
+        "average": average.weights,
+        "averaged": average.count,
+        "optimizer": optimizer.state_dict(),
+    }
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The saved state; ``weights_only``, so a tampered file cannot run code."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"the training state {path} is damaged ({type(error).__name__}); delete it to start over"
+        ) from error
+
+
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as lists and numbers only, as a saved state holds it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    result: dict[str, Any] = plain(to_dict(recipe))
+    return result
+
+
+def first_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The first setting in which two plain recipes differ, for people."""
+    for section, values in now.items():
+        for name, value in values.items():
+            was = before.get(section, {}).get(name, "not known")
+            if was != value:
+                return f"{section}.{name} was {was}, now {value}"
+    return "a setting that this version no longer knows"
+
+
+def digest(path: str) -> str:
+    """A manifest as its name and the head of its SHA-256, so that a reader can tell what was used."""
+    file = Path(path)
+    return f"{file.parent.name}/{file.name} sha256:{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"

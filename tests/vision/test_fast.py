@@ -1,0 +1,82 @@
+"""The fast way through a folded CNN: close to the exact one, in whatever precision that takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from captioner.vision import fast
+from captioner.vision.fast import FastCNN, dead_leaves, exact_convolutions, fast_dtype
+from captioner.vision.fold import fold
+from captioner.vision.graph import Graph, record
+from captioner.vision.recorded import Maps
+from tests.cnns import FAMILIES, UNRECORDABLE, cosine, frames, settled_encoder
+
+CPU = torch.device("cpu")
+
+
+def folded(tmp_path: Path, family: str) -> tuple[Graph, dict[str, torch.Tensor], torch.Tensor]:
+    """A small CNN in few steps, its weights, and pixels to try them on."""
+    encoder = settled_encoder(tmp_path, family)
+    graph = encoder.graph(64, 96)
+    assert graph is not None
+    return *fold(graph, encoder.cnn.state_dict()), encoder.normalise(frames())
+
+
+@pytest.mark.parametrize("fuses", [True, False])
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != UNRECORDABLE])
+@torch.no_grad()
+def test_float32_is_exact_and_bfloat16_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, fuses: bool
+) -> None:
+    """With oneDNN's fused convolutions and, as on other machines, without."""
+    if not fuses:
+        monkeypatch.setattr(fast, "can_fuse", lambda device, dtype: False)
+    graph, weights, pixels = folded(tmp_path, family)
+    truth = graph.run(weights, pixels)
+    torch.testing.assert_close(FastCNN(graph, weights, dtype=torch.float32)(pixels), truth, rtol=1e-4, atol=1e-4)
+    if not fuses and fast_dtype(CPU) is torch.float32:
+        return  # this processor would take minutes
+    exact = exact_convolutions(graph, weights, dtype=torch.bfloat16, pixels=pixels)
+    low = FastCNN(graph, weights, dtype=torch.bfloat16, exact=exact)(pixels)
+    assert cosine(low.float().mean(dim=(2, 3)), truth.mean(dim=(2, 3))) >= 0.998
+    if exact < sum(step.op == "conv2d" for step in graph.steps):
+        assert low.dtype == torch.bfloat16
+
+
+class Spoilt(nn.Module):
+    """Three convolutions; the second takes differences of large numbers, as the shared MobileNetV2's does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolutions = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3))
+        nn.init.constant_(self.convolutions[0].bias, 300)  # 8 bits leave steps of 2 at 300
+        kernel = self.convolutions[1].weight
+        kernel -= kernel.mean(dim=(2, 3), keepdim=True)
+
+    def forward(self, pixels: torch.Tensor) -> Maps:
+        return Maps(self.convolutions(pixels))
+
+
+@torch.no_grad()
+def test_convolutions_that_bfloat16_spoils_stay_exact() -> None:
+    network = Spoilt()
+    graph = record(network, height=32, width=32)
+    assert graph is not None
+    weights = network.state_dict()
+    pixels = torch.randn(4, 3, 32, 32)
+    assert exact_convolutions(graph, weights, dtype=torch.bfloat16, pixels=pixels) == 2
+    assert exact_convolutions(graph, weights, dtype=torch.bfloat16, pixels=pixels, least_cosine=1.01) == 3
+    assert exact_convolutions(graph, weights, dtype=torch.float32, pixels=pixels) == 3
+
+
+def test_the_made_up_pictures_are_always_the_same_and_all_different() -> None:
+    first = dead_leaves(3, height=40, width=60)
+    torch.manual_seed(7)
+    assert torch.equal(first, dead_leaves(3, height=40, width=60)) and first.shape == (3, 40, 60, 3)
+    assert not torch.equal(first[0], first[1])
+    assert first.float().std() > 40
