@@ -6,6 +6,7 @@ has them, else torch's plain ones. See docs/decisions/0052-fast-path.md.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,9 +76,15 @@ class FastCNN:
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where it is computed in hardware (CUDA from Ampere on, CPUs with AVX512_BF16 or AMX), else float32."""
+    """bfloat16 where it is computed in hardware (CUDA from Ampere on, CPUs with AVX512_BF16 or AMX), else float32.
+
+    ``ONEDNN_MAX_CPU_ISA`` is respected: where it rules those instructions out, oneDNN would emulate them, slowly.
+    """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    if limit and limit not in ("ALL", "DEFAULT") and "BF16" not in limit and "AMX" not in limit:
+        return torch.float32
     if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return torch.bfloat16
     return torch.float32
