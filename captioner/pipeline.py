@@ -245,7 +245,9 @@ class Captioner:
             seen = sights(nouns, frames.times_seconds, said=spoken)
         calibration = self.checkpoint.calibration
         mean = best.log_prob / max(1, len(best.token_log_probs))
-        confidence = calibration.confidence(mean) if calibration else math.exp(mean)
+        confidence = (
+            calibration.confidence(mean, moving=len(frames.times_seconds) > 1) if calibration else math.exp(mean)
+        )
         warnings = frames.warnings
         if frames.is_blank:
             confidence, warnings = 0.0, (*warnings, _BLANK)

@@ -20,7 +20,7 @@ from captioner.errors import DataError
 from captioner.language.calibration import Calibration
 from captioner.manifest import SPLITS, Clip, read_manifest
 from eval.goodness import GOOD, is_good
-from eval.reliability import Booleans, Floats, Reliability, cross_validate, fit, measure
+from eval.reliability import Booleans, Floats, Reliability, cross_validate, fit, fit_offset, measure
 from eval.table import columns, printable, write_text
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Sample:
     name: str
     signal: Floats
     """(clips,) mean log-probability of the tokens of each caption."""
+    moving: Booleans
+    """Which are of more than one frame."""
     good: Booleans
     failed: int
     """Clips that could not be captioned; they are left out."""
@@ -86,11 +88,13 @@ def run(args: argparse.Namespace) -> int:
 def calibrate(samples: Sequence[Sample], *, weights: str, fitted_on: Sequence[str]) -> Calibration:
     """The calibration of the captions of all ``samples`` together, every clip counting the same."""
     signal, good = np.concatenate([s.signal for s in samples]), np.concatenate([s.good for s in samples])
+    moving = np.concatenate([s.moving for s in samples])
     intercept, slope = fit(signal, good)
     share = float(good.mean())
     return Calibration(
         intercept=intercept,
         slope=slope,
+        moving=fit_offset(intercept + slope * signal[moving], good[moving]),
         good=GOOD,
         fitted_on=tuple(fitted_on),
         clips=len(good),
@@ -134,6 +138,7 @@ def _sample(manifest: str, clips: Sequence[Clip], rows: Mapping[str, Mapping[str
     return Sample(
         name=manifest,
         signal=np.log([max(rows[clip.id]["confidence"], 5e-5) for clip in said]),
+        moving=np.array([len(rows[clip.id]["times_seconds"]) > 1 for clip in said], dtype=np.bool_),
         good=np.array([is_good(rows[clip.id]["caption"], clip.captions) for clip in said], dtype=np.bool_),
         failed=len(clips) - len(said),
     )
@@ -143,7 +148,8 @@ def _measured(samples: Sequence[Sample], calibration: Calibration) -> Reliabilit
     good = np.concatenate([sample.good for sample in samples])
     if not len(good):
         raise DataError("no clip could be captioned; see above")
-    return measure(np.array([calibration.confidence(x) for s in samples for x in s.signal]), good)
+    signals = [(x, bool(moving)) for s in samples for x, moving in zip(s.signal, s.moving, strict=True)]
+    return measure(np.array([calibration.confidence(x, moving=moving) for x, moving in signals]), good)
 
 
 def _label(manifest: str, split: str) -> str:
@@ -166,9 +172,9 @@ def _report(
     if fitted:
         parts += [
             "",
-            f"fitted: confidence = logistic({calibration.intercept:.3f} + {calibration.slope:.3f} * x), x the mean "
-            f"log-probability of a token; cross-validated log-loss {calibration.log_loss:.3f}, of a constant "
-            f"{calibration.constant_log_loss:.3f}",
+            f"fitted: confidence = logistic({calibration.intercept:.3f} + {calibration.slope:.3f} * x "
+            f"{calibration.moving:+.3f} for clips), x the mean log-probability of a token; cross-validated log-loss "
+            f"{calibration.log_loss:.3f}, of a constant {calibration.constant_log_loss:.3f}",
             "the tables above are of the clips it was fitted to; see others with --check",
         ]
     if args.json:

@@ -89,6 +89,19 @@ def fit(signal: Floats, good: Booleans) -> tuple[float, float]:
     return _newton(signal, good)
 
 
+def fit_offset(logits: Floats, good: Booleans) -> float:
+    """What to add to the ``logits`` of some clips, likeliest where a standard normal is expected: few say little."""
+    offset = 0.0
+    for _ in range(50):
+        chance = _logistic(logits + offset)
+        slope = float((good - chance).sum()) - offset
+        step = slope / (float((chance * (1 - chance)).sum()) + 1.0)
+        offset += step
+        if abs(step) < 1e-9:
+            break
+    return offset
+
+
 def cross_validate(signal: Floats, good: Booleans, *, seed: int = 12345) -> float:
     """Log-loss (nats) of ten-fold cross-validation, the mean of ten random divisions into folds."""
     generator = np.random.default_rng(seed)

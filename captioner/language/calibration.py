@@ -19,6 +19,8 @@ class Calibration:
     intercept: float
     slope: float
     """Not negative: a likelier caption never has less confidence."""
+    moving: float = 0.0
+    """Added for clips of more than one frame: what people say of videos agrees more, or less, than of photos."""
     good: str
     """What the confidence is the chance of, in one sentence."""
     fitted_on: tuple[str, ...]
@@ -34,14 +36,14 @@ class Calibration:
     """SHA-256 of the weights it was fitted to: it says nothing of any others."""
 
     def __post_init__(self) -> None:
-        for name in ("intercept", "slope", "log_loss", "constant_log_loss"):
+        for name in ("intercept", "slope", "moving", "log_loss", "constant_log_loss"):
             value = getattr(self, name)
             require(math.isfinite(value), f"calibration.{name} is {value}; it must be finite")
         require(self.slope >= 0, f"calibration.slope is {self.slope}; it must not be negative")
         require(0 < self.good_share < 1, f"calibration.good_share is {self.good_share}; it must be between 0 and 1")
         require(self.clips >= 1, f"calibration.clips is {self.clips}; it must be at least 1")
 
-    def confidence(self, mean_log_prob: float) -> float:
+    def confidence(self, mean_log_prob: float, *, moving: bool) -> float:
         """The chance, 0 to 1, that a caption with this mean log-probability of its tokens (eos included) is good."""
-        x = self.intercept + self.slope * mean_log_prob
+        x = self.intercept + self.slope * mean_log_prob + self.moving * moving
         return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

@@ -19,7 +19,7 @@ from captioner.language.calibration import Calibration
 from captioner.manifest import Clip, write_manifest
 from eval.__main__ import main
 from eval.goodness import content_words, is_good
-from eval.reliability import cross_validate, fit, measure
+from eval.reliability import cross_validate, fit, fit_offset, measure
 from tests.media import render_clip
 
 
@@ -51,10 +51,10 @@ def weights_of(folder: Path) -> str:
 
 
 def test_the_map_is_a_chance_that_rises_with_the_probability() -> None:
-    found = [calibration("").confidence(x) for x in (-1e9, -3.0, -2 / 3, -0.1, 0.0)]
+    found = [calibration("").confidence(x, moving=False) for x in (-1e9, -3.0, -2 / 3, -0.1, 0.0)]
     assert found[0] == 0 and found[2] == pytest.approx(0.5) and found == sorted(found)
     assert found[-1] == pytest.approx(1 / (1 + math.exp(-2)))
-    assert calibration("", intercept=900.0).confidence(0.0) == 1
+    assert calibration("", intercept=900.0).confidence(0.0, moving=False) == 1
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_calibrated_checkpoint_says_so(copy: Path, tmp_path: Path) -> None:
     assert after.checkpoint.calibration == mapped
     assert after.checkpoint.fingerprint != before.checkpoint.fingerprint
     assert caption.text == raw.text and caption.log_prob == raw.log_prob and caption.calibrated
-    assert caption.confidence == pytest.approx(mapped.confidence(math.log(raw.confidence)))
+    assert caption.confidence == pytest.approx(mapped.confidence(math.log(raw.confidence), moving=True))
     assert not list(copy.glob(".*")), "temporary files are left behind"
 
 
@@ -270,3 +270,15 @@ def test_what_calibrate_refuses(
     assert main(["calibrate", str(copy), str(manifest), *arguments]) == 1
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_clips_have_an_offset_of_their_own() -> None:
+    assert calibration("", moving=1.5).confidence(-1.0, moving=True) == pytest.approx(
+        calibration("", intercept=calibration("").intercept + 1.5).confidence(-1.0, moving=False)
+    )
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=5000)
+    good = rng.random(5000) < 1 / (1 + np.exp(-(logits + 0.8)))
+    assert fit_offset(logits, good) == pytest.approx(0.8, abs=0.1)
+    assert fit_offset(logits[:0], good[:0]) == 0.0
+    assert 0 < fit_offset(np.zeros(3), np.ones(3, dtype=bool)) < 1.2  # three clips cannot be sure
