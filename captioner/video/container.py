@@ -23,6 +23,7 @@ from av.stream import Discard, Disposition
 
 from captioner.errors import CaptionerError, VideoError, VideoErrorCode
 from captioner.video.boxes import is_cut_off, is_encrypted
+from captioner.video.exif import exif_orientation
 
 MAX_PIXELS = 67_108_864
 """The largest picture that is decoded: 8K video and photos of 64 megapixels, which take 560 MB (of 108: 760 MB). A
@@ -290,6 +291,8 @@ def why_undecodable(path: Path, otherwise: str, *, code: VideoErrorCode = "damag
 
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
+        if (exif_orientation(path) or 1) >= 5:  # lying on its side: told as a viewer shows it
+            width, height = height, width
         raise VideoError("too_large", f"{path} is {width} x {height} pixels; at most {MAX_PIXELS:,} can be decoded")
 
 

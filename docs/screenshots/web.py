@@ -1,4 +1,4 @@
-"""Take the screenshots of docs/web.md: every tab, light and dark, desktop and phone, with clips that we drew."""
+"""Take the screenshots of docs/web.md: every tab, light and dark, desktop and phone, with the sample of photographs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,21 @@ def main() -> None:
     """Fill each tab once, then photograph it in every scheme and size."""
     import app
     from captioner import Captioner
-    from data.shapes import render
+    from captioner.manifest import Clip, write_manifest
+    from captioner.sample import SHOTS, render_sample
     from demo.limits import Limits
 
     limits = Limits()
     with tempfile.TemporaryDirectory() as folder, browser() as chromium:
-        manifest = render(folder, train=0, val=0, test=6)
-        clips = sorted(Path(folder, "clips").glob("*.mp4"))
+        clips = [render_sample(Path(folder, f"{shot.name}.mp4"), [shot]) for shot in SHOTS]
+        manifest = Path(folder, "manifest.jsonl")
+        people = {
+            "cat": ("a cat looks into the camera", "a close-up of a cat"),
+            "coffee": ("a cup of coffee stands on a table", "a red cup on a saucer"),
+            "astronaut": ("a woman in an orange suit smiles", "an astronaut beside her helmet"),
+            "rocket": ("a rocket stands at night", "a rocket before its start"),
+        }
+        write_manifest(manifest, [Clip(id=c.stem, path=c, split="test", captions=people[c.stem]) for c in clips])
         captioner = Captioner.load()
         said = Path(folder, "predictions.csv")
         rows = [f"{clip.stem},{captioner.caption(clip).text}" for clip in clips]
@@ -53,7 +61,7 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     def choose(element: str, *files: Path) -> None:
         page.set_input_files(f"#{element} input[type=file]", [str(file) for file in files])
 
-    page.get_by_text("two red circles move left").locator("visible=true").click()
+    page.get_by_text("Close-up of an animal").locator("visible=true").click()
     page.wait_for_selector("#caption-player video")
     page.click("#caption-run")
     page.wait_for_selector(".cap-sentence")
@@ -72,7 +80,7 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     page.click("#batch-run")
     page.wait_for_selector("#batch-files-made a")
     page.get_by_role("tab", name="Compare").click()
-    page.get_by_text("a blue cross spins").locator("visible=true").click()
+    page.get_by_text("Something on a table").locator("visible=true").click()
     page.wait_for_selector("#compare-player video")
     page.click("#compare-run")
     page.wait_for_selector("#compare-b .cap-sentence")

@@ -125,6 +125,8 @@ def test_the_photos_of_phones_are_not_too_large(tmp_path: Path) -> None:
     huge = tmp_path / "huge.jpg"
     Image.new("L", (6000, 12_000)).save(huge, quality=10)
     assert refusal(huge).code == "too_large" and "6000 x 12000 pixels" in str(refusal(huge))
+    Image.new("L", (6000, 12_000)).save(huge, quality=10, exif=exif)
+    assert "12000 x 6000 pixels" in str(refusal(huge))
 
 
 def test_boxes_of_anything(tmp_path: Path) -> None:
