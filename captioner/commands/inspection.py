@@ -43,6 +43,7 @@ def add_info(parser: argparse.ArgumentParser) -> None:
 
 def info(options: argparse.Namespace) -> int:
     from captioner.checkpoint import checkpoint_folder, load_checkpoint
+    from captioner.vision.backbones import origin
 
     folder = checkpoint_folder(options.model)
     loaded = load_checkpoint(folder)
@@ -53,6 +54,7 @@ def info(options: argparse.Namespace) -> int:
         "fingerprint": loaded.fingerprint,
         "megabytes": round(sum(f.stat().st_size for f in folder.iterdir()) / 1e6, 1),
         "cnn": model.encoder.cnn_config().get("model_type"),
+        "cnn_from": origin(model.encoder.config.source),
         "cnn_weights": sum(p.numel() for p in model.encoder.parameters()),
         "decoder_weights": sum(p.numel() for p in model.decoder.parameters()),
         "vocabulary": len(loaded.tokenizer),

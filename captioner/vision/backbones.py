@@ -110,6 +110,12 @@ def feature_width(cnn: Any) -> int:
     return int(maps.shape[1])
 
 
+def origin(source: str) -> str:
+    """Where the weights of a checkpoint's CNN come from and under which licence, for people."""
+    known = PACKAGED.get(source)
+    return f"{known.package} ({known.licence})" if known else "the checkpoint itself"
+
+
 def packaged_weights(source: str) -> dict[str, Tensor]:
     """The body's weights by name, in float32; raises CheckpointError where the package is missing or changed."""
     return {name: tensor for name, tensor in _read(source).items() if not name.startswith("_fc.")}

