@@ -27,6 +27,9 @@ class DataConfig:
     """Manifests of captions without clips: their ``train`` captions warm up the decoder as a language model."""
     views: int = 1
     """Views of each training clip that are cached (flipped, cropped, shifted in time); an epoch sees one a clip."""
+    stills: float = 0.0
+    """Share of the visits to a photo in which three of its views are shown as a clip of 16 frames: so that the decoder
+    cannot tell a photo, and how people speak of photos, by the number of frames. It takes five ``views``."""
     cache: str = "features"
     """Folder of cached features."""
 
@@ -34,6 +37,10 @@ class DataConfig:
         require(
             len(self.repeat) in (0, len(self.manifests)) and all(n >= 1 for n in self.repeat),
             f"data.repeat is {list(self.repeat)}; it must name a count from 1 for each of the manifests",
+        )
+        require(
+            0 <= self.stills <= 1 and (not self.stills or self.views >= 5),
+            f"data.stills is {self.stills} with data.views = {self.views}; it must be 0 to 1, and takes 5 views",
         )
         require(1 <= self.views <= 64, f"data.views is {self.views}; it must be 1 (the clip as it is) to 64")
 

@@ -32,10 +32,13 @@ class Corpus:
     views: list[list[np.ndarray]]
     """Other views of each clip (captioner.views), for training only."""
 
-    def draw(self, clip: int, rng: np.random.Generator) -> np.ndarray:
-        """One view of a clip, each as likely."""
-        view = int(rng.integers(1 + len(self.views[clip])))
-        return self.views[clip][view - 1] if view else self.arrays[clip]
+    def draw(self, clip: int, rng: np.random.Generator, *, stills: float = 0.0) -> np.ndarray:
+        """One view of a clip, each as likely; of a photo, in a share ``stills`` of the draws, three views as a clip."""
+        own, others = self.arrays[clip], self.views[clip]
+        if stills and len(own) == 1 and rng.random() < stills:
+            return np.repeat(np.concatenate([own, others[1], others[3]]), [6, 5, 5], axis=0)  # none of them mirrored
+        view = int(rng.integers(1 + len(others)))
+        return others[view - 1] if view else own
 
     def can_be_scored(self) -> bool:
         """Whether CIDEr can tell a right caption from a wrong one here: words that every clip has count nothing."""

@@ -193,7 +193,7 @@ class Trainer:
         self, stage: Stage, examples: list[Example], progress: float, rng: np.random.Generator
     ) -> tuple[float, dict[str, float]]:
         clips, mask = collate_clips(
-            [self.corpus.draw(e.clip, rng) if e.clip >= 0 else None for e in examples],
+            [self.corpus.draw(e.clip, rng, stills=self.recipe.data.stills) if e.clip >= 0 else None for e in examples],
             like=self.corpus.arrays[0],
             frame_dropout=self.config.frame_dropout,
             rng=rng,
