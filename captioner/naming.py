@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 
 from torch import Tensor
 
@@ -70,27 +71,41 @@ def named(words: list[str], probabilities: Tensor) -> list[str]:
     """A caption's words, some replaced by the noun that was seen for certain, from the mean probabilities (N,).
 
     It takes the place of a broader noun ("bird": "cockatoo"), and of one of the same kind that was not seen at all ("a
-    dog is walking": "an elephant is walking"). An article before it follows.
+    dog is walking": "an elephant is walking"). The article before a noun of the table fits it.
     """
-    columns = {noun.name: column for column, noun in enumerate(nouns())}
+    place = _mistaken(words, probabilities)
+    if place is not None:
+        words = [*words[:place], nouns()[int(probabilities.argmax())].name, *words[place + 1 :]]
+    return [
+        _article(after) if word in ("a", "an") and after in _columns() else word
+        for word, after in zip_longest(words, words[1:], fillvalue="")
+    ]
+
+
+def _mistaken(words: list[str], probabilities: Tensor) -> int | None:
+    """Where the surest noun belongs, in the place of another; None where nothing is to be changed."""
     best = int(probabilities.argmax())
     sure = nouns()[best]
-    if float(probabilities[best]) < SURE:
-        return words
+    if float(probabilities[best]) < SURE or sure.name in words:
+        return None
     for place, word in enumerate(words):
         if set(sure.name.split()) & {*words[:place], *words[place + 1 :]}:
             continue
-        broader = word == sure.broader or (word == "animal" and _kind(sure.name) == "animal")
-        kind = _kind(word) if word in columns else ""
-        mistaken = kind and kind == _kind(sure.name) and float(probabilities[columns[word]]) < UNSEEN
-        if broader or mistaken:
-            if word == sure.name:
-                return words
-            changed = [*words[:place], sure.name, *words[place + 1 :]]
-            if place and words[place - 1] in ("a", "an"):
-                changed[place - 1] = "an" if sure.name[0] in "aeiou" else "a"
-            return changed
-    return words
+        if word == sure.broader or (word == "animal" and _kind(sure.name) == "animal"):
+            return place
+        column = _columns().get(word)
+        if column is not None and _kind(word) and _kind(word) == _kind(sure.name) and probabilities[column] < UNSEEN:
+            return place
+    return None
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" and not noun.startswith("uni") else "a"
+
+
+@cache
+def _columns() -> dict[str, int]:
+    return {noun.name: column for column, noun in enumerate(nouns())}
 
 
 @cache

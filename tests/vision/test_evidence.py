@@ -129,6 +129,9 @@ def seen(**chances: float) -> torch.Tensor:
         ("a boy hits a soccer ball", {"soccer_ball": 0.9}, "a boy hits a soccer ball"),
         ("a boy hits a ball", {"soccer_ball": 0.9}, "a boy hits a soccer ball"),
         ("a dog runs", {"dog": 0.9}, "a dog runs"),
+        ("a man is walking on a elephant", {}, "a man is walking on an elephant"),
+        ("a man rides an unicycle", {}, "a man rides a unicycle"),
+        ("a ugly thing", {"dog": 0.9}, "a ugly thing"),  # no noun of the table
         ("", {"dog": 0.9}, ""),
     ],
 )
