@@ -18,8 +18,10 @@ class DecoderConfig:
     """GRU state width H."""
     attention: int = 256
     """Width A of the additive attention's hidden layer."""
+    cell: Literal["gru"] = "gru"
+    """The recurrent cell, by its name in ``language.cells``."""
     layers: int = 1
-    """Stacked GRU cells."""
+    """Stacked cells."""
     reset: Literal["before", "after"] = "after"
     """Where the reset gate acts: ``before`` the recurrent matrix product (Cho et al. 2014) or ``after`` it
     (cuDNN, torch.nn.GRU). See docs/decisions/0002-reset-gate.md."""

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from captioner.language.attention import AdditiveAttention, Memory
+from captioner.language.cells import Cell, make_cell
 from captioner.language.config import DecoderConfig
-from captioner.language.gru import GRU, GRUCell
+from captioner.language.gru import GRU
 
 State = tuple[Tensor, ...]
 """What a hypothesis carries: the context (B, K, H), then each layer's state (B, K, H)."""
@@ -39,12 +40,15 @@ class AttentionGRU(nn.Module):
         )
         self.key = nn.Linear(hidden, config.attention)
         self.attention = AdditiveAttention(hidden, config.attention) if config.attend else None
-        self.first = nn.Linear(hidden, config.layers * hidden)
         self.embedding = nn.Embedding(vocabulary, embed)
         self.cells = nn.ModuleList(
-            GRUCell(embed if layer == 0 else hidden, hidden, reset=config.reset) for layer in range(config.layers)
+            make_cell(config.cell, embed if layer == 0 else hidden, hidden, reset=config.reset)
+            for layer in range(config.layers)
         )
-        self.feed = nn.Linear(hidden, 3 * hidden, bias=False)  # input feeding: the first cell's view of the context
+        self.first = nn.Linear(hidden, config.layers * self._cell(0).states * hidden)
+        self.feed = nn.Linear(
+            hidden, self._cell(0).gates * hidden, bias=False
+        )  # input feeding: the first cell's view of the context
         self.deep = nn.Linear(embed + 2 * hidden, embed)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         self.gate = nn.Linear(2 * hidden, 1) if config.evidence else None  # how far to trust it, step by step
@@ -76,13 +80,14 @@ class AttentionGRU(nn.Module):
         """The state before the first word: from the mean of what is seen, the same for every beam."""
         weights = memory.mask / memory.mask.sum(dim=1, keepdim=True)
         mean = (weights.to(memory.values.dtype)[:, None] @ memory.values).expand(-1, beams, -1)  # (B, K, H)
-        return (mean, *torch.tanh(self.first(mean)).chunk(self.config.layers, dim=-1))
+        return (mean, *torch.tanh(self.first(mean)).split(self.config.hidden, dim=-1))
 
     def step(self, memory: Memory, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """One word on: tokens (B, K) -> log-probabilities (B, K, V) float32 and the next state."""
         embedded = self.dropout(self.embedding(tokens))
         state, _ = self._advance(memory, self._cell(0).project(embedded), state)
-        logits = self._logits(self._deepen(embedded, state), state, memory)
+        seen = state[0], self._top(state)
+        logits = self._logits(self._deepen(embedded, seen), seen, memory)
         return logits.float().log_softmax(dim=-1), state
 
     def forward(self, memory: Memory, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,41 +103,45 @@ class AttentionGRU(nn.Module):
         for t in range(tokens.shape[2]):
             state, weights = self._advance(memory, projected[:, :, t], state)
             contexts.append(state[0])
-            tops.append(state[-1])
+            tops.append(self._top(state))
             attention.append(weights)
         seen = (torch.stack(contexts, dim=2), torch.stack(tops, dim=2))
         return self._logits(self._deepen(embedded, seen), seen, memory), torch.stack(attention, dim=2)
 
     def _advance(self, memory: Memory, projected: Tensor, state: State) -> tuple[State, Tensor]:
         """Step every layer from the projected word (B, K, 3H), then look: the next state and weights (B, K, N)."""
-        context, *hidden = state
-        after = [self._cell(0)(projected + self.feed(context), hidden[0])]
+        context, *rest = state
+        size = self._cell(0).states
+        after = [*self._cell(0)(projected + self.feed(context), tuple(rest[:size]))]
         for layer in range(1, self.config.layers):
-            cell = self._cell(layer)
-            after.append(cell(cell.project(self.dropout(after[-1])), hidden[layer]))
+            cell, below = self._cell(layer), after[-size]
+            after += cell(cell.project(self.dropout(below)), tuple(rest[layer * size : (layer + 1) * size]))
+        top = after[-size]
         if self.attention is None:
             weights = (memory.mask / memory.mask.sum(dim=1, keepdim=True))[:, None].expand(-1, context.shape[1], -1)
             return (context, *after), weights
-        context, weights = self.attention(after[-1], memory)
+        context, weights = self.attention(top, memory)
         return (context, *after), weights
 
-    def _deepen(self, embedded: Tensor, state: State) -> Tensor:
+    def _deepen(self, embedded: Tensor, seen: tuple[Tensor, Tensor]) -> Tensor:
         """The deep output layer: word, context and top state (..., E + 2H) -> (..., E)."""
-        return self.dropout(torch.tanh(self.deep(torch.cat([embedded, state[0], state[-1]], dim=-1))))
+        return self.dropout(torch.tanh(self.deep(torch.cat([embedded, *seen], dim=-1))))
 
-    def _logits(self, deep: Tensor, state: State, memory: Memory) -> Tensor:
+    def _logits(self, deep: Tensor, seen: tuple[Tensor, Tensor], memory: Memory) -> Tensor:
         """(B, K, ..., E) -> (B, K, ..., V), with what was seen added as far as the gate lets it."""
         logits = nn.functional.linear(deep, self.embedding.weight, self.bias)
         if self.gate is None or memory.evidence is None:
             return logits
         evidence = memory.evidence.view(len(logits), *[1] * (logits.ndim - 2), -1)
-        gate = self.gate(torch.cat([state[0], state[-1]], dim=-1))
+        gate = self.gate(torch.cat(seen, dim=-1))
         return logits + gate * evidence.to(logits.dtype)
 
-    def _cell(self, layer: int) -> GRUCell:
-        cell = self.cells[layer]
-        assert isinstance(cell, GRUCell)
-        return cell
+    def _cell(self, layer: int) -> Cell:
+        return self.cells[layer]  # type: ignore[return-value]
+
+    def _top(self, state: State) -> Tensor:
+        """What the last layer's cell says."""
+        return state[-self._cell(0).states]
 
 
 def _waves(mask: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ class GRUCell(nn.Module):
     makes it once for all steps, outside the loop over time.
     """
 
+    states, gates = 1, 3
+
     def __init__(self, inputs: int, hidden: int, *, reset: Reset = "after") -> None:
         super().__init__()
         self.hidden = hidden
@@ -53,8 +55,9 @@ class GRUCell(nn.Module):
         """``W x + b`` for all three gates: (..., I) -> (..., 3H)."""
         return self.input(x)
 
-    def forward(self, projected: Tensor, state: Tensor) -> Tensor:
-        """The next state (..., H) from a projected input (..., 3H) and the state (..., H)."""
+    def forward(self, projected: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The next state, one tensor (..., H), from a projected input (..., 3H) and the state."""
+        [state] = states
         gates, candidate = projected.split([2 * self.hidden, self.hidden], dim=-1)
         recurrent = self.recurrent(state)
         z, r = torch.sigmoid(gates + recurrent[..., : 2 * self.hidden]).chunk(2, dim=-1)
@@ -62,7 +65,7 @@ class GRUCell(nn.Module):
             past = r * recurrent[..., 2 * self.hidden :]
         else:
             past = self.candidate(r * state)
-        return torch.lerp(state, torch.tanh(candidate + past).to(state.dtype), z.to(state.dtype))
+        return (torch.lerp(state, torch.tanh(candidate + past).to(state.dtype), z.to(state.dtype)),)
 
 
 class GRU(nn.Module):
@@ -85,7 +88,7 @@ class GRU(nn.Module):
             projected, state = cell.project(x), x.new_zeros(x.shape[0], cell.hidden)
             states = [state] * x.shape[1]
             for t in order:
-                state = torch.where(mask[:, t, None], cell(projected[:, t], state), state)
+                state = torch.where(mask[:, t, None], cell(projected[:, t], (state,))[0], state)
                 states[t] = state
             outputs.append(torch.stack(states, dim=1))
         return torch.cat(outputs, dim=-1)
