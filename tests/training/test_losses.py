@@ -103,7 +103,9 @@ def test_self_critical_training_turns_to_the_caption_that_scores(tmp_path: Path,
         rewards.append(mean)
         step(loss)
     assert (chosen_probability() > 0.8).all()
-    assert sum(rewards[-5:]) > 1.2 * sum(rewards[:5])
+    # What it earned at first is a matter of chance: another processor draws other samples. A right caption earns 10,
+    # so the policy before is expected to earn at least its share of right ones.
+    assert sum(rewards[-5:]) / 5 > 10 * before.mean()
 
 
 def test_normalised_advantages_do_not_depend_on_the_scale_of_the_reward(tmp_path: Path) -> None:
