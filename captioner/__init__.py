@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from captioner.actions.recognizer import Recognizer as Recognizer
     from captioner.errors import CaptionerError as CaptionerError
     from captioner.errors import VideoError as VideoError
     from captioner.language.config import SearchConfig as SearchConfig
@@ -26,11 +27,21 @@ _HOMES = {
     "Caption": "captioner.caption",
     "Captioner": "captioner.pipeline",
     "CaptionerError": "captioner.errors",
+    "Recognizer": "captioner.actions.recognizer",
     "SearchConfig": "captioner.language.config",
     "VideoConfig": "captioner.video.config",
     "VideoError": "captioner.errors",
 }
-__all__ = ["Caption", "Captioner", "CaptionerError", "SearchConfig", "VideoConfig", "VideoError", "__version__"]
+__all__ = [
+    "Caption",
+    "Captioner",
+    "CaptionerError",
+    "Recognizer",
+    "SearchConfig",
+    "VideoConfig",
+    "VideoError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

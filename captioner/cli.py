@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from captioner import __version__
-from captioner.commands import caption, doctor, inspection, sample, training
+from captioner.commands import actions, caption, doctor, inspection, sample, training
 from captioner.errors import CaptionerError, UsageError
 
 _EXIT = (
@@ -114,7 +114,8 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for name, about, add, run in (
         ("caption", "caption video files", caption.add, caption.run),
-        ("train", "train a captioner from a recipe", training.add_train, training.train),
+        ("actions", "recognise actions in video files", actions.add, actions.run),
+        ("train", "train a captioner, or a recogniser of actions, from a recipe", training.add_train, training.train),
         ("features", "fill the feature cache of a recipe", training.add_features, training.features),
         (
             "probe",
@@ -126,7 +127,7 @@ def make_parser() -> Parser:
         ("sample", "write a sample clip made of free photographs", sample.add, sample.run),
         ("doctor", "check the installation, with a caption made on the spot", doctor.add, doctor.run),
     ):
-        description = caption.ABOUT if name == "caption" else about.capitalize() + "."
+        description = {"caption": caption.ABOUT, "actions": actions.ABOUT}.get(name, about.capitalize() + ".")
         command = commands.add_parser(
             name,
             help=about,

@@ -1,8 +1,9 @@
-"""Clips and their captions as JSON Lines: the one format that every data set is turned into.
+"""Clips and their captions or labels as JSON Lines: the one format that every data set is turned into.
 
-One object a line: ``{"id": "vid1", "path": "clips/a.mp4", "split": "train", "captions": ["a man ..."]}`` with
-optional ``start_seconds``, ``end_seconds`` and ``category``. ``path`` is relative to the manifest's folder;
-a record without ``path`` is text without a clip (for the language model).
+One object a line: ``{"id": "vid1", "path": "clips/a.mp4", "split": "train", "captions": ["a man ..."]}``, or with
+``"labels": ["riding a horse"]`` for the recognition of actions, and with optional ``start_seconds``, ``end_seconds``
+and ``category``. ``path`` is relative to the manifest's folder; a record without ``path`` is text without a clip (for
+the language model).
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ class Clip:
     id: str
     path: Path | None
     split: str
-    captions: tuple[str, ...]
+    captions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    """Its classes, for the recognition of actions."""
     start_seconds: float | None = None
     end_seconds: float | None = None
     category: str | None = None
 
 
-_KEYS = {"id", "path", "split", "captions", "start_seconds", "end_seconds", "category"}
+_KEYS = {"id", "path", "split", "captions", "labels", "start_seconds", "end_seconds", "category"}
 
 
 def read_manifest(path: str | Path, *, split: str | None = None) -> list[Clip]:
@@ -72,7 +75,7 @@ def _parse(line: str, folder: Path, where: str) -> Clip:
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: not valid JSON ({error.msg})") from error
     if not isinstance(row, dict):
-        raise DataError(f"{where}: expected an object with id, path, split and captions")
+        raise DataError(f"{where}: expected an object with id, path, split and captions or labels")
     if unknown := set(row) - _KEYS:
         raise DataError(f"{where}: unknown key {sorted(unknown)[0]!r}; known: {', '.join(sorted(_KEYS))}")
     name, split, captions, file = row.get("id"), row.get("split", "test"), row.get("captions", []), row.get("path")
@@ -82,6 +85,9 @@ def _parse(line: str, folder: Path, where: str) -> Clip:
         raise DataError(f"{where}: the split {split!r} is not one of {', '.join(SPLITS)}")
     if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
         raise DataError(f"{where}: 'captions' must be a list of strings")
+    labels = row.get("labels", [])
+    if not isinstance(labels, list) or not all(isinstance(label, str) and label.strip() for label in labels):
+        raise DataError(f"{where}: 'labels' must be a list of names")
     if file is not None and not (isinstance(file, str) and file):
         raise DataError(f"{where}: 'path' must be a file name")
     start, end = (_number(row.get(key), key, where) for key in ("start_seconds", "end_seconds"))
@@ -95,6 +101,7 @@ def _parse(line: str, folder: Path, where: str) -> Clip:
         path=None if file is None else folder / file,
         split=split,
         captions=tuple(captions),
+        labels=tuple(labels),
         start_seconds=start,
         end_seconds=end,
         category=category,
@@ -136,7 +143,11 @@ def _rows(clips: Iterable[Clip], folder: Path) -> Iterator[dict[str, Any]]:
         if clip.path is not None:
             full = clip.path.absolute()
             row["path"] = str(full.relative_to(base)) if full.is_relative_to(base) else str(full)
-        row |= {"split": clip.split, "captions": list(clip.captions)}
+        row["split"] = clip.split
+        if clip.captions or not clip.labels:
+            row["captions"] = list(clip.captions)
+        if clip.labels:
+            row["labels"] = list(clip.labels)
         for key in ("start_seconds", "end_seconds", "category"):
             if (value := getattr(clip, key)) is not None:
                 row[key] = value

@@ -24,8 +24,7 @@ class CaptionModel(nn.Module):
 
     def remember(self, clips: Tensor, mask: Tensor) -> Memory:
         """Clips as uint8 pixels (B, T, H, W, 3) or as features (B, T, P, D), with mask (B, T) -> Memory."""
-        features = self._encode(clips, mask) if clips.dtype == torch.uint8 else clips
-        return self.read(features, mask)
+        return self.read(self.encoder.read_clips(clips, mask), mask)
 
     def read(self, features: Tensor, mask: Tensor) -> Memory:
         """Features (B, T, P, D) with mask (B, T) -> Memory, with what the classifier saw if the model has one."""
@@ -33,11 +32,6 @@ class CaptionModel(nn.Module):
         if self.evidence is None:
             return memory
         return memory._replace(evidence=self.evidence(features, mask, vocabulary=len(self.decoder.bias)))
-
-    def _encode(self, clips: Tensor, mask: Tensor) -> Tensor:
-        """Features of the frames that ``mask`` shows, zeros for the rest: a photo among clips costs one frame."""
-        seen = self.encoder(clips[mask])
-        return seen.new_zeros(*mask.shape, *seen.shape[1:]).index_put((mask,), seen)
 
     @torch.inference_mode()
     def generate(

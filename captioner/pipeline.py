@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,31 +15,16 @@ from torch.nn.functional import pad
 from captioner.caption import Alternative, Caption, Word
 from captioner.checkpoint import Checkpoint, load_checkpoint
 from captioner.collate import collate_captions, collate_clips
-from captioner.errors import ConfigError
 from captioner.language.config import SearchConfig
 from captioner.language.search import Hypothesis
 from captioner.naming import Sight, named, sights
-from captioner.segments import segment_frames
-from captioner.video.config import VideoConfig
-from captioner.video.frames import Frames, sample_frames
+from captioner.reader import BLANK, Reader
+from captioner.video.frames import Frames
 
-_BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
 _UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"
 
 
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        why = "this torch is a CPU build" if torch.version.cuda is None else "no CUDA device can be used"
-        raise ConfigError(f"device is {name!r}, but {why}; use 'cpu'")
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"device is {name!r}; it must be 'cpu' or 'cuda'") from None
-
-
-class Captioner:
+class Captioner(Reader):
     """Captions video files with one checkpoint.
 
     >>> Captioner.load().caption("clip.mp4").text  # doctest: +SKIP
@@ -48,13 +33,12 @@ class Captioner:
 
     def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
         """Raises ConfigError for a device that is not there."""
-        self.checkpoint = checkpoint
-        self.device = _device(device)
+        super().__init__(checkpoint, device=device)
+        self.checkpoint: Checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self._begins_word = torch.tensor(checkpoint.tokenizer.begins_word())
-        self._model = checkpoint.model.to(self.device)
+        self._model = checkpoint.model
         self._decoder = self._model.decoder
-        self._encode = self._model.encoder.fast()
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Captioner:
@@ -62,86 +46,9 @@ class Captioner:
         return cls(load_checkpoint(folder), device=device)
 
     @property
-    def video(self) -> VideoConfig:
-        """The frame recipe the model was trained with."""
-        return self.checkpoint.video
-
-    @property
     def search(self) -> SearchConfig:
         """The default search settings of the checkpoint."""
         return self.checkpoint.search
-
-    def caption(
-        self,
-        path: str | Path,
-        *,
-        start_seconds: float | None = None,
-        end_seconds: float | None = None,
-        video: VideoConfig | None = None,
-        search: SearchConfig | None = None,
-        timeout_seconds: float | None = 60.0,
-    ) -> Caption:
-        """Caption one video file or image, or the part from ``start_seconds`` to ``end_seconds`` of it.
-
-        Raises VideoError, with a code and one sentence, for whatever cannot be captioned.
-        """
-        frames = sample_frames(
-            path,
-            video or self.video,
-            start_seconds=start_seconds,
-            end_seconds=end_seconds,
-            timeout_seconds=timeout_seconds,
-        )
-        found = self.caption_frames(
-            [frames], paths=[str(path)], spans=[(start_seconds or 0.0, end_seconds)], search=search
-        )
-        return found[0]
-
-    def caption_segments(
-        self,
-        path: str | Path,
-        *,
-        segments: Literal["shots"] | float = "shots",
-        start_seconds: float | None = None,
-        end_seconds: float | None = None,
-        video: VideoConfig | None = None,
-        search: SearchConfig | None = None,
-        timeout_seconds: float | None = 60.0,
-    ) -> Iterator[Caption]:
-        """A caption of each shot of a film, or of each so many seconds, as soon as that part has been read.
-
-        Memory does not grow with the film. ``segments.merge_captions`` makes one of neighbours that say the same.
-        ``timeout_seconds`` and errors are those of ``segments.segment_frames``.
-        """
-        found = segment_frames(
-            path,
-            video or self.video,
-            segments=segments,
-            start_seconds=start_seconds,
-            end_seconds=end_seconds,
-            timeout_seconds=timeout_seconds,
-        )
-        for span, frames in found:
-            yield from self.caption_frames(
-                [frames], paths=[str(path)], spans=[(span.start_seconds, span.end_seconds)], search=search
-            )
-
-    def caption_frames(
-        self,
-        clips: Sequence[Frames],
-        *,
-        paths: Sequence[str] | None = None,
-        spans: Sequence[tuple[float, float | None]] | None = None,
-        search: SearchConfig | None = None,
-    ) -> list[Caption]:
-        """Caption clips that are decoded already, all in one batch. ``paths`` and ``spans`` label the results."""
-        features = [self.encode(frames) for frames in clips]
-        return self.caption_encoded(clips, features, paths=paths, spans=spans, search=search)
-
-    def encode(self, frames: Frames) -> np.ndarray:
-        """What the CNN sees in a clip: (T, P, D) float32. Any thread may call it, once one call has returned."""
-        with torch.inference_mode():
-            return self._encode(torch.from_numpy(frames.pixels).to(self.device)).cpu().numpy()
 
     def caption_encoded(
         self,
@@ -250,7 +157,7 @@ class Captioner:
         )
         warnings = frames.warnings
         if frames.is_blank:
-            confidence, warnings = 0.0, (*warnings, _BLANK)
+            confidence, warnings = 0.0, (*warnings, BLANK)
         if min_confidence and not calibration:
             warnings = (*warnings, _UNCALIBRATED)
         return Caption(

@@ -18,9 +18,11 @@ from data.captions import captions
 from data.flickr8k import flickr8k
 from data.folder import folder
 from data.join import Join, report, write
+from data.labels import labels
 from data.msrvtt import msrvtt
 from data.msvd import msvd
 from data.vatex import vatex
+from data.verbs import verbs
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -80,6 +82,16 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("source", type=Path, help="folder of train, val and test, in each a folder an action")
     command.set_defaults(run=lambda args: actions(args.source))
 
+    command = add("labels", "clips with a class each: a folder a class, UCF101, HMDB51, or a table path,label")
+    command.add_argument("source", type=Path, help="folder of the clips, or the table")
+    command.add_argument("--number", type=int, default=1, metavar="N", help="which published split (1)")
+    command.set_defaults(run=lambda args: labels(args.source, number=args.number))
+
+    command = add("verbs", "captions become labels: the verb that most people say of a clip")
+    command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
+    command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
+    command.set_defaults(run=lambda args: verbs(args.manifest, at_least=args.at_least))
+
     command = add("captions", "captions without clips, for the language model: one a line, or COCO captions")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt (a caption a line) or COCO .json")
     command.set_defaults(run=lambda args: captions(args.files))
@@ -90,6 +102,12 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
     command.add_argument("--size", type=int, default=96, metavar="PIXELS", help="side of the square frame (96)")
     command.set_defaults(run=_shapes)
+
+    command = add("order", "render clips whose label is the order of their frames: 'moves left', 'grows'")
+    for split, number in (("train", 600), ("val", 120), ("test", 300)):
+        command.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"{split} clips ({number})")
+    command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
+    command.set_defaults(run=_order)
 
 
 def _fractions(text: str) -> tuple[float, float, float]:
@@ -107,6 +125,12 @@ def _shapes(args: argparse.Namespace) -> Join:
     from data.shapes import shapes  # numpy and PyAV: only when clips are rendered
 
     return Join(clips=shapes(args.out, train=args.train, val=args.val, test=args.test, seed=args.seed, size=args.size))
+
+
+def _order(args: argparse.Namespace) -> Join:
+    from data.order import order
+
+    return Join(clips=order(args.out, train=args.train, val=args.val, test=args.test, seed=args.seed))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -180,7 +180,14 @@ def report(result: Join) -> str:
     lines = []
     if result.clips:
         captions = sum(len(clip.captions) for clip in result.clips)
-        lines.append(f"{len(result.clips):,} clips with {captions:,} captions ({_by_split(result.clips)})")
+        labelled = any(clip.labels for clip in result.clips)
+        what = "labels" if labelled else f"{captions:,} captions"
+        lines.append(f"{len(result.clips):,} clips with {what} ({_by_split(result.clips)})")
+        if labelled:
+            missing = result.captions_without_clip
+            return "\n".join(
+                (*lines, f"{len(missing):,} labelled names without a clip{_examples(missing)}", *result.notes)
+            )
     for count, what in (
         (result.clips_without_captions, "clips without captions, left out"),
         (result.captions_without_clip, "captioned videos without a clip"),

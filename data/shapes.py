@@ -235,8 +235,11 @@ def _distance(shape: str, x: NDArray[np.float32], y: NDArray[np.float32], radius
     )
 
 
-def write_clip(path: Path, frames: NDArray[np.uint8]) -> None:
-    """Encode frames (T, H, W, 3) as H.264 in MP4; one thread, so that the same frames give the same bytes."""
+def write_clip(path: Path, frames: NDArray[np.uint8], *, each_alone: bool = False) -> None:
+    """Encode frames (T, H, W, 3) as H.264 in MP4; one thread, so that the same frames give the same bytes.
+
+    ``each_alone``: every frame is a keyframe of the same quality, so that none shows where it stands.
+    """
     temporary = path.with_name(f".{path.stem}.tmp.mp4")
     try:
         with av.open(str(temporary), "w") as container:
@@ -245,6 +248,8 @@ def write_clip(path: Path, frames: NDArray[np.uint8]) -> None:
             stream.pix_fmt = "yuv420p"
             # Slower presets use B-frames with the macroblock tree, which reads memory that x264 never wrote (0031).
             stream.options = {"preset": "ultrafast", "crf": "20"}
+            if each_alone:
+                stream.options = {"preset": "ultrafast", "qp": "12", "g": "1"}
             stream.thread_count = 1
             for frame in frames:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

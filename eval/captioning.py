@@ -22,7 +22,7 @@ from captioner.manifest import Clip
 from captioner.video.config import VideoConfig
 
 if TYPE_CHECKING:
-    from captioner.pipeline import Captioner
+    from captioner.reader import Reader
     from captioner.video.frames import Frames
 
 BATCH = 8
@@ -49,7 +49,7 @@ class Job:
     search: SearchConfig
 
     @classmethod
-    def of(cls, captioner: Captioner, clips: Sequence[Clip], *, search: SearchConfig) -> Job:
+    def of(cls, captioner: Reader, clips: Sequence[Clip], *, search: SearchConfig) -> Job:
         """The job of captioning ``clips`` with ``captioner``."""
         places = json.dumps([[c.id, str(c.path), c.start_seconds, c.end_seconds] for c in clips])
         return cls(
@@ -65,7 +65,7 @@ class Job:
 
 
 def caption_clips(
-    captioner: Captioner, clips: Sequence[Clip], *, job: Job, out: Path, timeout_seconds: float = 60.0
+    captioner: Reader, clips: Sequence[Clip], *, job: Job, out: Path, timeout_seconds: float = 60.0
 ) -> dict[str, Row]:
     """Caption those of ``clips`` that ``out/predictions.jsonl`` lacks; returns the row of each clip by id.
 
@@ -178,7 +178,7 @@ def _decode(clip: Clip, video: VideoConfig, timeout_seconds: float) -> Frames | 
 
 
 def _rows(
-    captioner: Captioner, batch: Sequence[tuple[Clip, Frames | CaptionerError]], search: SearchConfig
+    captioner: Reader, batch: Sequence[tuple[Clip, Frames | CaptionerError]], search: SearchConfig
 ) -> Iterator[Row]:
     from captioner.outputs.writers import row
 

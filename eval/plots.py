@@ -131,3 +131,27 @@ def heat(shares: Sequence[float], *, top: float, label: str) -> Markup:
         f'<svg class="heat" viewBox="0 0 {max(1, len(shares))} 1" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(label)}"><title>{escape(label)}</title>{cells}</svg>'
     )
+
+
+def matrix(shares: np.ndarray, labels: Sequence[str]) -> Markup:
+    """A confusion matrix (C, C) of shares of each row, 0 to 1, as a picture; every cell tells itself on hovering."""
+    count, left, cell = len(labels), 150, 14
+    side = count * cell
+    parts = [
+        f'<svg class="histogram" style="max-width:{left + side}px" viewBox="0 0 {left + side} {side + 4}" role="img" '
+        'aria-label="Confusion matrix">'
+    ]
+    for row, true in enumerate(labels):
+        y = row * cell
+        parts.append(
+            f'<text x="{left - 6}" y="{y + 11}" text-anchor="end" style="font-size:10px">{escape(true)}</text>'
+        )
+        for column in np.flatnonzero(shares[row]).tolist():
+            share = float(shares[row, column])
+            title = f"{true}: {100 * share:.0f} % said to be {labels[column]}"
+            parts.append(
+                f'<rect class="bar" style="fill-opacity:{0.08 + 0.92 * share:.2f}" x="{left + column * cell}" y="{y}" '
+                f'width="{cell - 1}" height="{cell - 1}"><title>{escape(title)}</title></rect>'
+            )
+    parts.append(f'<rect x="{left}" y="0" width="{side}" height="{side}" fill="none" class="axis"/>')
+    return Markup("".join(parts) + "</svg>")

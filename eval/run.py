@@ -51,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Caption, score, print and write. Exit 1 if a clip could not be captioned."""
     _check(args)
+    from captioner.checkpoint import checkpoint_folder
+    from captioner.storage import is_for
+
+    if is_for(checkpoint_folder(args.checkpoint), "actions"):
+        from eval.actions import run as run_actions
+
+        return run_actions(args)
     references = read_references(args.manifest, split=args.split)
     # Clips that nobody described cannot be scored; the report counts them.
     clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.captions]

@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from captioner.checkpoint import _digest, load_checkpoint, read_config, save_checkpoint
+from captioner.checkpoint import load_checkpoint, read_config, save_checkpoint
 from captioner.errors import CheckpointError
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.model import CaptionModel
+from captioner.storage import digest as _digest
 from captioner.video.config import VideoConfig
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder

@@ -20,7 +20,7 @@ from captioner.archive.workers import DecodeJob, DecodePool
 from captioner.caption import Caption
 from captioner.errors import CaptionerError, ConfigError, VideoError
 from captioner.language.config import SearchConfig
-from captioner.pipeline import Captioner
+from captioner.reader import Reader
 from captioner.segments import Segments, Span, merge_captions
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
@@ -88,7 +88,7 @@ class _Open:
 
 def caption_tasks(
     tasks: Iterable[Task],
-    captioner: Captioner,
+    captioner: Reader,
     *,
     settings: Settings,
     pool: DecodePool,
@@ -117,7 +117,7 @@ def caption_tasks(
 class _Bench:
     """The batch that is being gathered, and the tasks that it belongs to."""
 
-    def __init__(self, captioner: Captioner, settings: Settings, size: int) -> None:
+    def __init__(self, captioner: Reader, settings: Settings, size: int) -> None:
         self._captioner, self._settings, self._size = captioner, settings, size
         self._parts: list[tuple[_Open, Span, Frames, np.ndarray]] = []
         self._open: dict[int, _Open] = {}

@@ -27,12 +27,13 @@ from captioner.archive.journal import Journal
 from captioner.archive.progress import Monitor
 from captioner.archive.run import Archive, Engine
 from captioner.archive.workers import DecodePool
+from captioner.commands.models import load_model
 from captioner.commands.one import looked_at
 from captioner.commands.options import override, search_settings
 from captioner.commands.reporting import Ledger, say_plan, show_progress, summary
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, UsageError
 from captioner.outputs.writers import Writer, writer
-from captioner.pipeline import Captioner
+from captioner.reader import Reader
 
 _DOCUMENTS = ("json", "coco")  # good for nothing until their end is written
 _MOST_JOBS = 16
@@ -127,20 +128,22 @@ def _all_taken(places: _Places, journal: Journal | None, *, overwrite: bool) -> 
     return all_taken
 
 
-def _load(options: argparse.Namespace) -> Captioner:
+def _load(options: argparse.Namespace) -> Reader:
     import torch
 
     from captioner.vision.allocator import keep_freed_memory
 
     keep_freed_memory()
-    captioner = Captioner.load(options.model, device=options.device)
+    captioner = load_model(options)
     if captioner.device.type == "cpu":
         torch.set_num_threads(1)  # each child has a thread that encodes; and one thread gives the same bits anywhere
     return captioner
 
 
-def _engine(options: argparse.Namespace, captioner: Captioner, settings: Settings, pool: DecodePool | None) -> Engine:
+def _engine(options: argparse.Namespace, captioner: Reader, settings: Settings, pool: DecodePool | None) -> Engine:
     if pool is None:
+        if getattr(options, "kind", "captions") != "captions":
+            raise UsageError("--engine ray is for captions; leave it out")
         from captioner.archive.rayrun import caption_with_ray
 
         return lambda tasks: caption_with_ray(

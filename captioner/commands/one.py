@@ -19,10 +19,11 @@ from captioner.archive.files import (
     refuse_to_overwrite,
 )
 from captioner.caption import Caption
+from captioner.commands.models import load_model
 from captioner.commands.options import override, search_settings
 from captioner.errors import CaptionerError, VideoError
 from captioner.outputs.writers import writer
-from captioner.pipeline import Captioner
+from captioner.reader import Reader
 from captioner.segments import merge_captions
 from captioner.video.frames import probe, sample_frames
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 def run_one(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
     item = inputs.items[0]
     places = _places(options, item)
-    captioner = Captioner.load(options.model, device=options.device)
+    captioner = load_model(options)
     monitor.detail(f"checkpoint {captioner.checkpoint.fingerprint} on {captioner.device}")
     video: VideoConfig = override(captioner.video, options)
     captions = _captions(captioner, item, options, video, monitor)
@@ -89,7 +90,7 @@ def _opened(output: str | None, *, make_folder: bool) -> Any:
 
 
 def _captions(
-    captioner: Captioner, item: Item, options: argparse.Namespace, video: VideoConfig, monitor: Monitor
+    captioner: Reader, item: Item, options: argparse.Namespace, video: VideoConfig, monitor: Monitor
 ) -> Iterator[Caption]:
     search = search_settings(captioner.search, options)
     if options.segments:
@@ -105,7 +106,7 @@ def _captions(
 
 
 def _caption(
-    captioner: Captioner,
+    captioner: Reader,
     item: Item,
     options: argparse.Namespace,
     video: VideoConfig,
@@ -131,7 +132,7 @@ def _caption(
 
 
 def _segments(
-    captioner: Captioner,
+    captioner: Reader,
     item: Item,
     options: argparse.Namespace,
     video: VideoConfig,

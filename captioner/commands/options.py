@@ -31,6 +31,12 @@ done again. What cannot be captioned is listed with a code and a reason in FILE.
 
 
 def add(parser: argparse.ArgumentParser) -> None:
+    add_common(parser)
+    _add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """All but the settings of the search."""
     parser.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, patterns, @LIST, - for stdin")
     parser.add_argument("-m", "--model", metavar="DIR", help="checkpoint folder (default: the one in the package)")
     loudness = parser.add_mutually_exclusive_group()
@@ -45,7 +51,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     video.add_argument("--end", type=moment, metavar="TIME", help="caption up to here")
     video.add_argument("--frames", type=int, metavar="N", help="frames looked at")
     video.add_argument("--mode", choices=("exact", "segment"), help="segment: keyframes where they will do; faster")
-    _add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
 
 
 def formats(text: str) -> tuple[str, ...]:

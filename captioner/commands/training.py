@@ -44,15 +44,17 @@ def features(options: argparse.Namespace) -> int:
     from captioner.training.config import load_recipe
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
-    from captioner.training.corpus import load_start, training_clips, validation_sets
+    from captioner.training.corpus import targets_of, training_clips, validation_sets
     from captioner.training.features import FeatureCache
     from captioner.training.log import TrainingLog
+    from captioner.training.start import load_start
     from captioner.vision.encoder import FrameEncoder
 
     log = TrainingLog(None, quiet=options.quiet)
-    clips = training_clips(recipe.data)[0]
-    seen = [clip for group in validation_sets(recipe.data).values() for clip in group]
-    start = load_start(recipe.train)
+    targets = targets_of(recipe)
+    clips = training_clips(recipe.data, targets)[0]
+    seen = [clip for group in validation_sets(recipe.data, targets).values() for clip in group]
+    start = load_start(recipe.train.start)
     encoder = None
     if not recipe.train.train_encoder:
         encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from captioner.config import require
+from captioner.recurrent.config import CellName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +19,15 @@ class DecoderConfig:
     """GRU state width H."""
     attention: int = 256
     """Width A of the additive attention's hidden layer."""
-    cell: Literal["gru"] = "gru"
-    """The recurrent cell, by its name in ``language.cells``."""
+    cell: CellName = "gru"
+    """The recurrent cell of the decoder and of the temporal encoder, by its name in ``recurrent.cells``."""
     layers: int = 1
     """Stacked cells."""
     reset: Literal["before", "after"] = "after"
     """Where the reset gate acts: ``before`` the recurrent matrix product (Cho et al. 2014) or ``after`` it
     (cuDNN, torch.nn.GRU). See docs/decisions/0002-reset-gate.md."""
     temporal: Literal["none", "gru", "bigru"] = "none"
-    """Temporal encoder over the frame vectors before attention."""
+    """Temporal encoder over the frame vectors before attention, in one direction or both; its cell is ``cell``."""
     evidence: str = ""
     """Name of the packaged CNN (encoder.source) whose ImageNet classifier tells the decoder which nouns it sees; empty:
     none."""

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from captioner.language.attention import AdditiveAttention, Memory
-from captioner.language.cells import Cell, make_cell
 from captioner.language.config import DecoderConfig
-from captioner.language.gru import GRU
+from captioner.recurrent.cells import Cell, make_cell
+from captioner.recurrent.network import Recurrent
 
 State = tuple[Tensor, ...]
 """What a hypothesis carries: the context (B, K, H), then each layer's state (B, K, H)."""
@@ -34,7 +34,9 @@ class AttentionGRU(nn.Module):
         self.place = nn.Parameter(torch.zeros(places, hidden))
         self.nothing = nn.Parameter(torch.zeros(hidden))  # what text without a clip looks at
         self.temporal = (
-            GRU(hidden, hidden, bidirectional=config.temporal == "bigru", reset=config.reset)
+            Recurrent(
+                hidden, hidden, cell=config.cell, bidirectional=config.temporal.startswith("bi"), reset=config.reset
+            )
             if config.temporal != "none"
             else None
         )

@@ -7,10 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from captioner.actions.config import HeadConfig
 from captioner.config import from_dict, read_toml, require
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
 from captioner.video.config import VideoConfig
 from captioner.vision.config import EncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """What the network is asked."""
+
+    kind: Literal["captions", "actions"] = "captions"
+    """``captions``: sentences, from manifests with captions. ``actions``: labels, from manifests with labels; the
+    network is then set in [head] in place of [decoder]."""
+    class_weights: bool = False
+    """Actions: let every label count the same, however few clips it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +124,12 @@ class TrainConfig:
 class Recipe:
     """A whole training run: one TOML file, one table a section."""
 
+    task: TaskConfig = field(default_factory=TaskConfig)
     data: DataConfig = field(default_factory=DataConfig)
     video: VideoConfig = field(default_factory=VideoConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -125,6 +139,11 @@ class Recipe:
             self.decoder.evidence in ("", self.encoder.source),
             f"decoder.evidence is {self.decoder.evidence!r}; it must be encoder.source ({self.encoder.source!r}), "
             "since the classifier reads that CNN's features",
+        )
+        unused: tuple[str, type] = ("head", HeadConfig) if self.task.kind == "captions" else ("decoder", DecoderConfig)
+        require(
+            getattr(self, unused[0]) == unused[1](),
+            f"the recipe has settings in [{unused[0]}], which are not of task.kind = {self.task.kind!r}",
         )
         for name, kind in _STARTED.items():
             require(

@@ -85,7 +85,7 @@ class FeatureCache:
                 pixels[0] = sample_frames(clip.path, self._video, **span).pixels
             if any(missing):
                 whole = sample_frames(clip.path, view_recipe(self._video), **span).pixels
-                flip, name = not has_sides(clip.captions), self._contents[clip.path]
+                flip, name = not has_sides((*clip.captions, *clip.labels)), self._contents[clip.path]
                 for view in filter(None, missing):
                     pixels[view] = cut_view(whole, view=view, video=self._video, name=name, flip=flip)
         except VideoError as error:

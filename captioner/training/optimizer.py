@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import nn
 
-from captioner.model import CaptionModel
 from captioner.training.config import TrainConfig
 
 
-def build_optimizer(model: CaptionModel, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
-    """Weight decay on matrices only; the CNN, when it is trained, at its own rate."""
-    model.encoder.requires_grad_(config.train_encoder)
+def build_optimizer(model: nn.Module, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
+    """Weight decay on matrices only; the CNN (``encoder``), when it is trained, at its own rate."""
+    cnn: Any = model.encoder
+    cnn.requires_grad_(config.train_encoder)
+    seen = set(cnn.parameters())
+    rest = [p for p in model.parameters() if p not in seen]
     groups = []
-    for module, module_rate in ((model.decoder, rate), (model.encoder, config.encoder_learning_rate)):
-        weights = [p for p in module.parameters() if p.requires_grad]
+    for parameters, module_rate in ((rest, rate), (list(cnn.parameters()), config.encoder_learning_rate)):
+        weights = [p for p in parameters if p.requires_grad]
         for decayed in (True, False):
             chosen = [p for p in weights if (p.dim() > 1) == decayed]
             if chosen:

@@ -1,4 +1,4 @@
-"""Training, from a recipe to a checkpoint folder: language-model warm-up, captions, self-critical.
+"""The training loop, from a recipe to a checkpoint folder, for any task.
 
 Every step's randomness comes from the seed and the step's number alone, and the state is saved as the run goes:
 a killed run that is started again continues bit for bit (on CPU, with the same number of threads).
@@ -7,48 +7,32 @@ a killed run that is started again continues bit for bit (on CPU, with the same 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from captioner.checkpoint import save_checkpoint
-from captioner.collate import collate_captions, collate_clips
 from captioner.config import to_dict
 from captioner.errors import ConfigError
 from captioner.lock import FolderLock, remove_leftovers
-from captioner.model import CaptionModel
-from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.training.config import Recipe
-from captioner.training.corpus import load_start, load_training_data
 from captioner.training.log import TrainingLog
-from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from captioner.training.optimizer import build_optimizer, rate_factor, set_rate
 from captioner.training.runstate import Average, Position, digest, first_difference, load_state, plain, save_state
-from captioner.training.validation import Validator
-from captioner.vision.encoder import FrameEncoder
+from captioner.training.task import Batch, Scores, Stage
+from captioner.training.tasks import make_task
+from captioner.vision.fast import fast_dtype
 
 _SAVE_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of epochs with one objective and one learning-rate schedule."""
-
-    name: str
-    epochs: int
-    learning_rate: float
 
 
 def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False) -> Path:
     """Train ``recipe`` into the folder ``out`` (or go on where it stopped); returns ``out/checkpoint``.
 
-    ``out`` receives ``checkpoint/`` (the best on validation CIDEr so far), ``state.pt`` (to resume from) and
+    ``out`` receives ``checkpoint/`` (the best on validation so far), ``state.pt`` (to resume from) and
     ``metrics.jsonl``. Raises ConfigError when ``out`` belongs to a run of another recipe, CaptionerError when another
     run is writing to it.
     """
@@ -63,7 +47,7 @@ def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False) -> Path:
 
 
 class Trainer:
-    """What all stages share: the corpus, the model and its average, the position, the log."""
+    """Drives a task: the position, the optimiser, the average of the weights, the log, the state on disk."""
 
     def __init__(self, recipe: Recipe, out: Path, *, quiet: bool) -> None:
         self.recipe, self.config, self.out = recipe, recipe.train, out
@@ -76,24 +60,8 @@ class Trainer:
         self.position = Position(**state["position"]) if state else Position()
         self.log = TrainingLog(out, step=self.position.step, quiet=quiet)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        start = load_start(recipe.train)
-        encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)
-        self.video, self.start = (start.video if start else recipe.video), (start.fingerprint if start else "")
-        data = load_training_data(
-            recipe, encoder, video=self.video, tokenizer=start.tokenizer if start else None, log=self.log
-        )
-        self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
-        self.silent = {name for name, corpus in self.val.items() if not corpus.can_be_scored()}
-        if self.silent:
-            self.log.say(
-                f"validation: CIDEr cannot tell captions apart on {', '.join(sorted(self.silent))} (one clip, or the "
-                "same captions for all): "
-                + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
-            )
-        model = start.model if start else CaptionModel(encoder, recipe.decoder, vocabulary=len(self.tokenizer))
-        if model.evidence is not None and not start:
-            model.evidence.learn_words(self.tokenizer)
-        self.model = model.to(self.device)
+        self.task = make_task(recipe, log=self.log, device=self.device)
+        self.model = self.task.model
         self.average = Average(self.model, self.config.ema)
         self.optimizer = build_optimizer(self.model, self.config, self.config.learning_rate)
         self._restored = state["optimizer"] if state else None
@@ -104,12 +72,7 @@ class Trainer:
             self.log.say(f"resuming {out} at step {self.position.step}")
 
     def run(self) -> Path:
-        config = self.config
-        stages = [
-            Stage("text", config.text_epochs if self.text else 0, config.learning_rate),
-            Stage("captions", config.epochs, config.learning_rate),
-            Stage("selfcritical", config.scst_epochs, config.scst_learning_rate),
-        ]
+        stages = self.task.stages
         for number in range(self.position.stage, len(stages)):
             if number > self.position.stage:
                 self._next_stage(number, stages[number])
@@ -141,7 +104,7 @@ class Trainer:
             loss = self._run_epoch(stage, epoch)
             seconds = time.monotonic() - started
             self.position.epoch, self.position.batch, self.position.loss = epoch + 1, 0, 0.0
-            stop = stage.name != "text" and self._validate(stage, epoch, loss, seconds)
+            stop = stage.validated and self._validate(stage, epoch, loss, seconds)
             self._save_state()
             if stop:
                 self.log.say(f"{stage.name}: no better for {self.config.patience} epochs; stopping early")
@@ -149,17 +112,17 @@ class Trainer:
 
     def _run_epoch(self, stage: Stage, epoch: int) -> float:
         rng = np.random.default_rng([self.config.seed, self.position.stage, epoch])
-        batches = list(self._batches(stage, rng))
+        batches = list(self.task.batches(stage, rng))
         total = stage.epochs * len(batches)
         saved = time.monotonic()
-        for number, examples in enumerate(batches):
+        for number, batch in enumerate(batches):
             if number < self.position.batch:
                 continue
             progress = (epoch * len(batches) + number) / total
             set_rate(self.optimizer, rate_factor(progress, total, self.config.warmup_steps))
             torch.manual_seed(self.config.seed * 1_000_003 + self.position.step)
             batch_rng = np.random.default_rng([self.config.seed, self.position.stage, epoch, number])
-            loss, extra = self._step(stage, examples, progress, batch_rng)
+            loss, extra = self._step(stage, batch, progress, batch_rng)
             self.position.batch, self.position.step = number + 1, self.position.step + 1
             self.position.loss += loss
             rate = self.optimizer.param_groups[0]["lr"]
@@ -175,47 +138,11 @@ class Trainer:
                 saved = time.monotonic()
         return self.position.loss / len(batches)
 
-    def _batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[list[Example]]:
-        size, pool = self.config.batch_size, POOL if self.config.length_buckets else 1
-        if stage.name == "text":
-            yield from bucket([Example(-1, tokens) for tokens in self.text], size=size, rng=rng, pool=pool)
-        elif stage.name == "captions":
-            examples = draw_examples(
-                self.corpus.tokens, repeat=self.corpus.repeat, per_clip=self.config.captions_per_clip, rng=rng
-            )
-            batches = bucket(examples, size=size, rng=rng, pool=pool)
-            yield from mix_text(batches, self.text, share=self.config.text_share, rng=rng)
-        else:
-            clips = [Example(i, ()) for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
-            yield from bucket(clips, size=max(1, size // self.config.scst_samples), rng=rng)
-
     def _step(
-        self, stage: Stage, examples: list[Example], progress: float, rng: np.random.Generator
+        self, stage: Stage, batch: Batch, progress: float, rng: np.random.Generator
     ) -> tuple[float, dict[str, float]]:
-        clips, mask = collate_clips(
-            [self.corpus.draw(e.clip, rng, stills=self.recipe.data.stills) if e.clip >= 0 else None for e in examples],
-            like=self.corpus.arrays[0],
-            frame_dropout=self.config.frame_dropout,
-            rng=rng,
-        )
-        extra: dict[str, float] = {}
-        self.model.train(stage.name != "selfcritical")
         with self._autocast():
-            memory = self.model.remember(clips.to(self.device), mask.to(self.device))
-            if stage.name == "selfcritical":
-                loss, extra["reward"] = self_critical_loss(
-                    self.model,
-                    memory,
-                    clips=[str(e.clip) for e in examples],
-                    reward=self._reward(),
-                    tokenizer=self.tokenizer,
-                    samples=self.config.scst_samples,
-                    max_length=self.recipe.search.max_length,
-                    seed=self.position.step,
-                    normalise=self.config.scst_normalise,
-                )
-            else:
-                loss = self._caption_loss(memory, [e.tokens for e in examples], stage, progress)
+            loss, extra = self.task.loss(stage, batch, progress=progress, rng=rng, step=self.position.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
@@ -223,71 +150,45 @@ class Trainer:
         self.average.update(self.model)
         return loss.item(), extra
 
-    def _caption_loss(self, memory: Any, captions: list[tuple[int, ...]], stage: Stage, progress: float) -> Tensor:
-        tokenizer = self.tokenizer
-        inputs, targets = (
-            t.to(self.device)
-            for t in collate_captions(captions, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id)
-        )
-        share = self.config.scheduled_sampling * progress if stage.name == "captions" else 0.0
-        if share > 0:
-            inputs = scheduled_inputs(self.model, memory, inputs, share=share, pad=tokenizer.pad_id)
-        logits, _ = self.model.decoder(memory, inputs[:, None])
-        return cross_entropy(logits[:, 0], targets, pad=tokenizer.pad_id, smoothing=self.config.label_smoothing)
-
-    def _reward(self) -> CiderReward:
-        if not hasattr(self, "_cider"):
-            self._cider = CiderReward(self.corpus.references())
-        return self._cider
-
     def _validate(self, stage: Stage, epoch: int, loss: float, seconds: float) -> bool:
         """Score the averaged weights on every validation set; True when it is time to stop early."""
         weights = {k: v.clone() for k, v in self.model.state_dict().items()}
         if self.config.ema:
             self.model.load_state_dict(self.average.weights)
         self.model.eval()
-        validator = Validator(self.model, self.tokenizer, search=self.recipe.search, autocast=self._autocast)
-        told = {name: corpus for name, corpus in self.val.items() if name not in self.silent}
-        scores = {f"cider_{name}": validator.cider(corpus) for name, corpus in told.items()}
-        score = float(np.mean(list(scores.values()))) if told else -validator.loss(self.val.values())
-        better = score > self.position.best
+        with self._autocast():
+            found = self.task.validate()
+        better = found.choice > self.position.best
         if better:
-            self.position.best, self.position.stale = score, 0
+            self.position.best, self.position.stale = found.choice, 0
             self.position.best_epoch = f"{stage.name} {epoch + 1}"
             torch.save(self.model.state_dict(), self.out / "best.pt")
-            self._save_checkpoint(scores)
+            self._save_checkpoint(found.values)
         else:
             self.position.stale += 1
         self.model.load_state_dict(weights)
-        chosen_by = {"cider": score} if told else {"val_loss": -score}
-        values = {"epoch": epoch + 1, "train_loss": loss} | chosen_by | scores
+        values = {"epoch": epoch + 1, "train_loss": loss} | found.chosen_by | found.values
         self.log.record(step=self.position.step, stage=f"{stage.name}_val", values=values)
         self.log.say(
-            f"{stage.name} epoch {epoch + 1}/{stage.epochs}  loss {loss:.4f}  "
-            + ("  ".join(f"{name} {100 * value:.1f}" for name, value in scores.items()) or f"val_loss {-score:.4f}")
+            f"{stage.name} epoch {epoch + 1}/{stage.epochs}  loss {loss:.4f}  {_told(found)}"
             + ("  best" if better else "")
             + f"  ({seconds:.0f} s)"
         )
         return bool(self.config.patience) and self.position.stale >= self.config.patience
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16)
+        """bfloat16 where the processor computes in it; where it is emulated it would be a hundred times slower."""
+        wanted = self.config.bf16 and fast_dtype(self.device) is torch.bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=wanted)
 
     def _save_checkpoint(self, scores: dict[str, float]) -> None:
-        save_checkpoint(
+        self.task.save(
             self.out / "checkpoint",
-            model=self.model,
-            tokenizer=self.tokenizer,
-            video=self.video,
-            search=self.recipe.search,
             trained_on={
                 "manifests": [digest(p) for p in self.recipe.data.manifests],
-                "text": [digest(p) for p in self.recipe.data.text],
-                "clips": len(self.corpus.clips),
-                "captions": sum(map(len, self.corpus.tokens)),
                 "validation": {name: round(100 * score, 2) for name, score in scores.items()},
                 "chosen_at": self.position.best_epoch,
-                "train": to_dict(self.config) | {"start": self.start},
+                "train": to_dict(self.config),
             },
         )
 
@@ -300,3 +201,9 @@ class Trainer:
             average=self.average,
             optimizer=self.optimizer,
         )
+
+
+def _told(found: Scores) -> str:
+    """The scores for people: shares as percent, or what chose where there are none."""
+    shares = "  ".join(f"{name} {100 * value:.1f}" for name, value in found.values.items())
+    return shares or "  ".join(f"{name} {value:.4f}" for name, value in found.chosen_by.items())

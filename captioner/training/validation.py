@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,8 +12,8 @@ from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.metrics.cider import CiderScorer
 from captioner.model import CaptionModel
-from captioner.training.corpus import Corpus
 from captioner.training.losses import cross_entropy
+from captioner.training.texts import CaptionCorpus
 
 _BATCH = 64
 
@@ -22,18 +21,11 @@ _BATCH = 64
 class Validator:
     """Scores a model, in eval mode, on corpora."""
 
-    def __init__(
-        self,
-        model: CaptionModel,
-        tokenizer: CaptionTokenizer,
-        *,
-        search: SearchConfig,
-        autocast: Callable[[], AbstractContextManager[Any]],
-    ) -> None:
-        self._model, self._tokenizer, self._search, self._autocast = model, tokenizer, search, autocast
+    def __init__(self, model: CaptionModel, tokenizer: CaptionTokenizer, *, search: SearchConfig) -> None:
+        self._model, self._tokenizer, self._search = model, tokenizer, search
         self._device = next(model.parameters()).device
 
-    def loss(self, corpora: Iterable[Corpus]) -> float:
+    def loss(self, corpora: Iterable[CaptionCorpus]) -> float:
         """Mean cross-entropy a token of people's captions of all clips."""
         tokenizer, total, count = self._tokenizer, 0.0, 0
         for corpus in corpora:
@@ -46,7 +38,7 @@ class Validator:
                 inputs, targets = collate_captions(
                     captions, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id
                 )
-                with torch.inference_mode(), self._autocast():
+                with torch.inference_mode():
                     logits, _ = self._model.decoder(
                         self._memory([a for a, _ in batch]), inputs[:, None].to(self._device)
                     )
@@ -55,14 +47,14 @@ class Validator:
                 count += words
         return total / max(1, count)
 
-    def cider(self, corpus: Corpus) -> float:
+    def cider(self, corpus: CaptionCorpus) -> float:
         """Mean CIDEr-D (1.0 = 100) of the model's captions of all clips."""
         tokenizer = self._tokenizer
         banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
         begins_word = torch.tensor(tokenizer.begins_word())
         captions = []
         for start in range(0, len(corpus.clips), _BATCH):
-            with torch.inference_mode(), self._autocast():
+            with torch.inference_mode():
                 found = self._model.generate(
                     self._memory(corpus.arrays[start : start + _BATCH]),
                     self._search,

@@ -111,6 +111,16 @@ class FrameEncoder(nn.Module):
             self._leave_recording()
         return self.encode(pixels, lambda normalised: self.cnn(normalised).last_hidden_state)
 
+    def read_clips(self, clips: Tensor, mask: Tensor) -> Tensor:
+        """Features (B, T, P, D) of clips of pixels (B, T, H, W, 3), zeros where ``mask`` (B, T) hides a frame.
+
+        A photo among clips costs one frame. Clips that are features already come back as they are.
+        """
+        if clips.dtype != torch.uint8:
+            return clips
+        seen = self(clips[mask])
+        return seen.new_zeros(*mask.shape, *seen.shape[1:]).index_put((mask,), seen)
+
     def encode(self, pixels: Tensor, cnn: Callable[[Tensor], Tensor]) -> Tensor:
         """:meth:`forward`, by any function from ``(N, 3, H, W)`` normalised pixels to a map ``(N, D, h, w)``."""
         frames = pixels.reshape(-1, *pixels.shape[-3:])

@@ -96,7 +96,7 @@ def test_a_photo_may_be_shown_as_a_clip_of_its_views() -> None:
     photo = [np.full((1, 2, 3), view, np.float16) for view in range(6)]
     film = np.zeros((16, 2, 3), np.float16)
     clips = [clip(Path("a.jpg")), clip(Path("b.mp4"))]
-    corpus = Corpus(clips=clips, tokens=[[], []], arrays=[photo[0], film], repeat=[1, 1], views=[photo[1:], [film]])
+    corpus = Corpus(clips=clips, arrays=[photo[0], film], repeat=[1, 1], views=[photo[1:], [film]])
     rng = np.random.default_rng(0)
     drawn = [corpus.draw(0, rng, stills=0.5) for _ in range(200)]
     long = [array for array in drawn if len(array) == 16]

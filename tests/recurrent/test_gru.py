@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from captioner.language.gru import GRU, GRUCell, Reset
+from captioner.recurrent.gru import GRUCell, Reset
+from captioner.recurrent.network import Recurrent
 
 RESETS: list[Reset] = ["before", "after"]
 
@@ -103,7 +104,7 @@ def test_gradient_through_time_matches_finite_differences(reset: Reset) -> None:
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_sequence_equals_a_loop_and_ignores_masked_frames(reset: Reset, bidirectional: bool) -> None:
     torch.manual_seed(0)
-    gru = GRU(3, 4, bidirectional=bidirectional, reset=reset).double()
+    gru = Recurrent(3, 4, bidirectional=bidirectional, reset=reset).double()
     x = torch.randn(2, 5, 3).double()
     mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
     whole = gru(x, mask)

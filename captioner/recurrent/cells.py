@@ -5,11 +5,15 @@ A cell's state is a tuple of tensors (..., H) that only the cell opens; its firs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor, nn
 
-from captioner.language.gru import GRUCell, Reset
+from captioner.recurrent.gru import GRUCell, Reset
+from captioner.recurrent.light import LightGRUCell
+from captioner.recurrent.lstm import LSTMCell
+from captioner.recurrent.minimal import MGUCell, MinGRUCell
 
 CellState = tuple[Tensor, ...]
 
@@ -17,6 +21,8 @@ CellState = tuple[Tensor, ...]
 class Cell(Protocol):
     """One step of a recurrent network over inputs (..., I)."""
 
+    hidden: int
+    """Width H of a state."""
     states: int
     """Tensors in a state."""
     gates: int
@@ -29,9 +35,15 @@ class Cell(Protocol):
         """The next state from a projected input and the state."""
 
 
-CELLS = {"gru": GRUCell}
+CELLS: dict[str, Callable[[int, int], nn.Module]] = {
+    "gru": GRUCell,
+    "lstm": LSTMCell,
+    "light": LightGRUCell,
+    "mgu": MGUCell,
+    "mingru": MinGRUCell,
+}
 
 
-def make_cell(name: str, inputs: int, hidden: int, *, reset: Reset) -> nn.Module:
+def make_cell(name: str, inputs: int, hidden: int, *, reset: Reset = "after") -> nn.Module:
     """The cell of this name; ``reset`` is of GRUs."""
-    return CELLS[name](inputs, hidden, reset=reset)
+    return GRUCell(inputs, hidden, reset=reset) if name == "gru" else CELLS[name](inputs, hidden)

@@ -66,29 +66,3 @@ class GRUCell(nn.Module):
         else:
             past = self.candidate(r * state)
         return (torch.lerp(state, torch.tanh(candidate + past).to(state.dtype), z.to(state.dtype)),)
-
-
-class GRU(nn.Module):
-    """A GRU run over whole sequences (B, T, I) -> (B, T, H): the temporal encoder.
-
-    ``bidirectional`` runs a second one from the end and concatenates the two, of H/2 each. Frames that ``mask``
-    (B, T) rules out leave the state as it was.
-    """
-
-    def __init__(self, inputs: int, hidden: int, *, bidirectional: bool = False, reset: Reset = "after") -> None:
-        super().__init__()
-        each = hidden // 2 if bidirectional else hidden
-        self.cells = nn.ModuleList(GRUCell(inputs, each, reset=reset) for _ in range(1 + bidirectional))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        outputs = []
-        for direction, cell in enumerate(self.cells):
-            assert isinstance(cell, GRUCell)
-            order = range(x.shape[1]) if direction == 0 else range(x.shape[1] - 1, -1, -1)
-            projected, state = cell.project(x), x.new_zeros(x.shape[0], cell.hidden)
-            states = [state] * x.shape[1]
-            for t in order:
-                state = torch.where(mask[:, t, None], cell(projected[:, t], (state,))[0], state)
-                states[t] = state
-            outputs.append(torch.stack(states, dim=1))
-        return torch.cat(outputs, dim=-1)

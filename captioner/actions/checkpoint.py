@@ -1,0 +1,97 @@
+"""A trained recogniser of actions as one folder: config.json and the head's weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from captioner.actions.config import HeadConfig
+from captioner.actions.network import ActionModel
+from captioner.config import to_dict
+from captioner.errors import CheckpointError
+from captioner.storage import (
+    WEIGHTS,
+    check_files,
+    digest,
+    load_weights,
+    package_of,
+    read_folder,
+    section,
+    undrawn,
+    write_folder,
+)
+from captioner.video.config import VideoConfig
+from captioner.vision.config import EncoderConfig
+from captioner.vision.encoder import FrameEncoder
+
+DEFAULT = Path(__file__).parent / "default"
+"""The recogniser inside the package."""
+
+_KEYS = {
+    *("format", "captioner", "task", "video", "encoder", "cnn", "head", "labels", "temperature"),
+    *("trained_on", "files"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionCheckpoint:
+    """What a folder holds, loaded and verified."""
+
+    model: ActionModel
+    labels: tuple[str, ...]
+    video: VideoConfig
+    temperature: float
+    """Divides the logits, so that probabilities hold on validation clips."""
+    trained_on: dict[str, Any]
+    fingerprint: str
+
+
+def save_recognizer(
+    folder: str | Path,
+    *,
+    model: ActionModel,
+    labels: tuple[str, ...],
+    video: VideoConfig,
+    temperature: float,
+    trained_on: dict[str, Any],
+) -> None:
+    """Write a checkpoint to a temporary sibling, then rename it to ``folder`` (replacing what was there)."""
+    config = {
+        "task": "actions",
+        "video": to_dict(video),
+        "encoder": to_dict(model.encoder.config) | {"source": package_of(model.encoder), "weights": "pretrained"},
+        "cnn": model.encoder.cnn_config(size=video.size),
+        "head": to_dict(model.head.config),
+        "labels": list(labels),
+        "temperature": temperature,
+        "trained_on": trained_on,
+    }
+    write_folder(folder, model=model, config=config)
+
+
+def load_recognizer(folder: str | Path | None = None) -> ActionCheckpoint:
+    """Load a recogniser of actions, by default the package's own, on the CPU. Raises CheckpointError."""
+    folder = DEFAULT if folder is None else Path(folder)
+    config = read_folder(folder, keys=_KEYS, files={WEIGHTS}, task="actions")
+    check_files(folder, config)
+    labels, temperature = config["labels"], config["temperature"]
+    if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
+        raise CheckpointError(f"{folder / 'config.json'}: labels must be a list of names")
+    if not (isinstance(temperature, float) and 0 < temperature < 1e3):
+        raise CheckpointError(f"{folder / 'config.json'}: temperature must be a number above 0, not {temperature!r}")
+    encoder_config = section(EncoderConfig, config, "encoder", folder)
+    encoder = FrameEncoder.from_cnn_config(config["cnn"], encoder_config)
+    with torch.device("meta"), undrawn():
+        model = ActionModel(encoder, section(HeadConfig, config, "head", folder), classes=len(labels))
+    load_weights(model, folder / WEIGHTS, package=encoder_config.source)
+    return ActionCheckpoint(
+        model=model.eval(),
+        labels=tuple(labels),
+        video=section(VideoConfig, config, "video", folder),
+        temperature=temperature,
+        trained_on=config["trained_on"],
+        fingerprint=digest(folder / "config.json")[:12],
+    )

@@ -1,0 +1,151 @@
+"""From a path to actions, with the same way of reading files as captions have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
+from captioner.actions.network import probabilities
+from captioner.caption import Alternative, Caption, Word
+from captioner.collate import collate_clips
+from captioner.language.config import SearchConfig
+from captioner.reader import BLANK, Reader
+from captioner.video.frames import Frames
+
+TOP = 5
+"""Actions told of a clip, unless asked for more or fewer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """One label of a clip."""
+
+    label: str
+    probability: float
+    over_time: tuple[float, ...]
+    """Its probability at each frame, given what came before."""
+    peak_seconds: float
+    """When that is highest."""
+
+
+class Recognizer(Reader):
+    """Recognises actions in video files with one checkpoint.
+
+    >>> Recognizer.load().actions("clip.mp4")[0].label  # doctest: +SKIP
+    'riding a horse'
+    """
+
+    def __init__(self, checkpoint: ActionCheckpoint, *, device: str | None = None) -> None:
+        """Raises ConfigError for a device that is not there."""
+        super().__init__(checkpoint, device=device)
+        self.checkpoint = checkpoint
+        self._head = checkpoint.model.head
+        self.labels = checkpoint.labels
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Recognizer:
+        """Load a checkpoint folder; by default the one inside the package. Raises CheckpointError and ConfigError."""
+        return cls(load_recognizer(folder), device=device)
+
+    @property
+    def search(self) -> SearchConfig:
+        """How many labels are told (``n_best``), and below which confidence a clip is marked."""
+        count = min(TOP, len(self.labels))
+        return SearchConfig(beams=count, n_best=count)
+
+    def actions(self, path: str | Path, *, top: int = TOP, timeout_seconds: float | None = 60.0) -> list[Action]:
+        """The likeliest actions of one video file or image, likeliest first. Raises VideoError."""
+        frames = self.sample(path, timeout_seconds=timeout_seconds)
+        clip, over_time = self.probabilities([self.encode(frames)])
+        return [self._action(i, clip[0], over_time[0], frames) for i in _best(clip[0], top)]
+
+    def probabilities(
+        self, features: Sequence[np.ndarray], *, shape: tuple[int, int] = (0, 0)
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Of clips' features: each clip's probabilities (B, C), and over its frames [(T, C)]."""
+        padded, mask = collate_clips([*features, *[features[0]] * (shape[0] - len(features))], like=features[0])
+        more = max(0, shape[1] - padded.shape[1])
+        padded, mask = pad(padded, (0, 0, 0, 0, 0, more)), pad(mask, (0, more))
+        with torch.inference_mode():
+            logits = self.checkpoint.model(padded.to(self.device), mask.to(self.device))
+        scale = {"multi_label": self._head.config.multi_label, "temperature": self.checkpoint.temperature}
+        clips, frames = (probabilities(each, **scale).cpu().numpy() for each in logits)
+        return clips[: len(features)], [frames[i, : len(array)] for i, array in enumerate(features)]
+
+    def caption_encoded(
+        self,
+        clips: Sequence[Frames],
+        features: Sequence[np.ndarray],
+        *,
+        paths: Sequence[str] | None = None,
+        spans: Sequence[tuple[float, float | None]] | None = None,
+        search: SearchConfig | None = None,
+        shape: tuple[int, int] = (0, 0),
+    ) -> list[Caption]:
+        """Each clip's likeliest action as the caption of it, the others as its alternatives; see docs/actions.md."""
+        if not clips:
+            return []
+        config = search or self.search
+        found, over_time = self.probabilities(features, shape=shape)
+        return [
+            self._as_caption(
+                frames,
+                [self._action(k, found[i], over_time[i], frames) for k in _best(found[i], config.n_best)],
+                path=paths[i] if paths else "",
+                span=spans[i] if spans else (0.0, None),
+                min_confidence=config.min_confidence,
+            )
+            for i, frames in enumerate(clips)
+        ]
+
+    def _action(self, label: int, clip: np.ndarray, over_time: np.ndarray, frames: Frames) -> Action:
+        course = over_time[:, label]
+        return Action(
+            label=self.labels[label],
+            probability=float(clip[label]),
+            over_time=tuple(course.tolist()),
+            peak_seconds=frames.times_seconds[int(course.argmax())],
+        )
+
+    def _as_caption(
+        self,
+        frames: Frames,
+        actions: list[Action],
+        *,
+        path: str,
+        span: tuple[float, float | None],
+        min_confidence: float,
+    ) -> Caption:
+        best = actions[0]
+        confidence = 0.0 if frames.is_blank else best.probability
+        logs = [math.log(max(action.probability, 1e-12)) for action in actions]
+        return Caption(
+            path=path,
+            text=best.label,
+            score=logs[0],
+            log_prob=logs[0],
+            confidence=confidence,
+            calibrated=True,
+            abstained=confidence < min_confidence,
+            words=tuple(Word(text=a.label, attention=a.over_time, peak_seconds=a.peak_seconds) for a in actions[:1]),
+            alternatives=tuple(
+                Alternative(text=a.label, score=a.probability, log_prob=log)
+                for a, log in zip(actions, logs, strict=True)
+            ),
+            times_seconds=frames.times_seconds,
+            start_seconds=span[0],
+            end_seconds=span[1] if span[1] is not None else frames.duration_seconds,
+            warnings=(*frames.warnings, BLANK) if frames.is_blank else frames.warnings,
+            model=self.checkpoint.fingerprint,
+        )
+
+
+def _best(probabilities: np.ndarray, count: int) -> list[int]:
+    return [int(i) for i in np.argsort(-probabilities, kind="stable")[:count]]

@@ -1,0 +1,22 @@
+"""Which network a command asks: a captioner, or a recogniser of actions."""
+
+from __future__ import annotations
+
+import argparse
+
+from captioner.errors import UsageError
+from captioner.reader import Reader
+
+
+def load_model(options: argparse.Namespace) -> Reader:
+    """What ``-m`` names, by default the package's own. Raises CheckpointError, ConfigError and UsageError."""
+    if getattr(options, "kind", "captions") == "actions":
+        from captioner.actions.recognizer import Recognizer
+
+        recognizer = Recognizer.load(options.model, device=options.device)
+        if options.top is not None and not 1 <= options.top <= len(recognizer.labels):
+            raise UsageError(f"--top is {options.top}; the checkpoint knows {len(recognizer.labels)} actions")
+        return recognizer
+    from captioner.pipeline import Captioner
+
+    return Captioner.load(options.model, device=options.device)

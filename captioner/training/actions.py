@@ -1,0 +1,140 @@
+"""The recognition of actions as a task: cross-entropy over labels, chosen by accuracy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from captioner.actions.checkpoint import ActionCheckpoint, save_recognizer
+from captioner.actions.network import ActionModel
+from captioner.collate import collate_clips
+from captioner.errors import DataError
+from captioner.training.config import Recipe
+from captioner.training.corpus import Corpus, load_corpora
+from captioner.training.log import TrainingLog
+from captioner.training.start import load_start
+from captioner.training.task import Batch, Scores, Stage
+from captioner.vision.encoder import FrameEncoder
+
+_BATCH = 64
+
+
+class ActionTask:
+    """What :class:`captioner.training.task.Task` asks for, for actions.
+
+    ``train.start`` may be a recogniser of the same labels, which is trained on, or a captioner, whose CNN and frame
+    recipe are taken over.
+    """
+
+    def __init__(self, recipe: Recipe, log: TrainingLog, device: torch.device) -> None:
+        self.recipe, self.config, self.device = recipe, recipe.train, device
+        start = load_start(recipe.train.start)
+        encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)
+        self.video, self.start = (start.video if start else recipe.video), (start.fingerprint if start else "")
+        self.corpus, self.val = load_corpora(recipe, encoder, video=self.video, log=log)
+        counts = Counter(label for clip in self.corpus.clips for label in clip.labels)
+        self.labels = tuple(sorted(counts))
+        self._check(counts, log)
+        if isinstance(start, ActionCheckpoint):
+            if start.labels != self.labels:
+                raise DataError(f"{recipe.train.start} knows {len(start.labels)} labels, which are not the manifests'")
+            self.model = start.model.to(device)
+        else:
+            self.model = ActionModel(encoder, recipe.head, classes=len(self.labels)).to(device)
+        self.temperature = 1.0
+        share = torch.tensor([counts[label] for label in self.labels]).float()
+        weights = share.mean() / share  # each class counts the same
+        self._weights = weights.to(device) if recipe.task.class_weights else None
+        self.stages = (Stage("actions", self.config.epochs, self.config.learning_rate),)
+
+    def _check(self, counts: Counter[str], log: TrainingLog) -> None:
+        if len(counts) < 2:
+            raise DataError(f"all clips have the one label {next(iter(counts))!r}; recognition takes two or more")
+        unknown = {label for corpus in self.val.values() for clip in corpus.clips for label in clip.labels} - set(
+            counts
+        )
+        if unknown:
+            raise DataError(
+                f"the validation clips have labels without a training clip: {', '.join(sorted(unknown)[:3])}"
+            )
+        several = next((clip for clip in self.corpus.clips if len(clip.labels) > 1), None)
+        if several and not self.recipe.head.multi_label:
+            raise DataError(f"{several.id!r} has {len(several.labels)} labels; set head.multi_label = true")
+        log.say(
+            f"train: {len(self.corpus.clips)} clips of {len(counts)} labels; val: "
+            + ", ".join(f"{name} {len(corpus.clips)}" for name, corpus in self.val.items())
+        )
+
+    def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
+        clips = [i for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
+        order, size = rng.permutation(len(clips)), self.config.batch_size
+        for start in range(0, len(order), size):
+            yield [clips[i] for i in order[start : start + size]]
+
+    def loss(
+        self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        arrays = [self.corpus.draw(clip, rng, stills=self.recipe.data.stills) for clip in batch]
+        clips, mask = collate_clips(arrays, like=arrays[0], frame_dropout=self.config.frame_dropout, rng=rng)
+        self.model.train()
+        logits, _ = self.model(clips.to(self.device), mask.to(self.device))
+        return self._cost(logits, self._targets(self.corpus, batch), smoothing=self.config.label_smoothing), {}
+
+    def _targets(self, corpus: Corpus, clips: Batch) -> Tensor:
+        """(B, C), 1 for every label of a clip."""
+        place = {label: i for i, label in enumerate(self.labels)}
+        targets = torch.zeros(len(clips), len(self.labels))
+        for row, clip in enumerate(clips):
+            targets[row, [place[label] for label in corpus.clips[clip].labels]] = 1
+        return targets.to(self.device)
+
+    def _cost(self, logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
+        if self.model.head.config.multi_label:
+            return nn.functional.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=self._weights)
+        return nn.functional.cross_entropy(
+            logits.float(), targets.argmax(dim=1), weight=self._weights, label_smoothing=smoothing
+        )
+
+    def validate(self) -> Scores:
+        """Accuracy of each set (with several labels a clip: of its likeliest), and the temperature that fits best."""
+        values, logits, targets = {}, [], []
+        for name, corpus in self.val.items():
+            found, wanted = self._logits(corpus), self._targets(corpus, list(range(len(corpus.clips))))
+            values[f"accuracy_{name}"] = wanted.gather(1, found.argmax(dim=1, keepdim=True)).mean().item()
+            logits.append(found)
+            targets.append(wanted)
+        self.temperature = self._fit_temperature(torch.cat(logits), torch.cat(targets))
+        loss = self._cost(torch.cat(logits), torch.cat(targets)).item()
+        mean = float(np.mean(list(values.values())))
+        return Scores(mean - 1e-3 * loss, {"accuracy": mean, "val_loss": loss}, values)  # of equals the surer
+
+    def _logits(self, corpus: Corpus) -> Tensor:
+        found = []
+        for start in range(0, len(corpus.clips), _BATCH):
+            arrays = corpus.arrays[start : start + _BATCH]
+            clips, mask = collate_clips(arrays, like=arrays[0])
+            with torch.inference_mode():
+                found.append(self.model(clips.to(self.device), mask.to(self.device))[0].float())
+        return torch.cat(found)
+
+    def _fit_temperature(self, logits: Tensor, targets: Tensor) -> float:
+        """The temperature of least cross-entropy, of 200 from 0.1 to 10."""
+        candidates = torch.logspace(-1, 1, 200).tolist()
+        return min(candidates, key=lambda t: self._cost(logits / t, targets).item())
+
+    def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
+        learned = {"clips": len(self.corpus.clips)}
+        save_recognizer(
+            folder,
+            model=self.model,
+            labels=self.labels,
+            video=self.video,
+            temperature=self.temperature,
+            trained_on=trained_on | learned | {"train": trained_on["train"] | {"start": self.start}},
+        )

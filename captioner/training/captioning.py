@@ -1,0 +1,147 @@
+"""Captioning as a task: language-model warm-up, captions, then self-critical training on CIDEr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captioner.actions.checkpoint import ActionCheckpoint
+from captioner.checkpoint import save_checkpoint
+from captioner.collate import collate_captions, collate_clips
+from captioner.errors import CheckpointError
+from captioner.language.attention import Memory
+from captioner.model import CaptionModel
+from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
+from captioner.training.config import Recipe
+from captioner.training.log import TrainingLog
+from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
+from captioner.training.runstate import digest
+from captioner.training.start import load_start
+from captioner.training.task import Batch, Scores, Stage
+from captioner.training.texts import load_caption_data
+from captioner.training.validation import Validator
+from captioner.vision.encoder import FrameEncoder
+
+
+class CaptionTask:
+    """What :class:`captioner.training.task.Task` asks for, for captions."""
+
+    def __init__(self, recipe: Recipe, log: TrainingLog, device: torch.device) -> None:
+        self.recipe, self.config, self.device = recipe, recipe.train, device
+        start = load_start(recipe.train.start)
+        if isinstance(start, ActionCheckpoint):
+            raise CheckpointError(f"{recipe.train.start} is a checkpoint for actions; captions start from a captioner")
+        encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)
+        self.video, self.start = (start.video if start else recipe.video), (start.fingerprint if start else "")
+        data = load_caption_data(
+            recipe, encoder, video=self.video, tokenizer=start.tokenizer if start else None, log=log
+        )
+        self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
+        self.silent = {name for name, corpus in self.val.items() if not corpus.can_be_scored()}
+        if self.silent:
+            log.say(
+                f"validation: CIDEr cannot tell captions apart on {', '.join(sorted(self.silent))} (one clip, or the "
+                "same captions for all): "
+                + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
+            )
+        model = start.model if start else CaptionModel(encoder, recipe.decoder, vocabulary=len(self.tokenizer))
+        if model.evidence is not None and not start:
+            model.evidence.learn_words(self.tokenizer)
+        self.model = model.to(device)
+        self._cider: CiderReward | None = None
+        config = self.config
+        self.stages = (
+            Stage("text", config.text_epochs if self.text else 0, config.learning_rate, validated=False),
+            Stage("captions", config.epochs, config.learning_rate),
+            Stage("selfcritical", config.scst_epochs, config.scst_learning_rate),
+        )
+
+    def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
+        size, pool = self.config.batch_size, POOL if self.config.length_buckets else 1
+        if stage.name == "text":
+            yield from bucket([Example(-1, tokens) for tokens in self.text], size=size, rng=rng, pool=pool)
+        elif stage.name == "captions":
+            examples = draw_examples(
+                self.corpus.tokens, repeat=self.corpus.repeat, per_clip=self.config.captions_per_clip, rng=rng
+            )
+            batches = bucket(examples, size=size, rng=rng, pool=pool)
+            yield from mix_text(batches, self.text, share=self.config.text_share, rng=rng)
+        else:
+            clips = [Example(i, ()) for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
+            yield from bucket(clips, size=max(1, size // self.config.scst_samples), rng=rng)
+
+    def loss(
+        self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        clips, mask = collate_clips(
+            [self.corpus.draw(e.clip, rng, stills=self.recipe.data.stills) if e.clip >= 0 else None for e in batch],
+            like=self.corpus.arrays[0],
+            frame_dropout=self.config.frame_dropout,
+            rng=rng,
+        )
+        self.model.train(stage.name != "selfcritical")
+        memory = self.model.remember(clips.to(self.device), mask.to(self.device))
+        if stage.name == "selfcritical":
+            loss, reward = self_critical_loss(
+                self.model,
+                memory,
+                clips=[str(e.clip) for e in batch],
+                reward=self._reward(),
+                tokenizer=self.tokenizer,
+                samples=self.config.scst_samples,
+                max_length=self.recipe.search.max_length,
+                seed=step,
+                normalise=self.config.scst_normalise,
+            )
+            return loss, {"reward": reward}
+        sampled = self.config.scheduled_sampling * progress if stage.name == "captions" else 0.0
+        return self._caption_loss(memory, [e.tokens for e in batch], sampled=sampled), {}
+
+    def _caption_loss(self, memory: Memory, captions: list[tuple[int, ...]], *, sampled: float) -> Tensor:
+        """``sampled``: the share of scheduled sampling."""
+        tokenizer = self.tokenizer
+        inputs, targets = (
+            t.to(self.device)
+            for t in collate_captions(captions, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id)
+        )
+        if sampled > 0:
+            inputs = scheduled_inputs(self.model, memory, inputs, share=sampled, pad=tokenizer.pad_id)
+        logits, _ = self.model.decoder(memory, inputs[:, None])
+        return cross_entropy(logits[:, 0], targets, pad=tokenizer.pad_id, smoothing=self.config.label_smoothing)
+
+    def _reward(self) -> CiderReward:
+        if self._cider is None:
+            self._cider = CiderReward(self.corpus.references())
+        return self._cider
+
+    def validate(self) -> Scores:
+        """CIDEr of each set where it can tell captions apart, else the loss."""
+        validator = Validator(self.model, self.tokenizer, search=self.recipe.search)
+        told = {name: corpus for name, corpus in self.val.items() if name not in self.silent}
+        if not told:
+            loss = validator.loss(self.val.values())
+            return Scores(-loss, {"val_loss": loss})
+        values = {f"cider_{name}": validator.cider(corpus) for name, corpus in told.items()}
+        mean = float(np.mean(list(values.values())))
+        return Scores(mean, {"cider": mean}, values)
+
+    def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
+        learned = {
+            "text": [digest(p) for p in self.recipe.data.text],
+            "clips": len(self.corpus.clips),
+            "captions": sum(map(len, self.corpus.tokens)),
+        }
+        trained_on = trained_on | learned | {"train": trained_on["train"] | {"start": self.start}}
+        save_checkpoint(
+            folder,
+            model=self.model,
+            tokenizer=self.tokenizer,
+            video=self.video,
+            search=self.recipe.search,
+            trained_on=trained_on,
+        )

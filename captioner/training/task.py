@@ -1,0 +1,62 @@
+"""What a network is asked: the one thing that the training loop knows of what it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+Batch = list[Any]
+"""Examples of one step, as the task draws them."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of epochs with one objective and one learning-rate schedule."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    validated: bool = True
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What validation found."""
+
+    choice: float
+    """The higher, the better: what chooses the checkpoint and stops early."""
+    chosen_by: dict[str, float]
+    """The same under its own name, for the log."""
+    values: dict[str, float] = field(default_factory=dict)
+    """By measure and set, as fractions."""
+
+
+class Task(Protocol):
+    """Reads its targets from the recipe's manifests, makes its network, and says what it costs and how good it is."""
+
+    @property
+    def model(self) -> nn.Module:
+        """On the device that it trains on; its CNN is in ``encoder``."""
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """In their order."""
+
+    def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
+        """The batches of one epoch."""
+
+    def loss(
+        self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """What a batch costs, and what else to log. ``progress`` is the share of the stage that is done."""
+
+    def validate(self) -> Scores:
+        """How good the model is now, in eval mode, on the validation clips."""
+
+    def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
+        """Write a checkpoint folder; what the task was trained on is added to ``trained_on``."""

@@ -1,0 +1,125 @@
+"""Captions as tokens: the targets of captioning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from captioner.errors import DataError
+from captioner.language.config import TokenizerConfig
+from captioner.language.tokenizer import CaptionTokenizer, normalise
+from captioner.manifest import Clip, read_manifest
+from captioner.metrics.cider import CiderScorer
+from captioner.training.config import DataConfig, Recipe
+from captioner.training.corpus import Corpus, load_corpora, training_clips
+from captioner.training.log import TrainingLog
+from captioner.video.config import VideoConfig
+from captioner.vision.encoder import FrameEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionCorpus(Corpus):
+    """Clips with their captions as tokens."""
+
+    tokens: list[list[tuple[int, ...]]]
+
+    def can_be_scored(self) -> bool:
+        """Whether CIDEr can tell a right caption from a wrong one here: words that every clip has count nothing."""
+        references = self.references()
+        own = [captions[0] for captions in references.values()]
+        return bool(CiderScorer(references).score(list(references), own).max() > 0)
+
+    def references(self) -> dict[str, list[str]]:
+        """Normalised captions by index (as a string), for CIDEr."""
+        return {str(i): [normalise(c) for c in clip.captions] for i, clip in enumerate(self.clips)}
+
+
+@dataclass(frozen=True)
+class CaptionData:
+    """All that a training of captions reads."""
+
+    tokenizer: CaptionTokenizer
+    train: CaptionCorpus
+    val: dict[str, CaptionCorpus]
+    text: list[tuple[int, ...]]
+    """Captions without clips."""
+
+
+def load_caption_data(
+    recipe: Recipe,
+    encoder: FrameEncoder,
+    *,
+    video: VideoConfig,
+    tokenizer: CaptionTokenizer | None = None,
+    log: TrainingLog,
+) -> CaptionData:
+    """Read the recipe's manifests, make the tokenizer (unless given) and whatever features are missing.
+
+    Captions that are too long are left out and reported; raises DataError when nothing is left.
+    """
+    text = text_captions(recipe.data)
+    if tokenizer is None:
+        clips, _ = training_clips(recipe.data)
+        tokenizer = _tokenizer(recipe.tokenizer, [normalise(c) for clip in clips for c in clip.captions] + text)
+    train, val = load_corpora(recipe, encoder, video=video, log=log)
+    longest = recipe.search.max_length - 1
+
+    def with_tokens(corpus: Corpus) -> CaptionCorpus:
+        return corpus.with_targets(CaptionCorpus, tokens=_encoded(corpus.clips, tokenizer, longest=longest))
+
+    coded = (tuple(tokenizer.encode(c)) for c in text)
+    data = CaptionData(
+        tokenizer=tokenizer,
+        train=with_tokens(train),
+        val={name: with_tokens(corpus) for name, corpus in val.items()},
+        text=[c for c in coded if 0 < len(c) <= longest],
+    )
+    _report(data, log, longest=longest)
+    _warn_of_unknown(data, log)
+    return data
+
+
+def _encoded(clips: Sequence[Clip], tokenizer: CaptionTokenizer, *, longest: int) -> list[list[tuple[int, ...]]]:
+    coded = [[tuple(tokenizer.encode(normalise(c))) for c in clip.captions] for clip in clips]
+    return [[c for c in captions if 0 < len(c) <= longest] for captions in coded]
+
+
+def _tokenizer(config: TokenizerConfig, captions: list[str]) -> CaptionTokenizer:
+    if config.source:
+        return CaptionTokenizer.from_pretrained(config.source, captions)
+    return CaptionTokenizer.train(captions, vocab_size=config.vocab_size)
+
+
+def _report(data: CaptionData, log: TrainingLog, *, longest: int) -> None:
+    count = sum(map(len, data.train.tokens))
+    captions = [caption for clip in data.train.clips for caption in clip.captions]
+    wordless = sum(not normalise(caption) for caption in captions)
+    if wordless == len(captions):
+        raise DataError(f"none of the {len(captions)} captions has a word in it (the first: {captions[0]!r})")
+    if wordless:
+        log.say(f"left out: {wordless} captions without a word")
+    if dropped := len(captions) - wordless - count:
+        log.say(f"left out: {dropped} captions of more than {longest} tokens (search.max_length)")
+    if not count:
+        raise DataError(f"no caption has at most {longest} tokens; raise search.max_length")
+    log.say(
+        f"train: {len(data.train.clips)} clips, {count} captions; text: {len(data.text)}; val: "
+        + ", ".join(f"{name} {len(c.clips)}" for name, c in data.val.items())
+        + f"; vocabulary: {len(data.tokenizer)} pieces"
+    )
+
+
+def _warn_of_unknown(data: CaptionData, log: TrainingLog) -> None:
+    """Say how much of the captions the tokenizer has no piece for: it may have been made for another language."""
+    pieces = [piece for known in data.train.tokens for tokens in known for piece in tokens]
+    share = pieces.count(data.tokenizer.unk_id) / len(pieces)
+    if share > 0.01:
+        log.say(
+            f"warning: the tokenizer lacks {100 * share:.0f} % of the pieces of the captions, which can never be said; "
+            "for another language or script train without train.start, so that a tokenizer is made of these captions"
+        )
+
+
+def text_captions(data: DataConfig) -> list[str]:
+    """The ``train`` captions of all text manifests, normalised."""
+    return [normalise(c) for path in data.text for clip in read_manifest(path, split="train") for c in clip.captions]
