@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from captioner import __version__
-from captioner.commands import actions, caption, doctor, inspection, sample, training
+from captioner.commands import actions, caption, doctor, inspection, sample, search, training
 from captioner.errors import CaptionerError, UsageError
 
 _EXIT = (
@@ -117,6 +117,7 @@ def make_parser() -> Parser:
         ("actions", "recognise actions in video files", actions.add, actions.run),
         ("train", "train a captioner, or a recogniser of actions, from a recipe", training.add_train, training.train),
         ("features", "fill the feature cache of a recipe", training.add_features, training.features),
+        ("search", "find settings of a recipe by trials", search.add, search.run),
         (
             "probe",
             "show what a video file holds",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from collections.abc import Iterable
@@ -37,11 +38,16 @@ def first_existing(folder: Path, names: Iterable[str]) -> Path | None:
 
 
 def decode_text(raw: bytes, *, name: str | Path) -> str:
-    """UTF-8 bytes as text; a byte-order mark is dropped. ``name`` is for the error."""
+    """Bytes as text: UTF-16 where its byte-order mark says so, else UTF-8; the mark is dropped.
+
+    ``name`` is for the error.
+    """
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        kind = "UTF-16" if encoding == "utf-16" else "UTF-8"
+        raise DataError(f"{name} is not {kind} text: {error.reason} at byte {error.start}") from error
 
 
 def read_text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Reading what people said: our manifest, coco annotations, MSR-VTT's JSON (also inside its zip) or MSVD's text."""
+"""Reading what people said: a manifest, coco annotations, MSR-VTT's or VATEX's JSON, MSVD's text, tables, folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from typing import Any
 
 from captioner.errors import DataError
 from captioner.manifest import Clip, read_manifest
-from data.sources import PHOTO_SUFFIXES, VIDEO_SUFFIXES, decode_text, parse_json, read_text, squeeze
+from data.sources import (
+    PHOTO_SUFFIXES,
+    VIDEO_SUFFIXES,
+    decode_text,
+    numbered_lines,
+    parse_json,
+    read_text,
+    squeeze,
+    walk,
+)
+from eval.rows import read_rows, short
 
 LARGEST_BYTES = 512 * 2**20
 """What a file inside a zip may unpack to; MSR-VTT's largest has 16 MB."""
@@ -55,15 +65,21 @@ class References:
 def read_references(path: str | Path, *, split: str | None = None) -> References:
     """The references in a file; ``split`` of those that it has ("test" unless there is only one).
 
-    Formats: a manifest, coco annotations, MSR-VTT's JSON or its zip, or text with ``clip<TAB>caption`` lines as MSVD
-    comes. Raises DataError on a file that is none of them, that has no such split or no captions.
+    Formats: a manifest, coco annotations, MSR-VTT's JSON or its zip, VATEX's list, an object from ids to captions
+    (pycocoevalcap), text with ``clip<TAB>caption`` lines as MSVD comes, a table as predictions may be with a row a
+    caption, or a folder of ``.txt`` files, a caption a line. Raises DataError on a file that is none of them, that has
+    no such split or no captions.
     """
     path = Path(path)
+    if path.is_dir():
+        return _folder(path)
     if zipfile.is_zipfile(path):
         return _msrvtt(*_unzip(path), path=path, split=split)
     text = read_text(path)
     if "\t" in text.lstrip("\n").partition("\n")[0] and not text.lstrip().startswith("{"):
         return _tabbed(text, path)
+    if not text.lstrip().startswith("{"):
+        return _rows(path) if text.strip() else _manifest(path, split)
     document = _document(text)
     if document is None or "id" in document:
         return _manifest(path, split)
@@ -71,9 +87,11 @@ def read_references(path: str | Path, *, split: str | None = None) -> References
         return _coco(document, path)
     if "sentences" in document:
         return _msrvtt(document, {}, path=path, split=split)
+    if by_id := _by_id(document):
+        return _references(path, "", by_id, {}, names={})
     raise DataError(
         f"{path} holds no references: expected a manifest (one object a line), coco annotations ('annotations') or "
-        f"MSR-VTT's JSON ('sentences', 'videos'); it has the keys {', '.join(map(repr, list(document)[:6]))}"
+        f"MSR-VTT's JSON ('sentences', 'videos'); it has the keys {', '.join(map(repr, list(document)[:5]))}"
     )
 
 
@@ -84,6 +102,39 @@ def _document(text: str) -> dict[str, Any] | None:
     except (json.JSONDecodeError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def _by_id(document: dict[str, Any]) -> dict[str, list[Any]]:
+    """``{id: [captions]}`` or ``{id: [{"caption": ...}]}``; empty where the document is neither."""
+    captions: dict[str, list[Any]] = {}
+    for clip, value in document.items():
+        several = value if isinstance(value, list) else [value]
+        found = [other.get("caption") if isinstance(other, dict) else other for other in several]
+        if not all(isinstance(caption, str) for caption in found):
+            return {}
+        captions[clip] = found
+    return captions
+
+
+def _rows(path: Path) -> References:
+    """VATEX's list (``videoID``, ``enCap``), a list of objects, or a table with a row a caption."""
+    captions: dict[str, list[Any]] = {}
+    for where, row in read_rows(path).found:
+        if "id" not in row or "caption" not in row:
+            raise DataError(f"{where}: expected a clip's id and its caption, not {short(list(row)[:5])}")
+        said = row["caption"]
+        captions.setdefault(str(row["id"]), []).extend(said if isinstance(said, list) else [said])
+    return _references(path, "", captions, {}, names={})
+
+
+def _folder(path: Path) -> References:
+    files = walk(path, suffixes=frozenset({".txt"}))
+    if not files:
+        raise DataError(f"{path} is a folder without .txt files; references are a file a clip, a caption a line")
+    captions = {file.stem: [line for _, line in numbered_lines(file)] for file in files}
+    if len(captions) < len(files):
+        raise DataError(f"{path}: two files in it have the same name; ids must differ")
+    return _references(path, "", captions, {}, names={})
 
 
 def _manifest(path: Path, split: str | None) -> References:
@@ -220,7 +271,5 @@ def _references(
 def add_reference_arguments(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
     """REFERENCES and the split of them."""
     if positional:
-        parser.add_argument(
-            "references", metavar="REFERENCES", help="a manifest, coco annotations, or MSR-VTT's JSON or zip"
-        )
+        parser.add_argument("references", metavar="REFERENCES", help="a manifest, coco annotations, MSR-VTT, ...")
     parser.add_argument("--split", help="clips of REFERENCES to score on (default: test, or the only one there is)")

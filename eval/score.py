@@ -11,7 +11,7 @@ from captioner.manifest import read_manifest
 from eval.diversity import training_captions
 from eval.evaluate import RESAMPLES, SEED, Yardstick, evaluate
 from eval.evaluation import Evaluation
-from eval.predictions import read_details, read_predictions
+from eval.predictions import listed, read_details, read_predictions
 from eval.references import References, add_reference_arguments, read_references
 from eval.table import clip_csv, score_table, write_text
 
@@ -37,6 +37,12 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         help="clips without a caption: leave them out, which makes the score a partial one (default), "
         "or count an empty caption, which makes it whole and lower",
     )
+    parser.add_argument(
+        "--duplicates",
+        choices=["first", "last", "error"],
+        default="first",
+        help="which of two captions of one clip counts (default: %(default)s)",
+    )
     parser.add_argument("--train", metavar="MANIFEST", help="training captions: how many of ours are copied from them")
     parser.add_argument("--meteor", action="store_true", help="METEOR 1.5 too (needs Java and captioner[meteor])")
     parser.add_argument("--nltk", action="store_true", help="nltk's corpus BLEU-4 too, under its own name")
@@ -58,8 +64,15 @@ def score_file(path: str, yardstick: Yardstick, args: argparse.Namespace, *, nam
     if args.train:
         clips = read_manifest(args.train, split="train")
         training = training_captions([caption for clip in clips for caption in clip.captions])
+    predictions = read_predictions(path, duplicates=args.duplicates)
+    if not path.endswith(".jsonl"):
+        print(f"eval: {path}: taken for {predictions.taken_for}", file=sys.stderr)
+    if predictions.duplicates:
+        which = f"the {args.duplicates} counts"
+        many = len(predictions.duplicates)
+        print(f"eval: {many} clips have two captions, {which}: {listed(predictions.duplicates)}", file=sys.stderr)
     return evaluate(
-        read_predictions(path),
+        predictions,
         yardstick,
         name=name,
         missing=args.missing,

@@ -31,6 +31,8 @@ class Position:
     best_epoch: str = ""
     stale: int = 0
     """Epochs of this stage since the best."""
+    validations: int = 0
+    """In all stages."""
 
 
 class Average:

@@ -7,6 +7,7 @@ a killed run that is started again continues bit for bit (on CPU, with the same 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,11 @@ from captioner.vision.fast import fast_dtype
 _SAVE_SECONDS = 120.0
 
 
-def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False) -> Path:
+OnScore = Callable[[int, float], None]
+"""Called with the number of validations so far and the score that chooses; may raise to end the run."""
+
+
+def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False, on_score: OnScore | None = None) -> Path:
     """Train ``recipe`` into the folder ``out`` (or go on where it stopped); returns ``out/checkpoint``.
 
     ``out`` receives ``checkpoint/`` (the best on validation so far), ``state.pt`` (to resume from) and
@@ -43,13 +48,14 @@ def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False) -> Path:
     torch.manual_seed(recipe.train.seed)
     with FolderLock(out):
         remove_leftovers(out)
-        return Trainer(recipe, out, quiet=quiet).run()
+        return Trainer(recipe, out, quiet=quiet, on_score=on_score).run()
 
 
 class Trainer:
     """Drives a task: the position, the optimiser, the average of the weights, the log, the state on disk."""
 
-    def __init__(self, recipe: Recipe, out: Path, *, quiet: bool) -> None:
+    def __init__(self, recipe: Recipe, out: Path, *, quiet: bool, on_score: OnScore | None = None) -> None:
+        self._on_score = on_score
         self.recipe, self.config, self.out = recipe, recipe.train, out
         state = load_state(out / "state.pt") if (out / "state.pt").exists() else None
         if state and state["recipe"] != plain(recipe):
@@ -174,6 +180,9 @@ class Trainer:
             + ("  best" if better else "")
             + f"  ({seconds:.0f} s)"
         )
+        self.position.validations += 1
+        if self._on_score:
+            self._on_score(self.position.validations, found.choice)
         return bool(self.config.patience) and self.position.stale >= self.config.patience
 
     def _autocast(self) -> AbstractContextManager[Any]:

@@ -79,19 +79,74 @@ def test_what_the_product_writes_is_read(tmp_path: Path):
     assert read_predictions(put(tmp_path / "p.jsonl", rows)).captions == {"clips/a.mp4": "a dog"}
 
 
+AB = {"a": "a dog", "b": "a cat"}
+SHAPES = {
+    "TSV": ("video_id\tcaption\na\ta dog\nb\ta cat\n", "a table with tabs, columns video_id and caption"),
+    "semicolons": ("Video_ID;Text\na;a dog\nb;a cat\n", "a table with semicolons, columns Video_ID and Text"),
+    "a sep line": ("sep=;\nname;sentence\na;a dog\nb;a cat\n", "a table with semicolons, columns name and sentence"),
+    "UTF-16": ("image_id,caption\na,a dog\nb,a cat\n".encode("utf-16"), "a table with commas, columns image_id and"),
+    "no header": ("a,a dog\nb,a cat\n", "a table with commas, no header: id and caption"),
+    "no header, tabs": ("a\ta dog\nb\ta cat\n", "a table with tabs, no header"),
+    "id to caption": (AB, "a JSON object with captions by id"),
+    "id to captions": ({k: [v, "another"] for k, v in AB.items()}, "a JSON object with captions by id"),
+    "pycocoevalcap": ({k: [{"caption": v}] for k, v in AB.items()}, "a JSON object with captions by id"),
+    "id to object": ({k: {"caption": v} for k, v in AB.items()}, "a JSON object with captions by id"),
+    "video captioning code": (
+        {"predictions": {k: [{"image_id": k, "caption": v}] for k, v in AB.items()}, "scores": {"CIDEr": 1}},
+        "a JSON object with 'predictions' by id",
+    ),
+    "a list of predictions": (
+        {"predictions": [{"image_id": k, "caption": v} for k, v in AB.items()]},
+        "a JSON list under 'predictions'",
+    ),
+    "other names": ([{"video": k, "sentence": v} for k, v in AB.items()], "a JSON list of captions"),
+    "one line": (lines({"id": "a", "caption": "a dog"}), "JSON Lines"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_predictions_as_people_have_them(tmp_path: Path, name: str):
+    content, taken_for = SHAPES[name]
+    found = read_predictions(put(tmp_path / "p", content))
+    assert found.captions == ({"a": "a dog"} if name == "one line" else AB)
+    assert found.taken_for.startswith(taken_for)
+
+
+@pytest.mark.parametrize(("which", "caption"), [("first", "a dog"), ("last", "a cat")])
+def test_of_two_captions_one_counts(tmp_path: Path, which: Any, caption: str):
+    path = put(tmp_path / "p.csv", "id,caption\na,a dog\nb,a fox\nb,a  fox\na,a cat\n")
+    found = read_predictions(path, duplicates=which)
+    assert found.captions == {"a": caption, "b": "a fox"} and found.duplicates == ("a",)
+
+
+def test_two_captions_can_be_an_error(tmp_path: Path):
+    path = put(tmp_path / "p.csv", "id,caption\n" + "".join(f"{i},{word}\n" for word in "xy" for i in range(7)))
+    with pytest.raises(CaptionerError, match=r"7 clips have two different captions: 0, 1, 2, 3, 4, \.\.\.; take"):
+        read_predictions(path, duplicates="error")
+
+
 BAD_PREDICTIONS = {
     "malformed JSON": ('{"id": "a", "caption": "x"}\n{"id": "b", caption}\n', r"line 2: not valid JSON \("),
     "a cut-off list": ('[{"image_id": 1, "caption": "x"},', "not valid JSON: .*line 1"),
-    "no id": (lines({"name": "a", "caption": "x"}), "line 1: no 'id' .* the row has 'name', 'caption'"),
-    "no caption": (lines({"id": "a", "text": "x"}), "line 1: no 'caption' .* the row has 'id', 'text'"),
+    "no id": (
+        lines({"id": "a", "caption": "x"}, {"who": "a", "caption": "x"}),
+        "line 2: no 'id' .* the row has 'caption'",
+    ),
+    "no caption": (
+        lines({"id": "a", "error": "x"}, {"id": "b", "says": "x"}),
+        "line 2: no 'caption' .* the row has 'id'",
+    ),
+    "many keys": (lines({"id": "a", "error": "x"}, dict.fromkeys("abcdefg")), "the row has 'a', 'b', 'c', 'd', 'e'$"),
     "a number for a caption": (lines({"id": "a", "caption": 3}), "line 1: 'caption' must be text, not 3"),
     "null for a caption": (lines({"id": "a", "caption": None}), "line 1: 'caption' must be text, not None"),
     "a list for an id": (lines({"id": [1], "caption": "x"}), "line 1: 'id' must name a clip"),
     "not objects": ("[1, 2]", "entry 1: expected an object with image_id and caption, not 1"),
-    "a whole document": (json.dumps({"a": {"caption": "x"}}, indent=1), "is one JSON object with the keys a;"),
+    "a whole document": (json.dumps({"a": {"said": "x"}}, indent=1), "is one JSON object with the keys a;"),
     "alternatives of another kind": (lines({"id": "a", "caption": "x", "alternatives": [1]}), "'alternatives' must"),
     "alternatives not a list": (lines({"id": "a", "caption": "x", "alternatives": {"a": 1}}), "'alternatives' must"),
-    "no header": ("a,a man runs\n", "line 1: not JSON, and as CSV its header must name 'id' and 'caption'"),
+    "no header": ("a,a man runs,1\n", "line 1: not JSON, and as CSV its header must name 'id' and 'caption'"),
+    "no header, and a row too long": ("a,a man\nb,a dog,runs\n", "line 2: expected an id and a caption, not 3 values"),
+    "an object of numbers": ('{"a": "x", "b": 3}', "'b': expected a caption or a list of captions, not 3"),
     "a row too short": ("id,caption\na,b\nc\n", "line 3: expected 2 values, as in the header"),
     "an open quote": ('id,caption\na,"b\n', r"line \d: not valid CSV"),
     "not UTF-8": (b'{"id": "a", "caption": "\xff"}\n', "is not UTF-8 text: .* at byte 24"),
@@ -178,6 +233,30 @@ def test_the_digest_changes_with_the_references_and_not_with_the_file(tmp_path: 
     assert first.digest() == same.digest() != other.digest()
 
 
+REFERENCES = {
+    "id to captions": {"a": ["a dog", "one dog"], "b": ["a cat"]},
+    "pycocoevalcap": {"a": [{"caption": "a dog"}, {"caption": "one dog"}], "b": [{"caption": "a cat"}]},
+    "VATEX": [{"videoID": "a", "enCap": ["a dog", "one dog"], "chCap": []}, {"videoID": "b", "enCap": ["a cat"]}],
+    "a list": [{"image_id": "a", "caption": c} for c in ("a dog", "one dog")] + [{"image_id": "b", "caption": "a cat"}],
+    "TSV": "a\ta dog\na\tone dog\nb\ta cat\n",
+    "CSV": "video_id,caption\na,a dog\na,one dog\nb,a cat\n",
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_references_as_people_have_them(tmp_path: Path, name: str):
+    found = read_references(put(tmp_path / "r", REFERENCES[name]))
+    assert found.captions == {"a": ("a dog", "one dog"), "b": ("a cat",)}
+
+
+def test_references_in_a_folder(tmp_path: Path):
+    with pytest.raises(CaptionerError, match=r"is a folder without \.txt files"):
+        read_references(tmp_path)
+    put(tmp_path / "a.txt", "a dog\none dog\n")
+    put(tmp_path / "b.txt", "a cat")
+    assert read_references(tmp_path).captions == {"a": ("a dog", "one dog"), "b": ("a cat",)}
+
+
 BAD_REFERENCES = {
     "no such split": (lines({"id": "a", "split": "train", "captions": ["x"]}), "test", "no clip in the split 'test'"),
     "several splits, none of them test": (
@@ -194,7 +273,7 @@ BAD_REFERENCES = {
     "msrvtt split": (MSRVTT, "train", "no clip in the split 'train'; it has: test, val"),
     "msrvtt without ids": ({"sentences": [{"caption": "x"}]}, None, "is not MSR-VTT's layout .* KeyError"),
     "a line without a tab": ("vid1\ta dog\nvid2 a cat\n", None, "line 2: expected a clip, a tab and a caption"),
-    "not UTF-8": (b"\xff\xfe", None, "is not UTF-8 text"),
+    "not UTF-8": (b"\xff\xfa", None, "is not UTF-8 text"),
     "nothing": ("", None, "holds no clips"),
 }
 

@@ -1,0 +1,60 @@
+"""``captioner search``: settings of a recipe found by trials."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from captioner.errors import CaptionerError, UsageError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="TOML file (see recipes/)")
+    parser.add_argument("space", metavar="SPACE", help="TOML file of lists and ranges (docs/training.md)")
+    parser.add_argument("--trials", type=int, default=30, metavar="N", help="in all, earlier ones too (default: 30)")
+    parser.add_argument("--sampler", choices=("tpe", "random", "grid"), default="tpe", help="default: tpe")
+    parser.add_argument("--no-prune", action="store_true", help="let a trial that is below the median go on")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sampler")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override the recipe")
+    parser.add_argument(
+        "-o", "--out", metavar="DIR", help="default: runs/search-<recipe's name>; a search in it goes on"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.trials < 1:
+        raise UsageError(f"--trials is {options.trials}; it must be at least 1")
+    from captioner.training.config import load_recipe
+    from captioner.training.runstate import plain
+    from captioner.training.space import read_space, with_settings
+
+    recipe = load_recipe(options.recipe, overrides=tuple(options.set))
+    space = read_space(options.space, recipe)
+    try:
+        import tomli_w
+    except ImportError:
+        raise CaptionerError("a search of settings needs Optuna: pip install 'captioner[search]'") from None
+    from captioner.training.study import as_rows, best_of, picture, search, table
+
+    out = Path(options.out) if options.out else Path("runs") / f"search-{Path(options.recipe).stem}"
+    trials = search(
+        recipe,
+        space,
+        out,
+        trials=options.trials,
+        sampler=options.sampler,
+        seed=options.seed,
+        prune=not options.no_prune,
+        say=lambda text: None if options.quiet else print(text, file=sys.stderr, flush=True),
+    )
+    (out / "trials.json").write_text(json.dumps(as_rows(trials), indent=1) + "\n", encoding="utf-8")
+    (out / "trials.svg").write_text(picture(trials), encoding="utf-8")
+    best = best_of(trials)
+    (out / "best.toml").write_text(tomli_w.dumps(plain(with_settings(recipe, best.values))), encoding="utf-8")
+    print(table(trials))
+    for name in ("best.toml", "trials.svg", "trials.json"):
+        print(out / name)
+    return 0

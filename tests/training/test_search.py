@@ -1,0 +1,117 @@
+"""A search of settings: it tries what the space says, goes on after a kill, prunes, and writes the best recipe."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from captioner.cli import main
+from captioner.errors import ConfigError
+from captioner.training.config import Recipe, load_recipe
+from captioner.training.space import Choices, Range, read_space, with_settings
+from captioner.training.study import Trial, best_of, picture, table
+from tests.tiny import tiny_cnn
+
+optuna = pytest.importorskip("optuna", reason="needs captioner[search]")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from captioner.manifest import write_manifest
+    from data.order import order
+
+    folder = tmp_path_factory.mktemp("search")
+    clips = [c for c in order(folder, train=24, val=12, test=0, size=48) if "moves" in c.labels[0]]
+    write_manifest(folder / "manifest.jsonl", clips)
+    tiny_cnn(folder / "cnn")
+    (folder / "recipe.toml").write_text(
+        '[task]\nkind = "actions"\n[data]\nmanifests = ["manifest.jsonl"]\n[video]\nframes = 3\nsize = 32\n'
+        '[encoder]\nsource = "cnn"\nweights = "random"\n[head]\nhidden = 8\n'
+        "[train]\nepochs = 2\nbatch_size = 4\nthreads = 1\n"
+    )
+    return folder / "recipe.toml"
+
+
+def test_a_grid_is_tried_whole_and_resumed(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = tmp_path / "space.toml"
+    space.write_text('[head]\ncell = ["gru", "lstm"]\n[train]\nbatch_size = {low = 4, high = 8, step = 4}\n')
+    out = tmp_path / "out"
+    command = ["search", str(recipe), str(space), "--sampler", "grid", "--no-prune", "-o", str(out)]
+    assert main([*command, "--trials", "2"]) == 0
+    assert len(json.loads((out / "trials.json").read_text())) == 2
+    assert main(command) == 0  # 30 at most; the grid has 4
+    trials = json.loads((out / "trials.json").read_text())
+    assert [trial["state"] for trial in trials] == ["complete"] * 4
+    assert len({tuple(trial["values"].items()) for trial in trials}) == 4
+    best = load_recipe(out / "best.toml")
+    winner = max(trials, key=lambda trial: trial["score"])
+    assert best == with_settings(load_recipe(recipe), winner["values"])
+    assert "lstm" in capsys.readouterr().out
+    assert (out / "trials.svg").read_text().count("<circle") == 4
+    monkeypatch.setattr("captioner.training.train.fit", None)  # nothing is trained again
+    assert main(command) == 0
+    space.write_text("[train]\nbatch_size = [4]\n")
+    assert main(command) == 1
+    assert "holds a search of another space" in capsys.readouterr().err
+    assert main([*command, "--set", "train.epochs=3"]) == 1
+    assert "train.epochs was 2, now 3" in capsys.readouterr().err
+
+
+def test_a_trial_below_the_median_is_stopped(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a training that scores by its rate alone: after four trials the worst ends at its first validation."""
+    seen: dict[float, int] = {}
+
+    def fit(recipe: Recipe, out: Path, *, quiet: bool, on_score: object) -> None:
+        for step in range(1, 4):
+            seen[recipe.train.learning_rate] = step
+            on_score(step, recipe.train.learning_rate * step)  # type: ignore[operator]
+
+    monkeypatch.setattr("captioner.training.train.fit", fit)
+    space = tmp_path / "space.toml"
+    space.write_text("[train]\nlearning_rate = [0.5, 0.4, 0.3, 0.2, 0.1, 0.05]\n")
+    assert main(["search", str(recipe), str(space), "--sampler", "grid", "-o", str(tmp_path / "out")]) == 0
+    states = [trial["state"] for trial in json.loads((tmp_path / "out" / "trials.json").read_text())]
+    assert "pruned" in states and states.count("complete") >= 4
+    assert min(seen.values()) < 3
+    assert "pruned" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[train]\nlearning_rat = [1e-3]\n", "train has no setting 'learning_rat'; did you mean 'learning_rate'?"),
+        ("[trian]\nepochs = [1]\n", "a recipe has no section 'trian'"),
+        ("[train]\nepochs = 3\n", "train.epochs is 3; give a list of values, or low and high"),
+        ("[train]\nepochs = []\n", "train.epochs is an empty list"),
+        ("[train]\nepochs = {low = 3, high = 1}\n", "needs numbers low and high, low below high"),
+        ("[train]\nepochs = {low = 1, hihg = 3}\n", "has no 'hihg'; known: low, high, step, log"),
+        ("[train]\nlearning_rate = {low = 0, high = 1, log = true}\n", "log takes no step, and low above 0"),
+        ('[head]\ncell = ["gru", "rnn"]\n', "head.cell is 'rnn'; allowed"),
+        ("", "holds nothing to search"),
+    ],
+)
+def test_a_space_that_cannot_be_searched(text: str, message: str, recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read_space(tmp_path / "space.toml", load_recipe(recipe))
+
+
+def test_grids() -> None:
+    assert Choices((1, "a")).grid() == [1, "a"]
+    assert Range(1, 7, 3).grid() == [1, 4, 7]
+    with pytest.raises(ConfigError, match="a grid needs a step"):
+        Range(1, 2).grid()
+
+
+def test_the_table_puts_the_best_first() -> None:
+    trials = [Trial(0, {"a.b": 1}, 0.5, "complete", 1.0), Trial(1, {"a.b": 2}, 0.7, "complete", 2.0)]
+    assert table(trials).splitlines()[1].split() == ["1", "70.00", "complete", "2", "2"]
+    assert best_of(trials).number == 1
+    assert "<title>trial 1: 70.00" in picture(trials)
