@@ -1,4 +1,4 @@
-"""The web demo: ``python app.py [--checkpoint DIR]``. Its rooms are in ``demo/``."""
+"""The web demo: ``python app.py [--checkpoint DIR]``. Its code is in ``demo/``."""
 
 from __future__ import annotations
 

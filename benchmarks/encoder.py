@@ -3,7 +3,7 @@
     python benchmarks/encoder.py [NETWORK ...]
 
 Eager is what is usually written: the transformers model in float32, all 16 frames of a clip at once, in torch's usual
-memory layout. Kept is the same in a process that keeps freed memory (docs/decisions/0056): against it, only the
+memory layout. Kept is the same in a process that keeps freed memory (vision/allocator.py): against it, only the
 arithmetic counts. Fast is ``FrameEncoder.fast()``, as the commands use it. All get uint8 frames and give pooled
 features, each in a process of its own with one thread; the runs alternate, and the least processor time of each counts.
 The networks have their usual sizes and random weights, with batch normalisation fitted to the frames as training would.

@@ -1,4 +1,4 @@
-"""What was said of a clip, and how it came about: plain values that every output is made from."""
+"""A caption with its words, attention, alternatives and evidence: the values that every output is made from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained captioner as one folder: everything it takes to caption, and nothing that can run code.
+"""A trained captioner as a folder: weights, tokenizer and settings; nothing in it can run code.
 
     config.json         format number, every setting, the CNN's architecture, what it was trained on, file digests,
                         and (optional) the calibration of its confidence
@@ -117,13 +117,17 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
     )
 
 
-def write_calibration(folder: str | Path, calibration: Calibration) -> None:
+def write_calibration(folder: str | Path, calibration: Calibration, *, min_confidence: float | None = None) -> None:
     """Put ``calibration`` into the folder's config.json (replacing an earlier one), all at once.
+
+    ``min_confidence``, where given, becomes the checkpoint's own: below it a caption is marked unsure.
 
     Raises CheckpointError where it was fitted to other weights or cannot be written.
     """
     folder = Path(folder)
     config = read_config(folder) | {_CALIBRATION: to_dict(calibration)}
+    if min_confidence is not None:
+        config["search"] = config["search"] | {"min_confidence": min_confidence}
     _calibration(config, folder)
     temporary = folder / f".config.json.{os.getpid()}.tmp"
     try:

@@ -1,4 +1,4 @@
-"""Is everything there that captioning needs, and does it work? The last finding is a caption made here."""
+"""Checks what captioning needs; the last check makes a caption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run at a time: a lock on an open file, which ends with the process that holds it, however it ends."""
+"""A lock file that allows one run at a time; the system releases it when the process ends."""
 
 from __future__ import annotations
 

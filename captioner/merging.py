@@ -1,4 +1,4 @@
-"""Neighbouring segments that say the same become one."""
+"""Merges neighbouring segments with the same caption."""
 
 from __future__ import annotations
 

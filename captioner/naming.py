@@ -1,4 +1,4 @@
-"""What a caption calls the things in a clip, beside what the CNN's own classifier saw there."""
+"""Compares a caption's nouns with what the CNN's classifier saw, and replaces a wrong or vague noun by a sure one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a path to a caption: the way every video takes through the product."""
+"""The captioner: frames in, caption out."""
 
 from __future__ import annotations
 

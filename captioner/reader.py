@@ -1,4 +1,4 @@
-"""From a file to what a network says of it: what captions and actions have in common."""
+"""Reads a file and encodes its frames: the part that captioners and recognisers of actions share."""
 
 from __future__ import annotations
 

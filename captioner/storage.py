@@ -1,4 +1,4 @@
-"""A trained network as one folder: config.json, model.safetensors and what else a task needs. Nothing can run code.
+"""Reads and writes checkpoint folders: config.json, model.safetensors and a task's own files.
 
 Loading checks the digests, every tensor's name and shape, and refuses what does not match. Nothing is ever left at
 random. A CNN that comes as a pip package is not copied: its weights are read from there.

@@ -1,4 +1,4 @@
-"""Pairing clips with captions: what joined, what did not, and the guard that keeps the splits apart."""
+"""Pairs clips with captions, reports what did not pair, and keeps the splits apart."""
 
 from __future__ import annotations
 

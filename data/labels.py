@@ -1,4 +1,4 @@
-"""Clips or photos with a class each, in the layouts people have, for the recognition of actions."""
+"""Reads labelled clips and photos (class folders, UCF101, HMDB51, tables) for the recognition of actions."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ def write_clip(path: Path, frames: NDArray[np.uint8], *, each_alone: bool = Fals
             stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"
-            # Slower presets use B-frames with the macroblock tree, which reads memory that x264 never wrote (0031).
+            # Slower presets use B-frames with the macroblock tree, which reads memory it never wrote (decision 0030).
             stream.options = {"preset": "ultrafast", "crf": "20"}
             if each_alone:
                 stream.options = {"preset": "ultrafast", "qp": "12", "g": "1"}

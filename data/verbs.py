@@ -1,4 +1,4 @@
-"""Labels from captions: what most people say is done in a clip, by their verbs."""
+"""Derives labels from captions: the verb that most people use for a clip."""
 
 from __future__ import annotations
 

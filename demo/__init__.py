@@ -1,1 +1,1 @@
-"""The web demo, one room a file; ``app.py`` is its door. It runs from the checkout and is not in the wheel."""
+"""The web demo, started by ``app.py``. It runs from the checkout and is not in the wheel."""

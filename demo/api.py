@@ -32,7 +32,7 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
         beams: float = 5,
         length_penalty: float = 0.7,
         frames: float = 16,
-        min_confidence: float = 0,
+        min_confidence: float | None = None,
         start_seconds: float = 0,
         end_seconds: float = 0,
     ) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
             beams: Sentences kept in mind at each word, 1 to 20.
             length_penalty: 0 is none; higher favours long sentences.
             frames: Moments of the video that are looked at, 1 to 64.
-            min_confidence: Below this, 0 to 1, a caption is marked as abstained: a guess.
+            min_confidence: Below this, 0 to 1, a caption is marked as abstained; leave it out for the checkpoint's.
             start_seconds: Caption from here on.
             end_seconds: Caption up to here; 0 is the end.
 
@@ -54,7 +54,8 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
             alternatives with their scores, times_seconds of the frames, warnings, and the model's fingerprint.
         """
         with refusals():
-            chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
+            least = engine.first.search.min_confidence if min_confidence is None else min_confidence
+            chosen = (checkpoint, strategy, beams, length_penalty, frames, least, start_seconds, end_seconds)
             return named_row(engine.caption(video, settings(*chosen)).caption)
 
     gr.Button(visible=False).click(
@@ -77,7 +78,7 @@ def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
         beams: float = 5,
         length_penalty: float = 0.7,
         frames: float = 16,
-        min_confidence: float = 0,
+        min_confidence: float | None = None,
         start_seconds: float = 0,
         end_seconds: float = 0,
     ) -> Iterator[dict[str, Any]]:
@@ -92,7 +93,7 @@ def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
             beams: Sentences kept in mind at each word, 1 to 20.
             length_penalty: 0 is none; higher favours long sentences.
             frames: Moments of each part that are looked at, 1 to 64.
-            min_confidence: Below this, 0 to 1, a caption is marked as abstained: a guess.
+            min_confidence: Below this, 0 to 1, a caption is marked as abstained; leave it out for the checkpoint's.
             start_seconds: Caption from here on.
             end_seconds: Caption up to here; 0 is the end.
 
@@ -101,7 +102,8 @@ def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
             gives them, with start_seconds and end_seconds) and, once finished, the same as vtt and srt.
         """
         with refusals():
-            chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
+            least = engine.first.search.min_confidence if min_confidence is None else min_confidence
+            chosen = (checkpoint, strategy, beams, length_penalty, frames, least, start_seconds, end_seconds)
             yield from _timeline(engine.timeline(video, settings(*chosen), segments=parts(parts_by, part_seconds)))
 
     gr.Button(visible=False).click(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from captioner.errors import CaptionerError
 from demo import strings
 from demo.engine import Engine
-from demo.limits import refusals
+from demo.limits import Refusal, refusals
 from demo.panel import panel, settings
 from demo.player import player, samples_of
 from demo.result import empty, result, ways
@@ -23,12 +26,15 @@ def caption_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
         with gr.Column(scale=2, min_width=320):
             video = player(PLAYER)
             run = gr.Button(strings.RUN_CAPTION, variant="primary", elem_id="caption-run")
-            samples_of(video, samples, elem_id="caption-samples")
+            taken = samples_of(video, samples, elem_id="caption-samples")
             chosen = panel(engine)
             side_by_side = gr.Button(strings.RUN_WAYS, elem_id="ways-run")
         with gr.Column(scale=3, min_width=320):
             shown = gr.HTML(
-                empty(strings.EMPTY_CAPTION), elem_id="caption-result", js_on_load=None, apply_default_css=False
+                example(engine, samples) or empty(strings.EMPTY_CAPTION),
+                elem_id="caption-result",
+                js_on_load=None,
+                apply_default_css=False,
             )
             compared = gr.HTML(elem_id="ways-result", js_on_load=None, apply_default_css=False)
 
@@ -50,5 +56,25 @@ def caption_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
             concurrency_limit=engine.limits.clips_at_once,
             api_visibility="private",
         )
+    at_once = [video.upload] + ([taken] if taken else [])
+    for event in at_once:
+        event(
+            show_caption,
+            request,
+            shown,
+            concurrency_id="clips",
+            concurrency_limit=engine.limits.clips_at_once,
+            api_visibility="private",
+        )
     video.clear(lambda: (empty(strings.EMPTY_CAPTION), ""), None, [shown, compared], api_visibility="private")
     return request
+
+
+def example(engine: Engine, samples: dict[str, Path]) -> str:
+    """What stands there before anything was dropped: the first sample's result; empty where there is no sample."""
+    for name, path in samples.items():
+        with contextlib.suppress(CaptionerError, Refusal):
+            seen = engine.caption(str(path), engine.defaults())
+            note = strings.EXAMPLE.format(name=name)
+            return f'<p class="cap-note">{escape(note)}</p>{result(seen, player=PLAYER)}'
+    return ""

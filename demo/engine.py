@@ -1,4 +1,4 @@
-"""What all tabs and endpoints do their work with: the checkpoints, the decoder and the limits."""
+"""The engine behind all tabs and endpoints: checkpoints, decoding pool and limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from captioner import Captioner
+from captioner import Captioner, Recognizer
+from captioner.actions.recognizer import Action
 from captioner.archive.workers import DecodePool
 from captioner.caption import Caption
 from captioner.language.config import SearchConfig
@@ -36,7 +37,7 @@ class Settings:
     length_penalty: float = 0.7
     frames: int = 16
     min_confidence: float = 0.0
-    """Below this a caption is marked as a guess."""
+    """Below this a caption is marked as unsure."""
     start_seconds: float | None = None
     end_seconds: float | None = None
 
@@ -65,6 +66,7 @@ class Engine:
             workers=limits.clips_at_once + limits.films_at_once, timeout_seconds=limits.decode_seconds
         )
         self._turn = threading.Lock()
+        self._recognizer: Recognizer | None = None  # loaded when it is first asked
 
     def close(self) -> None:
         """End the decoding processes."""
@@ -83,6 +85,7 @@ class Engine:
             beams=search.beams,
             length_penalty=search.length_penalty,
             frames=self.first.video.frames,
+            min_confidence=search.min_confidence,
         )
 
     def captioner(self, settings: Settings) -> Captioner:
@@ -114,6 +117,18 @@ class Engine:
         """Caption one uploaded file. Raises Refusal, VideoError or ConfigError."""
         [seen] = self._see(_opened(upload), settings, segments=None)  # to the end: a decoder left half-way is killed
         return seen
+
+    def actions(self, upload: str | None, settings: Settings) -> tuple[list[Action], tuple[float, ...]]:
+        """The likeliest actions of one uploaded file, and when its frames are shown. Raises as ``caption`` does."""
+        with self._turn:
+            self._recognizer = self._recognizer or Recognizer.load()
+        recognizer = self._recognizer
+        path = str(_opened(upload))
+        with contextlib.closing(self.pool.decode(path, recognizer.video, segments=None)) as parts:  # type: ignore[type-var]
+            [(_, frames)] = list(parts)
+        check_length(frames.duration_seconds, self.limits)
+        with self._turn:
+            return recognizer.recognize(frames), frames.times_seconds
 
     def ways(self, upload: str | None, settings: Settings) -> dict[str, Seen]:
         """Caption one uploaded file greedily, by beam search and by diverse beams: the same frames for all."""

@@ -1,4 +1,4 @@
-"""What a visitor may ask for, and the one sentence that says no."""
+"""Limits on requests, and the sentence for a refused one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: its tabs, and what is true of all of them."""
+"""The page with its tabs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gradio_client.utils import is_http_url_like
 
 from captioner import Captioner
 from demo import strings
+from demo.actions_tab import actions_tab
 from demo.api import endpoints
 from demo.batch_tab import batch_tab
 from demo.caption_tab import caption_tab
@@ -34,6 +35,8 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits) -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab(strings.TAB_CAPTION, id="caption"):
                 caption = caption_tab(engine, samples=clips)
+            with gr.Tab(strings.TAB_ACTIONS, id="actions"):
+                actions_tab(engine, samples=clips)
             with gr.Tab(strings.TAB_TIMELINE, id="timeline"):
                 timeline = timeline_tab(engine, samples=films)
             with gr.Tab(strings.TAB_BATCH, id="batch"):

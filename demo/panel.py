@@ -47,7 +47,14 @@ def panel(
                 info=strings.LENGTH_PENALTY_INFO,
             )
             frames = gr.Slider(1, MOST_FRAMES, default.frames, step=1, label=strings.FRAMES, info=strings.FRAMES_INFO)
-            least = gr.Slider(0, 1, 0, step=0.05, label=strings.MIN_CONFIDENCE, info=strings.MIN_CONFIDENCE_INFO)
+            least = gr.Slider(
+                0,
+                1,
+                default.min_confidence,
+                step=0.01,
+                label=strings.MIN_CONFIDENCE,
+                info=strings.MIN_CONFIDENCE_INFO,
+            )
         with gr.Row(visible=span):
             start = gr.Number(0, label=strings.START, minimum=0)
             end = gr.Number(0, label=strings.END, info=strings.END_INFO, minimum=0)

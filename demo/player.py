@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -27,17 +29,20 @@ def player(elem_id: str) -> gr.Video:
     return gr.Video(label=strings.VIDEO, sources=["upload"], include_audio=True, elem_id=elem_id, height=320)
 
 
-def samples_of(video: gr.Video, samples: dict[str, Path], *, elem_id: str) -> None:
-    """Samples to be chosen in place of an upload."""
-    if samples:
-        gr.Examples(
-            [[str(path)] for path in samples.values()],
-            [video],
-            label=strings.SAMPLES,
-            example_labels=list(samples),
-            elem_id=elem_id,
-            api_visibility="private",
-        )
+def samples_of(video: gr.Video, samples: dict[str, Path], *, elem_id: str) -> Callable[..., Any] | None:
+    """Samples to be chosen in place of an upload; returns what to do once one has been, None where there is none."""
+    if not samples:
+        return None
+    examples = gr.Examples(
+        [[str(path)] for path in samples.values()],
+        [video],
+        label=strings.SAMPLES,
+        example_labels=list(samples),
+        elem_id=elem_id,
+        api_visibility="private",
+    )
+    then: Callable[..., Any] = examples.load_input_event.then
+    return then
 
 
 def render_samples() -> tuple[dict[str, Path], dict[str, Path], tempfile.TemporaryDirectory[str]]:

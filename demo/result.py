@@ -35,27 +35,42 @@ def sentence(seen: Seen) -> str:
     caption = seen.caption
     times = caption.times_seconds
     frames = strings.FRAMES_SEEN.format(count=len(times), first=clock(times[0]), last=clock(times[-1]))
-    meaning = strings.CALIBRATED.format(good=seen.meaning) if seen.meaning else strings.UNCALIBRATED
     warnings = [strings.WARNING.format(warning=warning) for warning in caption.warnings]
     saw = [
         strings.SIGHT.format(noun=s.noun, share=percent(s.probability), time=clock(s.peak_seconds))
         for s in caption.evidence
     ]
     warnings += [strings.SAW.format(sights=", ".join(saw))] * bool(saw)
-    notes = "".join(f'<p class="cap-note">{escape(note)}</p>' for note in [meaning, *warnings])
+    notes = "".join(f'<p class="cap-note">{escape(note)}</p>' for note in warnings)
     return (
-        f'<p class="cap-sentence">{escape(caption.text)}</p><p class="cap-facts">{confidence(caption)}'
-        f"<span>{escape(frames)}</span></p>{notes}"
+        f'<p class="cap-sentence">{said(caption)}</p><div class="cap-facts">{confidence(caption)}'
+        f"{_why(seen.meaning)}<span>{escape(frames)}</span></div>{notes}"
     )
 
 
+def said(caption: Caption) -> str:
+    """The sentence, marked where it is not to be relied on."""
+    mark = f'<span class="cap-unsure">{strings.UNSURE}</span>' if caption.abstained else ""
+    return mark + escape(caption.text)
+
+
 def confidence(caption: Caption) -> str:
-    """A bar and the figure; a caption below the confidence that was asked for is called a guess."""
+    """A bar, the figure, and in words what it is worth where it is a chance."""
     share = caption.confidence
-    guess = f'<strong class="cap-refused">{strings.GUESS}</strong>' if caption.abstained else ""
+    chance = next(words for least, words in strings.CHANCES if share >= least)
+    told = f"{chance} ({percent(share)})" if caption.calibrated else f"{percent(share)} {strings.CONFIDENCE}"
     return (
         '<span class="cap-confidence"><span class="cap-bar" aria-hidden="true">'
-        f'<span style="width:{100 * share:.0f}%"></span></span>{percent(share)} {strings.CONFIDENCE}</span>{guess}'
+        f'<span style="width:{100 * share:.0f}%"></span></span>{told}</span>'
+    )
+
+
+def _why(meaning: str) -> str:
+    """What the percentage is, behind a question mark."""
+    text = strings.CALIBRATED.format(good=meaning) if meaning else strings.UNCALIBRATED
+    return (
+        f'<details class="cap-why"><summary aria-label="{strings.WHY}">?</summary>'
+        f'<p class="cap-note">{escape(text)}</p></details>'
     )
 
 
@@ -87,7 +102,7 @@ def ways(found: dict[str, Seen]) -> str:
     cards = "".join(
         f'<div class="cap-card"><h4>{names[strategy]}</h4>'
         f'<p class="cap-note">{strings.STRATEGY_NOTES[strategy]}</p>'
-        f'<p class="cap-said">{escape(seen.caption.text)}</p><p class="cap-facts">'
+        f'<p class="cap-said">{said(seen.caption)}</p><p class="cap-facts">'
         f"{confidence(seen.caption)}<span>{strings.LOG_PROB} {seen.caption.log_prob:.2f}</span></p>"
         + _others(seen.caption.alternatives[1:])
         + "</div>"

@@ -1,4 +1,4 @@
-"""How a visitor ends a run early: the run is asked to stop, and ends itself with what it has.
+"""Cancelling: asks a run to stop; the run then ends itself and keeps what it has.
 
 Not gradio's ``cancels``: an update that is already on its way then overwrites what the cancelling shows.
 """

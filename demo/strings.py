@@ -12,6 +12,7 @@ PRIVACY: Final = "Everything runs on this machine. Uploads are deleted after {mi
 LIMITS: Final = "Videos up to {megabytes} MB and {minutes:.0f} minutes."
 
 TAB_CAPTION: Final = "Caption"
+TAB_ACTIONS: Final = "Actions"
 TAB_TIMELINE: Final = "Timeline"
 TAB_BATCH: Final = "Batch"
 TAB_COMPARE: Final = "Compare"
@@ -27,7 +28,8 @@ SAMPLE_NAMES: Final = {
 }
 SAMPLE_DRAWN: Final = "Drawing {number}"
 SAMPLE_FILM: Final = "a film of {count} shots"
-RUN_CAPTION: Final = "Caption this video"
+RUN_CAPTION: Final = "Caption it again"
+EXAMPLE: Final = "This is what it says of the sample “{name}”. Drop a video to see what it says of yours."
 RUN_WAYS: Final = "Show greedy, beam and diverse side by side"
 EMPTY_CAPTION: Final = "The caption, its words and the frames they came from will stand here."
 
@@ -51,13 +53,23 @@ END: Final = "End (seconds)"
 END_INFO: Final = "0: to the end of the video"
 
 CONFIDENCE: Final = "confidence"
-CALIBRATED: Final = "Confidence is a chance: {good}."
+CHANCES: Final = (
+    (0.9, "almost surely right"),
+    (0.7, "probably right"),
+    (0.55, "more likely right than wrong"),
+    (0.45, "about an even chance that this is right"),
+    (0.3, "more likely wrong than right"),
+    (0.1, "probably wrong"),
+    (0.0, "almost surely wrong"),
+)
+WHY: Final = "What does this mean?"
+CALIBRATED: Final = "The percentage is the chance that this holds: {good}. It was measured on clips kept aside."
 UNCALIBRATED: Final = (
     "Confidence is how likely the model found its own words, on average. It is often sure and wrong: a hint, no chance."
 )
-GUESS: Final = "A guess: less sure than you asked for."
+UNSURE: Final = "unsure: "
 MIN_CONFIDENCE: Final = "Least confidence"
-MIN_CONFIDENCE_INFO: Final = "Below it a caption is marked as a guess"
+MIN_CONFIDENCE_INFO: Final = "Below it a caption is marked as unsure"
 SAW: Final = "Its image classifier saw {sights}."
 SIGHT: Final = "{noun} ({share}, surest at {time})"
 FRAMES_SEEN: Final = "Frames looked at: {count}, from {first} to {last}"
@@ -99,6 +111,14 @@ TIMELINE_FAILED: Final = "{reason} {count} captions made before that are kept."
 JUMP: Final = "Jump to {time}: {text}"
 DOWNLOAD: Final = "Download"
 RUN_TOO_LONG: Final = "Stopped after {minutes:.0f} minutes, the longest a run may take here."
+
+RUN_ACTIONS: Final = "Recognise actions"
+EMPTY_ACTIONS: Final = "The likeliest actions, how sure, and when each is likeliest, will stand here."
+ACTION_PEAK: Final = "likeliest at {time}"
+ACTIONS_NOTE: Final = (
+    "It knows a fixed list of actions and always names the nearest; the curves run from {first} to {last}. Choose an "
+    "action to see its moment."
+)
 
 FILES: Final = "Videos"
 RUN_BATCH: Final = "Caption all"

@@ -1,4 +1,4 @@
-"""The looks: calm, with the machine's own fonts, so that nothing is fetched. Colours are those of the eval report."""
+"""Theme: system fonts, so that nothing is fetched, and the colours of the eval report."""
 
 from __future__ import annotations
 

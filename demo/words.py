@@ -9,6 +9,9 @@ from html import escape
 from captioner.caption import Caption, Word
 from demo import strings
 
+FIT = 16
+"""Frames that are shown without scrolling sideways, on a phone as well."""
+
 
 def clock(seconds: float) -> str:
     """A moment as people read it: ``3.2 s``, ``2:05.0``, ``1:00:07.5``."""
@@ -31,13 +34,14 @@ def words_over_time(caption: Caption, pictures: Sequence[str], *, player: str) -
     times = caption.times_seconds
     side = round(len(caption.words[0].grid[0]) ** 0.5) if caption.words and caption.words[0].grid else 0
     note = strings.WORDS_NOTE + (f" {strings.WORDS_GRID_NOTE}" if side else "")
+    many = " cap-many" if len(times) > FIT else ""
     heads = "".join(_head(i, seconds, pictures[i], len(times)) for i, seconds in enumerate(times))
     rows = "".join(_row(i, word, times) for i, word in enumerate(caption.words))
     return (
         f'<section class="cap-words" data-player="{escape(player)}" data-grid="{side}">'
         f"<h3>{strings.WORDS_HEADING}</h3><p class=cap-note>{note}</p>"
         '<div class="cap-scroll" tabindex="0" role="region" '
-        f'aria-label="{strings.WORDS_HEADING}"><table class="cap-table">'
+        f'aria-label="{strings.WORDS_HEADING}"><table class="cap-table{many}">'
         f'<thead><tr><th scope="col" class="cap-corner">{strings.WORD}</th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
         '<figure class="cap-moment" hidden><div class="cap-stage"><img alt=""></div>'
@@ -51,7 +55,7 @@ def _head(index: int, seconds: float, picture: str, count: int) -> str:
         f'<th scope="col"><button type="button" class="cap-frame" data-frame="{index}" data-seek="{seconds:.3f}" '
         f'data-say="{escape(moment)}" aria-label="{escape(moment)}"><span class="cap-thumb">'
         f'<img src="{picture}" alt=""></span>'
-        f"<span>{clock(seconds)}</span></button></th>"
+        f'<span class="cap-time">{clock(seconds)}</span></button></th>'
     )
 
 

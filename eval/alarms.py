@@ -1,4 +1,4 @@
-"""What can make a good score worthless: each checked, and said in one sentence whether or not it rings."""
+"""Checks for faults that make a score worthless (copied captions, leaks, ...), each reported in one sentence."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from captioner.errors import DataError
 from captioner.language.calibration import Calibration
 from captioner.manifest import SPLITS, Clip, read_manifest
 from eval.goodness import GOOD, is_good
-from eval.reliability import Booleans, Floats, Reliability, cross_validate, fit, fit_offset, measure
+from eval.reliability import Booleans, Floats, Reliability, cross_validate, fit, fit_offset, measure, unsure_below
 from eval.table import columns, printable, write_text
 
 if TYPE_CHECKING:
@@ -77,11 +77,13 @@ def run(args: argparse.Namespace) -> int:
         samples = _samples(plain, clips, args, split=split, out=Path(args.out or temporary))
     if calibration is None or not args.check:
         calibration = calibrate(samples, weights=weights, fitted_on=[_label(name, split) for name in args.manifests])
-        write_calibration(folder, calibration)
+        least = unsure_below(*_confidences(samples, calibration))
+        write_calibration(folder, calibration, min_confidence=least)
     measured = {sample.name: _measured([sample], calibration) for sample in samples}
     if len(samples) > 1:
         measured["all"] = _measured(samples, calibration)
-    _report(measured, calibration, args, heading=f"{folder} on {split}", fitted=not args.check)
+    heading = f"{folder} on {split}; unsure below {read_config(folder)['search']['min_confidence']:.2f}"
+    _report(measured, calibration, args, heading=heading, fitted=not args.check)
     return 1 if any(sample.failed for sample in samples) else 0
 
 
@@ -121,7 +123,7 @@ def _samples(
     captioner = Captioner(checkpoint, device=args.device)
     samples = []
     for number, (manifest, group) in enumerate(clips.items(), start=1):
-        job = Job.of(captioner, group, search=captioner.search)
+        job = Job.of(captioner, group, search=dataclasses.replace(captioner.search, min_confidence=0.0))
         folder = out / f"{number}-{Path(manifest).absolute().parent.name}-{split}"
         print(f"eval: captioning {len(group)} clips of {printable(manifest)}", file=sys.stderr)
         rows = caption_clips(captioner, group, job=job, out=folder, timeout_seconds=args.timeout)
@@ -145,11 +147,15 @@ def _sample(manifest: str, clips: Sequence[Clip], rows: Mapping[str, Mapping[str
 
 
 def _measured(samples: Sequence[Sample], calibration: Calibration) -> Reliability:
+    return measure(*_confidences(samples, calibration))
+
+
+def _confidences(samples: Sequence[Sample], calibration: Calibration) -> tuple[Floats, Booleans]:
     good = np.concatenate([sample.good for sample in samples])
     if not len(good):
         raise DataError("no clip could be captioned; see above")
     signals = [(x, bool(moving)) for s in samples for x, moving in zip(s.signal, s.moving, strict=True)]
-    return measure(np.array([calibration.confidence(x, moving=moving) for x, moving in signals]), good)
+    return np.array([calibration.confidence(x, moving=moving) for x, moving in signals]), good
 
 
 def _label(manifest: str, split: str) -> str:

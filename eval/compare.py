@@ -1,4 +1,4 @@
-"""``python -m eval compare``: is the difference between systems more than chance, and on which clips is it."""
+"""``python -m eval compare``: tests the difference between systems and lists the clips that changed most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two systems on the same clips: by how much they differ, whether that may be chance, and on which clips."""
+"""Compares two systems on the same clips: differences, significance, and the clips that changed most."""
 
 from __future__ import annotations
 

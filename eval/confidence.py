@@ -1,4 +1,4 @@
-"""The confidence of the captions of one evaluation, held against whether they were good."""
+"""Reliability of the confidences in one evaluation."""
 
 from __future__ import annotations
 

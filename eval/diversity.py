@@ -1,4 +1,4 @@
-"""How varied the captions are: a model that says one safe sentence for every clip can still score well."""
+"""Diversity of captions: a model that gives every clip one safe sentence can still score well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a caption counts as good, so that people and references can judge it alike.
+"""Decides whether a caption counts as good, by the content words of its references.
 
 The main words of a caption (all but "a", "is", "on" and the like, stemmed) must mostly be words that people used of
 the same clip. docs/decisions/0062-what-a-good-caption-is.md says why this and not a threshold on CIDEr.

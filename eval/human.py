@@ -1,4 +1,4 @@
-"""``python -m eval human``: one person against the others, the line that a model is measured against."""
+"""``python -m eval human``: human agreement (leave-one-out), the line that a model is measured against."""
 
 from __future__ import annotations
 

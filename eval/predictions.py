@@ -1,4 +1,4 @@
-"""Reading what a model said, in whatever form ``eval.rows`` knows."""
+"""Reads predictions in any form that ``eval.rows`` knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading what people said: a manifest, coco annotations, MSR-VTT's or VATEX's JSON, MSVD's text, tables, folders."""
+"""Reads references: manifests, coco annotations, MSR-VTT and VATEX JSON, MSVD text, tables, folders."""
 
 from __future__ import annotations
 

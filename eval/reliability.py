@@ -1,4 +1,4 @@
-"""Is a confidence of 0.7 right seven times in ten? Fitting the map that makes it so, and measuring whether it holds.
+"""Fits the calibration of confidences and measures its error.
 
 ``signal`` (n,) is the mean log-probability of a caption's tokens, ``good`` (n,) whether the caption was good,
 ``confidence`` (n,) the chance given to that.
@@ -19,6 +19,9 @@ Booleans = NDArray[np.bool_]
 BINS = 10
 LEAST_CLIPS, LEAST_EACH = 50, 5
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+RIGHT = 0.6
+"""Share of the captions not marked as unsure that is to be good."""
 
 _RIDGE = 1e-3
 """Keeps the slope finite where the signal tells good from bad without an error."""
@@ -140,6 +143,20 @@ def measure(
         bins=tuple(_bin(confidence[i], good[i]) for i in _parts(confidence, bins)),
         kept=tuple(_kept(confidence, good, threshold) for threshold in THRESHOLDS),
     )
+
+
+def unsure_below(confidence: Floats, good: Booleans, *, share: float = RIGHT) -> float:
+    """The least threshold, in hundredths, above which at least ``share`` of the captions is good; 0 is none needed.
+
+    1 where no threshold does.
+    """
+    for hundredths in range(100):
+        kept = good[confidence >= hundredths / 100]
+        if not len(kept):
+            break
+        if kept.mean() >= share:
+            return hundredths / 100
+    return 1.0
 
 
 def _newton(signal: Floats, good: Booleans) -> tuple[float, float]:

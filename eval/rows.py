@@ -1,4 +1,4 @@
-"""Rows of captions from whatever file people have, told by its content: JSON Lines, JSON in several shapes, tables."""
+"""Reads rows of captions from JSON Lines, JSON in several shapes, and tables; the content tells the format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m eval score``: how good a file of captions is, how sure that is, and over which clips."""
+"""``python -m eval score``: scores a file of captions, with intervals and coverage."""
 
 from __future__ import annotations
 

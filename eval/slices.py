@@ -1,4 +1,4 @@
-"""Where the scores come from: the same scores over some of the clips."""
+"""Scores over subsets of the clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a score is: sufficient statistics of every clip, and what resampling the clips says.
+"""Confidence intervals and tests by resampling the sufficient statistics of clips.
 
 One row a clip, one column a count: ten of BLEU, then ROUGE-L and CIDEr-D, then METEOR's 23 where it was asked for.
 Every metric is a function of a sum of rows, so that a thousand resamples are one matrix product. The document

@@ -1,4 +1,4 @@
-"""A clip as the report shows it: what was said and where each word looked, beside what people said."""
+"""A clip as the report shows it: caption, attention of each word, references."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -40,3 +41,23 @@ def test_nothing_is_long(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, node.name
+
+
+def test_every_decision_that_is_named_exists() -> None:
+    """And there are few of them: ten lines each, with a title that states the decision, and the date."""
+    records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert len(records) <= 25
+    for record in records:
+        title, _, date, *_ = record.read_text(encoding="utf-8").splitlines()
+        assert (title.startswith("# ") and date == "") or date.startswith("Decided 20"), record
+        assert record.read_text(encoding="utf-8").count("\n") <= 14, record
+    numbers = {record.name[:4] for record in records}
+    texts = [
+        *ROOT.glob("docs/*.md"),
+        *SOURCES,
+        *(ROOT / "recipes").rglob("*.toml"),
+        *(ROOT / "benchmarks").glob("*.py"),
+    ]
+    for path in texts:
+        for number in re.findall(r"decisions?[ /]\(?(\d{4})", path.read_text(encoding="utf-8")):
+            assert number in numbers, f"{path} names decision {number}"

@@ -62,7 +62,10 @@ class Recognizer(Reader):
 
     def actions(self, path: str | Path, *, top: int = TOP, timeout_seconds: float | None = 60.0) -> list[Action]:
         """The likeliest actions of one video file or image, likeliest first. Raises VideoError."""
-        frames = self.sample(path, timeout_seconds=timeout_seconds)
+        return self.recognize(self.sample(path, timeout_seconds=timeout_seconds), top=top)
+
+    def recognize(self, frames: Frames, *, top: int = TOP) -> list[Action]:
+        """The likeliest actions of frames that are decoded already."""
         clip, over_time = self.probabilities([self.encode(frames)])
         return [self._action(i, clip[0], over_time[0], frames) for i in _best(clip[0], top)]
 

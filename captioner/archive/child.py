@@ -1,4 +1,4 @@
-"""One child process that decodes files, seen from its parent: started, asked, killed when it takes too long."""
+"""The parent's side of a decoding process: starts it, sends requests, kills it after a timeout."""
 
 from __future__ import annotations
 

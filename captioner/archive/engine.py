@@ -1,4 +1,4 @@
-"""Many files to captions on this machine: decoded in child processes, encoded in threads, searched in batches.
+"""Captions many files on this machine: child processes decode, threads encode, searches run in batches.
 
 Memory is bounded by the batch and the number of children, however long the list. Results come in the order in which
 they are ready; each is the same whatever the order (decision 0071).

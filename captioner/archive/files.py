@@ -1,4 +1,4 @@
-"""Files that a run writes: nothing is lost when it is stopped, and nobody's file is overwritten by surprise."""
+"""Output files: written safely across interruptions, and never over a file that the run does not own."""
 
 from __future__ import annotations
 

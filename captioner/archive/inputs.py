@@ -1,4 +1,4 @@
-"""What is to be captioned: files, folders, patterns, lists and manifests as one list, each file once, order kept."""
+"""Finds the input files: expands files, folders, patterns, lists and manifests into one list without repeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has been done, one JSON object a line, each written through as soon as it is known.
+"""The journal of a run: one JSON object a result, flushed to disk as soon as it is known.
 
 A run that is killed loses what it had in hand and nothing else: a line that was cut off is dropped when the journal is
 opened again. One run at a time may write to it.

@@ -1,4 +1,4 @@
-"""What a run says on stderr while it goes on, for people on a terminal or as JSON Lines for programs."""
+"""Reports progress on stderr: a status line for people, or JSON Lines for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same run on a Ray cluster: Ray Data hands tasks to actors that load the model once (extra captioner[ray]).
+"""Runs an archive on a Ray cluster: Ray Data sends tasks to actors that load the model once (extra captioner[ray]).
 
 What an actor does with its tasks is what one machine does with all of them, so that the rows are the same.
 """

@@ -1,6 +1,6 @@
-"""A whole archive: what is done is skipped, what is made is kept, and what cannot be captioned is told.
+"""Captions many files: skips finished ones, journals each result, reports failures.
 
-Outcomes come in the order of the list, whatever the order in which they are ready. The journal has them before.
+Outcomes come in the order of the list; each is in the journal before it is returned.
 """
 
 from __future__ import annotations

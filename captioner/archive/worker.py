@@ -1,4 +1,4 @@
-"""The child process that opens files: it may hang or die on a hostile one, and then only it is lost.
+"""The decoding process itself: a hostile file may hang or crash it without harm to the run.
 
 It answers requests on its standard input with frames on its standard output, as JSON headers and raw pixels: whatever
 a file makes of the child, the parent never runs anything that comes out of it (no pickle).

@@ -1,4 +1,4 @@
-"""Decoding in child processes that can be killed: a file that hangs or crashes its decoder costs that file only.
+"""A pool of decoding processes that can be killed: a file that hangs or crashes its decoder fails alone.
 
 Memory is bounded: a child has one file in hand and stops when nobody takes its frames.
 """

@@ -1,4 +1,4 @@
-"""``captioner actions``: what is done in video files, with everything that ``captioner caption`` has."""
+"""``captioner actions``: recognises actions, with all options of ``captioner caption``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``captioner caption``: what is named is found, and goes the way of a single file or that of many."""
+"""``captioner caption``: finds the inputs and chooses between the single-file and the many-file path."""
 
 from __future__ import annotations
 

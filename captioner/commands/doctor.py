@@ -1,4 +1,4 @@
-"""``captioner doctor``: is everything there, and does it work?"""
+"""``captioner doctor``: checks the installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``captioner probe`` and ``captioner info``: what a file and a checkpoint are."""
+"""``captioner probe`` and ``captioner info``: describe a file and a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``captioner caption`` for more than one file: journal, outputs, failures and the engine put together."""
+"""``captioner caption`` for many files: connects the engine with journal, outputs and failures."""
 
 from __future__ import annotations
 

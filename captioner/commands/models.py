@@ -1,4 +1,4 @@
-"""Which network a command asks: a captioner, or a recogniser of actions."""
+"""Loads the model that a command uses: a captioner or a recogniser of actions."""
 
 from __future__ import annotations
 

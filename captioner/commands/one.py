@@ -1,4 +1,4 @@
-"""``captioner caption`` for a single file: no child process, no journal, nothing that takes time."""
+"""``captioner caption`` for a single file: no child process and no journal, for a quick start."""
 
 from __future__ import annotations
 

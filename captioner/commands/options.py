@@ -1,4 +1,4 @@
-"""The options of ``captioner caption``, and what they settle before anything is read."""
+"""The options of ``captioner caption``, and their checks before any file is read."""
 
 from __future__ import annotations
 

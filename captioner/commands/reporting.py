@@ -1,4 +1,4 @@
-"""What a run over many files says: how far it is, what failed, and the sums at its end."""
+"""Reports a run over many files: progress, failures and the final summary."""
 
 from __future__ import annotations
 

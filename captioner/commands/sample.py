@@ -1,4 +1,4 @@
-"""``captioner sample``: a clip to start with, for those who have no video at hand."""
+"""``captioner sample``: writes a sample clip for people without a video at hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a confidence means: the map from a caption's log-probability to the chance that it is good.
+"""Calibration: maps a caption's log-probability to the chance that the caption is good.
 
 Fitted by ``python -m eval calibrate`` on validation clips and kept in the checkpoint's config.json. A model's own
 probabilities say how likely its words are to it, not how often it is right.

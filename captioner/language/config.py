@@ -1,4 +1,4 @@
-"""The decoder, its words, and how the sentence is chosen."""
+"""Settings of the decoder, the tokenizer and the search."""
 
 from __future__ import annotations
 

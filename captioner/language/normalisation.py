@@ -1,4 +1,4 @@
-"""The one plain form that captions have: what the model reads in training and says afterwards."""
+"""Normalises captions to the form that the model learns and says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a tokenizer's pieces come from: a folder, the Hugging Face hub or SentencePiece, always as one plain spec.
+"""Tokenizer sources: a folder, the Hugging Face hub or SentencePiece, converted to one plain form.
 
 A "spec" is the content of a ``tokenizer.json``. Captions in their plain form are words with single spaces, so each
 family of tokenizers needs only its model and the simplest spelling of a word: none of the pretrained one's own

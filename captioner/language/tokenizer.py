@@ -1,4 +1,4 @@
-"""Captions as numbers and back: one small vocabulary, whichever tokenizer the pieces come from.
+"""Encodes captions as ids and decodes them, with one small vocabulary whatever tokenizer the pieces come from.
 
 The pieces are our own SentencePiece unigram model's, or those of any pretrained Hugging Face tokenizer (T5, GPT-2,
 BERT, ...). Either way a caption is first put in one plain form (:func:`normalise`), a pretrained vocabulary is cut

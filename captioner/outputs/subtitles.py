@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from captioner.caption import Caption
 
+UNSURE = "unsure: "
+"""What stands before a caption that is not to be relied on."""
 LINE_LENGTH = 42
 """Characters a line, as broadcasters have it; longer captions are wrapped into lines of about the same length."""
 
@@ -25,10 +27,10 @@ class Cue:
 
 
 def cues(captions: Iterable[Caption]) -> Iterator[Cue]:
-    """A cue for each caption that is to be relied on, as it comes.
+    """A cue for each caption, as it comes; one that is not to be relied on says so.
 
     Those of one file begin no earlier than the one before has ended, and end after they begin. A caption without
-    words, or one that was abstained from, has none.
+    words has none.
     """
     path, shown = None, 0
     for caption in captions:
@@ -36,8 +38,8 @@ def cues(captions: Iterable[Caption]) -> Iterator[Cue]:
             path, shown = caption.path, 0
         start, end = shown_ms(caption)
         start = max(shown, start)
-        lines = wrap(caption.text)
-        if lines and end > start and not caption.abstained:
+        lines = wrap(UNSURE * caption.abstained + caption.text) if caption.text.strip() else ()
+        if lines and end > start:
             yield Cue(start_ms=start, end_ms=end, lines=lines)
             shown = end
 

@@ -15,7 +15,7 @@ from captioner.caption import Alternative, Caption, Word
 from captioner.errors import DataError
 from captioner.naming import Sight
 from captioner.outputs.spreadsheet import csv_line
-from captioner.outputs.subtitles import clock, shown_ms, srt, vtt
+from captioner.outputs.subtitles import UNSURE, clock, shown_ms, srt, vtt
 
 Writer = Callable[[Iterable[Caption]], Iterator[str]]
 
@@ -97,7 +97,7 @@ def from_row(values: dict[str, Any]) -> Caption:
 
 
 def txt(captions: Iterable[Caption]) -> Iterator[str]:
-    """The sentence alone, one a line; ``?`` before one that is not to be relied on."""
+    """The sentence alone, one a line; ``unsure:`` before one that is not to be relied on."""
     for caption in captions:
         yield _sentence(caption) + "\n"
 
@@ -121,7 +121,7 @@ def visible(text: str) -> str:
 
 
 def _sentence(caption: Caption) -> str:
-    return f"? {caption.text}" if caption.abstained else caption.text
+    return f"{UNSURE}{caption.text}" if caption.abstained else caption.text
 
 
 def jsonl(captions: Iterable[Caption], *, words: bool = True) -> Iterator[str]:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from captioner.actions.checkpoint import ActionCheckpoint, save_recognizer
+from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
 from captioner.collate import collate_clips
-from captioner.errors import DataError
+from captioner.errors import ConfigError, DataError
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
@@ -42,6 +43,8 @@ class ActionTask:
         self.labels = tuple(sorted(counts))
         self._check(counts, log)
         if isinstance(start, ActionCheckpoint):
+            if recipe.head not in (HeadConfig(), start.model.head.config):
+                raise ConfigError(f"{recipe.train.start} has a head of its own; leave [head] out of the recipe")
             if start.labels != self.labels:
                 raise DataError(f"{recipe.train.start} knows {len(start.labels)} labels, which are not the manifests'")
             self.model = start.model.to(device)

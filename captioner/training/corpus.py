@@ -1,4 +1,4 @@
-"""What is learned from, in memory: clips, and their features or pixels."""
+"""Training and validation clips in memory, with their features or pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features on disk: what the encoder made of each clip, keyed by the clip's content and the whole recipe.
+"""The feature cache: encoded clips on disk, keyed by the clip's content and the encoding recipe.
 
 A changed video, frame recipe, CNN or library of weights gives another key, so a stale feature is never used.
 One ``.npy`` a clip, written to a temporary sibling and renamed: a killed run loses at most the clip in hand.

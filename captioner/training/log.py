@@ -1,4 +1,4 @@
-"""Where a training run reports to: metrics.jsonl always, a line on a terminal, TensorBoard when installed."""
+"""Logs a training run: metrics.jsonl, a status line on a terminal, and TensorBoard where installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training minimises: the cross-entropy of people's captions, then the CIDEr of the model's own.
+"""Losses: cross-entropy of reference captions, and self-critical CIDEr of sampled ones.
 
 Self-critical training is REINFORCE on CIDEr-D (Rennie et al. 2017), where the baseline of each sampled caption is
 the mean reward of the clip's other samples (Luo 2020), which needs no greedy decoding.

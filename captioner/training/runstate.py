@@ -1,4 +1,4 @@
-"""A training run's state on disk: enough to go on after a kill as if nothing had happened."""
+"""A training run's state on disk, from which an interrupted run resumes bit for bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search of settings tries: a TOML file like a recipe, with choices and ranges in place of values."""
+"""Search spaces: TOML files like a recipe, with lists and ranges in place of values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search of settings: trials of a recipe, each a training run, kept in one SQLite study (Akiba et al. 2019).
+"""Hyper-parameter search with Optuna (Akiba et al. 2019): each trial is a training run, kept in a SQLite study.
 
 A killed search goes on where it was, and several processes may work on one study. Features are cached once for all.
 """

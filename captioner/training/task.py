@@ -1,4 +1,4 @@
-"""What a network is asked: the one thing that the training loop knows of what it trains."""
+"""The interface between the training loop and what it trains."""
 
 from __future__ import annotations
 

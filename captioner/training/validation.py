@@ -1,4 +1,4 @@
-"""How good a model is on validation clips: CIDEr-D of its captions, or the loss of people's where CIDEr cannot tell."""
+"""Validation: CIDEr-D of the model's captions, or the loss on reference captions where CIDEr is always zero."""
 
 from __future__ import annotations
 

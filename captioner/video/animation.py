@@ -1,4 +1,4 @@
-"""Animated WebP, which FFmpeg does not decode: by Pillow, where it is installed."""
+"""Decodes animated WebP with Pillow, where installed; FFmpeg cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the boxes of an MP4, MOV or AVIF file tell where FFmpeg cannot: it is cut off, or encrypted (ISO 14496-12)."""
+"""Reads the boxes of MP4, MOV and AVIF files (ISO 14496-12) to tell cut-off and encrypted ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which frames of a clip are looked at."""
+"""Settings of frame sampling."""
 
 from __future__ import annotations
 

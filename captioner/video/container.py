@@ -1,4 +1,4 @@
-"""Opening a file that may be anything: either it is a video, or a VideoError says in one sentence what it is.
+"""Opens untrusted files safely; whatever is no readable video raises a VideoError with one sentence.
 
 A file only ever opens itself. A playlist, a concatenation script or a link inside it reaches neither another file nor
 the network: FFmpeg gets a list of the formats and protocols it may use, and the absolute path of a regular file.

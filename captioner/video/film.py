@@ -1,4 +1,4 @@
-"""A video read once from start to end, frame by frame, without first looking through all of it."""
+"""Reads a video once from start to end, without an index."""
 
 from __future__ import annotations
 

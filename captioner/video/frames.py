@@ -1,4 +1,4 @@
-"""From a video file to the frames that the network looks at, and to what ``captioner probe`` says of it."""
+"""Samples the frames of a video file for the network, and probes a file."""
 
 from __future__ import annotations
 

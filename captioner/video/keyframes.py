@@ -1,4 +1,4 @@
-"""Sampled frames without decoding all of a clip: from the keyframe before each moment to the frame shown then.
+"""Samples frames without decoding all of a clip, from the keyframe before each moment.
 
 Gives the very frames that decoding everything would give, but leaves out those that no wanted frame needs and decodes
 none twice. Whatever it cannot be sure of raises :class:`Doubt`, and the caller decodes everything instead.

@@ -1,4 +1,4 @@
-"""The frames of a span whose end is not known yet: enough of them to choose from, never more than a fixed number."""
+"""Keeps a bounded number of candidate frames for a span whose end is not known yet."""
 
 from __future__ import annotations
 

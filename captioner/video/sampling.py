@@ -1,4 +1,4 @@
-"""The sampled frames of a clip, in order and in bounded memory.
+"""Yields the sampled frames of a clip in order, in bounded memory.
 
 The frame of a moment is the one shown then: the last whose timestamp is not later. :func:`linear` decodes from the
 first frame on and is right for everything; ``keyframes.py`` gives the same frames faster, or says that it is in doubt.

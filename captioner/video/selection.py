@@ -1,4 +1,4 @@
-"""Which moments of a clip to look at: the middles of equal parts, in the ticks of its timeline."""
+"""Chooses the moments to sample: the middles of equal parts, in the ticks of the clip's timeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where one shot of a film ends and the next begins, found as the frames come by, in bounded memory."""
+"""Detects shot boundaries as frames arrive, in bounded memory."""
 
 from __future__ import annotations
 

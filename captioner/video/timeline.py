@@ -1,4 +1,4 @@
-"""When the frames of a clip are shown, learnt from its packets without decoding, and the moments to look at.
+"""Builds a clip's timeline from its packets, without decoding.
 
 A *tick* is a timestamp in the stream's own unit, ``stream.time_base`` seconds, as packets and frames carry it.
 Moments are exact fractions of a second from the clip's first frame.

@@ -1,4 +1,4 @@
-"""Whether there is anything to see in a clip: black, grey, noise and test bars get a caption too, but no confidence."""
+"""Detects clips with nothing to see (black, grey, noise, test bars); their captions get no confidence."""
 
 from __future__ import annotations
 

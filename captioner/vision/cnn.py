@@ -1,4 +1,4 @@
-"""Any transformers CNN, from a folder, from the hub or from its bare architecture, and nothing left to chance.
+"""Loads any transformers CNN from a folder, the hub or its bare architecture, and checks every weight.
 
 transformers itself fills missing weights with random numbers and only warns, and asks the hub for a folder that does
 not exist. Here both are errors. This module imports transformers (seconds), so import it only where a CNN is loaded.

@@ -1,4 +1,4 @@
-"""Which CNN looks at the frames, and what is made of its map."""
+"""Settings of the frame encoder."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class FrameEncoder(nn.Module):
         frames = pixels.reshape(-1, *pixels.shape[-3:])
         if torch.is_grad_enabled():
             features = self._pool(cnn(self.normalise(frames)))
-        elif len(frames):  # few at a time: quicker (decision 0052), and memory does not grow with their number
+        elif len(frames):  # few at a time: quicker (decision 0051), and memory does not grow with their number
             chunks = frames.split(8 if frames.device.type == "cpu" else 64)
             features = torch.cat([self._pool(cnn(self.normalise(chunk))) for chunk in chunks])
         else:
@@ -170,7 +170,7 @@ class FrameEncoder(nn.Module):
             self.cnn = cnn
 
     def fast(self) -> FastEncoder:
-        """A frozen copy for inference on this machine, several times as fast (decision 0052)."""
+        """A frozen copy for inference on this machine, several times as fast (decision 0051)."""
         return FastEncoder(self)
 
     def fingerprint(self) -> str:

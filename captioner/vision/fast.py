@@ -1,7 +1,7 @@
 """Running a folded CNN quickly: bfloat16, channels-last, and each activation inside the convolution before it.
 
 Convolutions are oneDNN's with what follows fused in (the operators that torch's own compiler emits) where this torch
-has them, else torch's plain ones. See docs/decisions/0052-fast-path.md.
+has them, else torch's plain ones. See docs/decisions/0051-recorded-cnn.md.
 """
 
 from __future__ import annotations

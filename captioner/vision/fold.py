@@ -1,4 +1,4 @@
-"""A recorded CNN in fewer steps that compute the same: batch normalisation and padding go into the convolutions.
+"""Folds batch normalisation and padding of a recorded CNN into its convolutions.
 
 In eval mode batch normalisation is ``(x - mean) * gamma / sqrt(variance + eps) + beta`` for each channel, which a
 convolution before it can do with other weights, if nothing else sees what passes between them: the recording proves it.

@@ -72,11 +72,30 @@ def seconds(page: Any, player: str) -> float:
 
 
 def test_upload_to_caption_and_from_a_word_to_its_moment(demo: Demo, page: Any, clips: list[Path]) -> None:
-    choose(page, "caption-player", clips[0])
-    page.wait_for_selector("#caption-player video")
-    press(page, "#caption-run", ".cap-sentence")
+    assert "This is what it says of the sample" in page.inner_text("#caption-result")  # before anything was dropped
     caption = demo.captioner.caption(clips[0])
-    assert page.inner_text(".cap-sentence") == caption.text
+    sentence = ("unsure: " if caption.abstained else "") + caption.text
+    choose(page, "caption-player", clips[0])  # dropping is enough
+    page.wait_for_selector("#caption-player video")
+    said = page.locator("#caption-result", has_text="This is what it says of the sample")
+    with contextlib.suppress(Exception):
+        said.wait_for(state="detached", timeout=20_000)
+    if said.count():  # the page was not wired to the server yet
+        page.click("#caption-run")
+        said.wait_for(state="detached")
+    assert page.inner_text(".cap-sentence") == sentence
+    assert page.locator(".cap-why p").is_hidden()
+    page.click(".cap-why summary")
+    assert "The percentage is the chance" in page.inner_text(".cap-why p")
+    for width in (390, 1280):  # every frame can be seen without scrolling sideways
+        page.set_viewport_size({"width": width, "height": 900})
+        assert len(caption.times_seconds) == 16
+        assert (
+            page.evaluate(
+                "(() => { const s = document.querySelector('.cap-scroll'); return s.scrollWidth - s.clientWidth })()"
+            )
+            <= 1
+        )
     assert page.locator(".cap-frame").count() == len(caption.times_seconds)
     assert page.locator(".cap-list tbody tr").count() > 1  # the n-best list
     assert len(caption.words) >= 3
@@ -107,6 +126,23 @@ def test_a_refusal_is_one_sentence_and_the_page_goes_on(page: Any, tmp_path: Pat
     assert page.locator("img[src=x]").count() == 0
     page.reload()
     page.wait_for_selector("#caption-run")
+
+
+def test_actions(page: Any, clips: list[Path]) -> None:
+    """Named by a recogniser of actions, each with its moment."""
+    from captioner import Recognizer
+
+    tab(page, "Actions")
+    choose(page, "actions-player", clips[0])
+    page.wait_for_selector("#actions-player video")
+    press(page, "#actions-run", ".cap-action")
+    found = Recognizer.load().actions(clips[0])
+    assert page.locator(".cap-action strong").all_inner_texts() == [action.label for action in found]
+    page.locator(".cap-action").nth(1).click()
+    page.wait_for_function(
+        f"Math.abs(document.querySelector('#actions-player video').currentTime - {found[1].peak_seconds}) < 0.06"
+    )
+    tab(page, "Caption")
 
 
 def test_compare(page: Any, clips: list[Path]) -> None:

@@ -87,9 +87,11 @@ def test_what_was_merged_is_one_cue() -> None:
     )
 
 
-def test_what_is_not_said_is_not_shown() -> None:
+def test_what_is_not_sure_says_so_and_what_is_not_said_is_not_shown() -> None:
     film = [caption(0, 1, abstained=True), caption(1, 2, text=""), caption(2, 3)]
-    assert "".join(srt(film)) == "1\n00:00:02,000 --> 00:00:03,000\na man runs\n\n"
+    assert "".join(srt(film)) == (
+        "1\n00:00:00,000 --> 00:00:01,000\nunsure: a man runs\n\n2\n00:00:02,000 --> 00:00:03,000\na man runs\n\n"
+    )
     assert "".join(vtt([])) == "WEBVTT\n\n" and "".join(srt([])) == ""
 
 
