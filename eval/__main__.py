@@ -23,6 +23,7 @@ COMMANDS = {
     "gate": "exit 1 when a score is significantly below a baseline's",
     "look": "caption any videos onto one page: frames, caption, and where each word looked",
     "calibrate": "make a checkpoint's confidence the chance that a caption is good, or check that it is",
+    "faithful": "measure whether words depend on the frames they attended to",
     "human": "score people against each other: the line that a model is measured against",
 }
 
