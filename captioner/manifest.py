@@ -1,9 +1,9 @@
 """Clips and their captions or labels as JSON Lines: the one format that every data set is turned into.
 
 One object a line: ``{"id": "vid1", "path": "clips/a.mp4", "split": "train", "captions": ["a man ..."]}``, or with
-``"labels": ["riding a horse"]`` for the recognition of actions, and with optional ``start_seconds``, ``end_seconds``
-and ``category``. ``path`` is relative to the manifest's folder; a record without ``path`` is text without a clip (for
-the language model).
+``"labels": ["riding a horse"]`` for the recognition of actions, and with optional ``start_seconds``, ``end_seconds``,
+``category`` and ``abnormal``. ``path`` is relative to the manifest's folder; a record without ``path`` is text without
+a clip (for the language model).
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ class Clip:
     start_seconds: float | None = None
     end_seconds: float | None = None
     category: str | None = None
+    abnormal: tuple[tuple[float, float], ...] = ()
+    """Spans in seconds in which something is abnormal, for anomaly detection."""
 
 
-_KEYS = {"id", "path", "split", "captions", "labels", "start_seconds", "end_seconds", "category"}
+_KEYS = {"id", "path", "split", "captions", "labels", "start_seconds", "end_seconds", "category", "abnormal"}
 
 
 def read_manifest(path: str | Path, *, split: str | None = None) -> list[Clip]:
@@ -96,6 +98,9 @@ def _parse(line: str, folder: Path, where: str) -> Clip:
     category = row.get("category")
     if category is not None and not isinstance(category, str):
         raise DataError(f"{where}: 'category' must be a string")
+    spans = row.get("abnormal", [])
+    if not isinstance(spans, list) or not all(_is_span(span) for span in spans):
+        raise DataError(f"{where}: 'abnormal' must be a list of [start, end] in seconds")
     return Clip(
         id=name,
         path=None if file is None else folder / file,
@@ -105,7 +110,13 @@ def _parse(line: str, folder: Path, where: str) -> Clip:
         start_seconds=start,
         end_seconds=end,
         category=category,
+        abnormal=tuple((float(start), float(end)) for start, end in spans),
     )
+
+
+def _is_span(span: Any) -> bool:
+    numbers = isinstance(span, list) and len(span) == 2 and all(isinstance(x, int | float) for x in span)
+    return bool(numbers) and 0 <= span[0] < span[1] < float("inf")
 
 
 def _number(value: Any, key: str, where: str) -> float | None:
@@ -151,4 +162,6 @@ def _rows(clips: Iterable[Clip], folder: Path) -> Iterator[dict[str, Any]]:
         for key in ("start_seconds", "end_seconds", "category"):
             if (value := getattr(clip, key)) is not None:
                 row[key] = value
+        if clip.abnormal:
+            row["abnormal"] = [list(span) for span in clip.abnormal]
         yield row

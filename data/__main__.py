@@ -103,6 +103,13 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("--size", type=int, default=96, metavar="PIXELS", help="side of the square frame (96)")
     command.set_defaults(run=_shapes)
 
+    command = add("walkway", "render surveillance of a walkway, with anomalies in the test clips")
+    for split, number in (("train", 8), ("val", 4), ("test", 24)):
+        command.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"{split} clips ({number})")
+    command.add_argument("--seconds", type=int, default=60, metavar="N", help="length of a clip (60)")
+    command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
+    command.set_defaults(run=_walkway)
+
     command = add("order", "render clips whose label is the order of their frames: 'moves left', 'grows'")
     for split, number in (("train", 600), ("val", 120), ("test", 300)):
         command.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"{split} clips ({number})")
@@ -125,6 +132,13 @@ def _shapes(args: argparse.Namespace) -> Join:
     from data.shapes import shapes  # numpy and PyAV: only when clips are rendered
 
     return Join(clips=shapes(args.out, train=args.train, val=args.val, test=args.test, seed=args.seed, size=args.size))
+
+
+def _walkway(args: argparse.Namespace) -> Join:
+    from data.walkway import walkway
+
+    numbers = {"train": args.train, "val": args.val, "test": args.test}
+    return Join(clips=walkway(args.out, **numbers, seconds=args.seconds, seed=args.seed))
 
 
 def _order(args: argparse.Namespace) -> Join:

@@ -235,7 +235,9 @@ def _distance(shape: str, x: NDArray[np.float32], y: NDArray[np.float32], radius
     )
 
 
-def write_clip(path: Path, frames: NDArray[np.uint8], *, each_alone: bool = False) -> None:
+def write_clip(
+    path: Path, frames: NDArray[np.uint8], *, each_alone: bool = False, rate: int = FRAMES_PER_SECOND
+) -> None:
     """Encode frames (T, H, W, 3) as H.264 in MP4; one thread, so that the same frames give the same bytes.
 
     ``each_alone``: every frame is a keyframe of the same quality, so that none shows where it stands.
@@ -243,7 +245,7 @@ def write_clip(path: Path, frames: NDArray[np.uint8], *, each_alone: bool = Fals
     temporary = path.with_name(f".{path.stem}.tmp.mp4")
     try:
         with av.open(str(temporary), "w") as container:
-            stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
+            stream = container.add_stream("libx264", rate=rate)
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"
             # Slower presets use B-frames with the macroblock tree, which reads memory it never wrote (decision 0030).

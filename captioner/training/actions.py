@@ -75,15 +75,20 @@ class ActionTask:
         )
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
-        clips = [i for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
-        order, size = rng.permutation(len(clips)), self.config.batch_size
-        for start in range(0, len(order), size):
-            yield [clips[i] for i in order[start : start + size]]
+        """Photos and clips apart: a photo beside a clip would be padded to the clip's frames."""
+        visits = [i for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
+        batches = []
+        for photos in (True, False):
+            alike = rng.permutation([i for i in visits if (len(self.corpus.arrays[i]) == 1) == photos])
+            size = self.config.batch_size
+            batches += [alike[start : start + size].tolist() for start in range(0, len(alike), size)]
+        yield from (batches[i] for i in rng.permutation(len(batches)))
 
     def loss(
         self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
-        arrays = [self.corpus.draw(clip, rng, stills=self.recipe.data.stills) for clip in batch]
+        stills = float(rng.random() < self.recipe.data.stills)  # all photos of a batch, or none
+        arrays = [self.corpus.draw(clip, rng, stills=stills) for clip in batch]
         clips, mask = collate_clips(arrays, like=arrays[0], frame_dropout=self.config.frame_dropout, rng=rng)
         self.model.train()
         logits, _ = self.model(clips.to(self.device), mask.to(self.device))
