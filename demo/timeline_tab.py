@@ -153,8 +153,8 @@ def _end(caption: Caption) -> float:
 
 def _item(caption: Caption, picture: str) -> str:
     end = _end(caption)
-    text = escape(caption.text)
-    say = escape(strings.JUMP.format(time=clock(caption.start_seconds), text=caption.text))
+    plain = strings.UNSURE * caption.abstained + caption.text
+    text, say = escape(plain), escape(strings.JUMP.format(time=clock(caption.start_seconds), text=plain))
     return (
         f'<li><button type="button" class="cap-jump" data-seek="{caption.start_seconds:.3f}" data-end="{end:.3f}" '
         f'data-text="{text}" aria-label="{say}"><img src="{picture}" alt=""><span class="cap-when">'

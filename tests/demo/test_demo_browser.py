@@ -142,7 +142,8 @@ def test_actions(page: Any, clips: list[Path]) -> None:
     page.wait_for_function(
         f"Math.abs(document.querySelector('#actions-player video').currentTime - {found[1].peak_seconds}) < 0.06"
     )
-    tab(page, "Caption")
+    page.reload()
+    page.wait_for_selector("#caption-run")
 
 
 def test_compare(page: Any, clips: list[Path]) -> None:
