@@ -46,7 +46,7 @@ def main() -> None:
             page.set_default_timeout(120_000)
             page.goto(address)
             _fill(page, clips, said, manifest)
-            for name in ("Caption", "Timeline", "Batch", "Compare", "Evaluate"):
+            for name in ("Caption", "Actions", "Timeline", "Batch", "Compare", "Evaluate"):
                 for size in SIZES:
                     for scheme in ("light", "dark"):
                         _take(page, name, size, scheme)
@@ -61,17 +61,20 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     def choose(element: str, *files: Path) -> None:
         page.set_input_files(f"#{element} input[type=file]", [str(file) for file in files])
 
-    page.get_by_text("Close-up of an animal").locator("visible=true").click()
+    page.locator("#caption-samples").get_by_text("Close-up of an animal").click()
     page.wait_for_selector("#caption-player video")
     page.click("#caption-run")
     page.wait_for_selector(".cap-sentence")
     page.locator(".cap-word").nth(1).click()
+    page.get_by_role("tab", name="Actions").click()
+    page.locator("#actions-samples").get_by_text("Close-up of an animal").click()
+    page.wait_for_selector(".cap-action")
     page.get_by_role("tab", name="Timeline").click()
     page.get_by_text("a film of").locator("visible=true").click()
     page.wait_for_selector("#timeline-player video")
     page.click("#timeline-run")
     page.wait_for_selector("#timeline-files a")
-    page.locator(".cap-jump").nth(2).click()
+    page.locator(".cap-jump:not(.cap-action)").nth(2).click()
     page.get_by_role("tab", name="Batch").click()
     notes = clips[0].with_name("notes.mp4")
     notes.write_text("This is not a video.\n" * 20, encoding="utf-8")
@@ -80,7 +83,7 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     page.click("#batch-run")
     page.wait_for_selector("#batch-files-made a")
     page.get_by_role("tab", name="Compare").click()
-    page.get_by_text("Something on a table").locator("visible=true").click()
+    page.locator("#compare-samples").get_by_text("Something on a table").click()
     page.wait_for_selector("#compare-player video")
     page.click("#compare-run")
     page.wait_for_selector("#compare-b .cap-sentence")
