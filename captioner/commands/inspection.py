@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from captioner.config import to_dict
@@ -43,9 +44,12 @@ def add_info(parser: argparse.ArgumentParser) -> None:
 
 def info(options: argparse.Namespace) -> int:
     from captioner.checkpoint import checkpoint_folder, load_checkpoint
+    from captioner.storage import is_for
     from captioner.vision.backbones import origin
 
     folder = checkpoint_folder(options.model)
+    if is_for(folder, "actions"):
+        return _show(_of_actions(folder), as_json=options.json)
     loaded = load_checkpoint(folder)
     sections = {name: to_dict(getattr(loaded, name)) for name in ("video", "search")}
     model = loaded.model
@@ -63,7 +67,30 @@ def info(options: argparse.Namespace) -> int:
         "calibration": to_dict(loaded.calibration) if loaded.calibration else "none: its confidence is not calibrated",
         "trained_on": loaded.trained_on,
     }
-    if options.json:
+    return _show(summary, as_json=options.json)
+
+
+def _of_actions(folder: Path) -> dict[str, Any]:
+    from captioner.actions.checkpoint import load_recognizer
+    from captioner.vision.backbones import origin
+
+    loaded = load_recognizer(folder)
+    return {
+        "folder": str(folder),
+        "fingerprint": loaded.fingerprint,
+        "megabytes": round(sum(f.stat().st_size for f in folder.iterdir()) / 1e6, 1),
+        "cnn_from": origin(loaded.model.encoder.config.source),
+        "head_weights": sum(p.numel() for p in loaded.model.head.parameters()),
+        "actions": list(loaded.labels),
+        "head": to_dict(loaded.model.head.config),
+        "video": to_dict(loaded.video),
+        "temperature": loaded.temperature,
+        "trained_on": loaded.trained_on,
+    }
+
+
+def _show(summary: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
         print(json.dumps(summary, indent=1))
         return 0
     for key, value in summary.items():

@@ -201,3 +201,9 @@ def test_measures_of_a_small_case() -> None:
     assert recognition.confusion().tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0]]
     interval = recognition.intervals()["top-1"]
     assert interval.low <= 1 / 3 <= interval.high
+
+
+def test_info_tells_what_a_recogniser_knows(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(trained), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["actions"] == ["moves left", "moves right"] and told["trained_on"]["clips"] == 60
