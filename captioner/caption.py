@@ -9,7 +9,7 @@ from captioner.naming import Sight
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """A word of a caption, and what the model looked at as it said it."""
+    """A word of a caption with its attention over the frames."""
 
     text: str
     attention: tuple[float, ...]
@@ -31,7 +31,7 @@ class Alternative:
 
 @dataclass(frozen=True, kw_only=True)
 class Caption:
-    """What was said of one clip, and how it came about."""
+    """The caption of one clip, with everything it was made from."""
 
     path: str
     id: str = ""

@@ -36,7 +36,7 @@ class Demo:
 def shared() -> Path:
     """The real data beside the checkout (never part of it); skips where a stranger does not have it."""
     if not SHARED.is_dir():
-        pytest.skip("needs the development data in ../shared/data")
+        pytest.skip("needs the development data: put it into ../shared/data beside the checkout")
     return SHARED
 
 
@@ -51,7 +51,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """One server of the web demo for all tests: the packaged checkpoint, and a tiny one that looks at whole frames."""
-    pytest.importorskip("gradio", reason="needs captioner[web]")
+    pytest.importorskip("gradio", reason="pip install 'captioner[web]'")
     import app
     from captioner import Captioner
     from demo.limits import Limits

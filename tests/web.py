@@ -66,7 +66,7 @@ def served(page: Any, limits: Any) -> Iterator[str]:
 
 def chromium() -> str:
     """Path of a Chromium; skips the test where there is none."""
-    pytest.importorskip("playwright", reason="needs playwright")
+    pytest.importorskip("playwright", reason="pip install playwright")
     for name in (os.environ.get("CAPTIONER_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"):
         if name and (found := shutil.which(name)):
             return found

@@ -257,7 +257,7 @@ def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(
     small.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(small)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("may not mount a file system here")
+        pytest.skip("needs the right to mount a file system: run as root, outside a container")
     try:
         with pytest.raises(CaptionerError, match=r"cannot write .*: No space left on device"):
             run_archive(captioner, clips, small / "out")

@@ -52,7 +52,7 @@ def test_a_whole_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_full_device_is_one_clear_line() -> None:
     if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
+        pytest.skip("needs /dev/full: run on Linux")
     with pytest.raises(CaptionerError, match="cannot write /dev/full: No space left"), ResumedFile("/dev/full") as out:
         out.write("x")
 

@@ -93,7 +93,7 @@ def test_nothing_found_says_what_was_passed_by(folder: Path) -> None:
         find_inputs(["empty"])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything: run as another user")
 def test_a_folder_that_cannot_be_listed_is_told(folder: Path) -> None:
     (folder / "sub").chmod(0)
     found = find_inputs(["."], recursive=True)

@@ -129,7 +129,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, how: str) -> None:
         folder.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
         if subprocess.run(mount, capture_output=True, check=False).returncode:
-            pytest.skip("may not mount a file system here")
+            pytest.skip("needs the right to mount a file system: run as root, outside a container")
     try:
         path = folder / "j"
         command = [sys.executable, "-c", FULL, str(path), str(limit)]

@@ -15,7 +15,7 @@ from tests.media import render_clip, render_text
 
 pytestmark = [
     pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="needs captioner[ray]"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="pip install 'captioner[ray]'"),
 ]
 
 

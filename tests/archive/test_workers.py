@@ -20,7 +20,7 @@ from tests.media import render_clip, render_image, render_text, truncate
 
 VIDEO = VideoConfig(frames=4, size=32)
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops child processes by signal")
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP: run on Linux or macOS")
 
 
 @pytest.fixture(scope="module")

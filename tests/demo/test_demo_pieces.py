@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("gradio", reason="needs captioner[web]")
+pytest.importorskip("gradio", reason="pip install 'captioner[web]'")
 
 import gradio as gr
 

@@ -36,8 +36,8 @@ PER_CLIP = (0.529059933593805, 0.2447787797234902, 0.39430818074335705, 0.112676
 
 needs_java = [
     pytest.mark.java,
-    pytest.mark.skipif(shutil.which("java") is None, reason="needs a Java runtime"),
-    pytest.mark.skipif(importlib.util.find_spec("pycocoevalcap") is None, reason="needs captioner[meteor]"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="needs Java: apt-get install default-jre-headless"),
+    pytest.mark.skipif(importlib.util.find_spec("pycocoevalcap") is None, reason="pip install 'captioner[meteor]'"),
 ]
 
 
@@ -79,7 +79,7 @@ def test_meteor_gets_its_column_when_it_was_asked_for():
 
 def test_no_java_is_said_plainly(monkeypatch: pytest.MonkeyPatch):
     if importlib.util.find_spec("pycocoevalcap") is None:
-        pytest.skip("needs captioner[meteor]")
+        pytest.skip("pip install 'captioner[meteor]'")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(CaptionerError, match=r"METEOR needs Java .* install a Java runtime .* leave --meteor out"):
         ask()

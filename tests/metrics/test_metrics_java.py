@@ -23,8 +23,8 @@ from tests.metrics.test_metrics import TOKENS
 
 pytestmark = [
     pytest.mark.java,
-    pytest.mark.skipif(shutil.which("java") is None, reason="needs a Java runtime"),
-    pytest.mark.skipif(importlib.util.find_spec("pycocoevalcap") is None, reason="needs captioner[meteor]"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="needs Java: apt-get install default-jre-headless"),
+    pytest.mark.skipif(importlib.util.find_spec("pycocoevalcap") is None, reason="pip install 'captioner[meteor]'"),
 ]
 
 Captions = dict[str, list[str]]

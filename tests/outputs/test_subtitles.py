@@ -14,8 +14,8 @@ from captioner.outputs.subtitles import LINE_LENGTH, srt, vtt, wrap
 from captioner.segments import merge_captions
 from tests.test_merging import caption, patient
 
-subrip = pytest.importorskip("srt", reason="needs the srt package")
-webvtt = pytest.importorskip("webvtt", reason="needs the webvtt-py package")
+subrip = pytest.importorskip("srt", reason="pip install srt")
+webvtt = pytest.importorskip("webvtt", reason="pip install webvtt-py")
 
 TEXTS = st.one_of(
     st.text(max_size=120),

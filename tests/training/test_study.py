@@ -15,7 +15,7 @@ from captioner.training.space import Choices, Range, read_space, with_settings
 from captioner.training.study import Trial, best_of, picture, table
 from tests.tiny import tiny_cnn
 
-optuna = pytest.importorskip("optuna", reason="needs captioner[search]")
+optuna = pytest.importorskip("optuna", reason="pip install 'captioner[search]'")
 
 
 @pytest.fixture(scope="module")

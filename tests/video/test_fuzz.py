@@ -12,7 +12,7 @@ import pytest
 from tests.fuzz import mutants, run
 from tests.watch import Watch, listening
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify and memory limits are Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs inotify and memory limits: run on Linux")
 
 
 def test_mutants_give_frames_or_a_coded_error(tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
         "status = open('/proc/self/status').read(); print(frames, status.split('VmHWM:')[1].split()[0])"
     )
     if not Path("/proc/self/status").exists():
-        pytest.skip("needs /proc to tell the memory of a process")
+        pytest.skip("needs /proc to tell the memory of a process: run on Linux")
     for name, codec, pixel_format in (("a.avi", "rawvideo", "bgr24"), ("a.mov", "mjpeg", "yuvj420p")):
         peaks = []
         for seconds in (2, 60):
