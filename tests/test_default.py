@@ -74,7 +74,7 @@ def test_the_recogniser_of_actions_is_small_and_knows_what_its_docs_say(tmp_path
 
 
 def test_it_recognises_actions_in_photos(shared: Path, tmp_path: Path) -> None:
-    """Of twenty test photos of Stanford 40, at least three in five (of all, 77 in 100)."""
+    """Of twenty test photos of Stanford 40, at least half (of all, 77 in 100; by chance 2)."""
     right = total = 0
     recognizer = Recognizer.load()
     with tarfile.open(shared / "stanford40" / "images.tar") as archive:
@@ -87,4 +87,4 @@ def test_it_recognises_actions_in_photos(shared: Path, tmp_path: Path) -> None:
             label = spoken(Path(name).parent.name)
             right += recognizer.actions(photo)[0].label == PHRASES.get(label, label)
             total += 1
-    assert total >= 20 and right / total >= 0.6
+    assert total >= 20 and right / total >= 0.5
