@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from captioner.naming import Sight
 
+UNSURE = "unsure: "
+"""What stands before a caption that is not to be relied on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
@@ -60,3 +63,8 @@ class Caption:
     """Fingerprint of the checkpoint."""
     evidence: tuple[Sight, ...] = ()
     """Nouns that the CNN's own classifier saw, surest first; empty where the checkpoint has none."""
+
+    @property
+    def told(self) -> str:
+        """The text, marked where it is not to be relied on."""
+        return UNSURE * self.abstained + self.text

@@ -18,28 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
 from captioner.language.calibration import Calibration
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
-from captioner.storage import (
-    WEIGHTS,
-    check_files,
-    digest,
-    load_weights,
-    package_of,
-    read_folder,
-    section,
-    undrawn,
-    write_folder,
-)
+from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_folder
 from captioner.video.config import VideoConfig
-from captioner.vision.config import EncoderConfig
-from captioner.vision.encoder import FrameEncoder
 
 DEFAULT = Path(__file__).parent / "default"
 """The checkpoint inside the package."""
@@ -76,13 +62,11 @@ def save_checkpoint(
     """Write a checkpoint to a temporary sibling, then rename it to ``folder`` (replacing what was there)."""
     config = {
         "video": to_dict(video),
-        "encoder": to_dict(model.encoder.config) | {"source": package_of(model.encoder), "weights": "pretrained"},
-        "cnn": model.encoder.cnn_config(size=video.size),
         "decoder": to_dict(model.decoder.config),
         "search": to_dict(search),
         "trained_on": trained_on,
     }
-    write_folder(folder, model=model, config=config, add_files=tokenizer.save)
+    write_folder(folder, model=model, size=video.size, config=config, add_files=tokenizer.save)
 
 
 def checkpoint_folder(name: str | Path | None) -> Path:
@@ -101,13 +85,10 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
     config = read_config(folder)
     check_files(folder, config)
     tokenizer = CaptionTokenizer.load(folder)
-    encoder_config = section(EncoderConfig, config, "encoder", folder)
-    encoder = FrameEncoder.from_cnn_config(config["cnn"], encoder_config)
-    with torch.device("meta"), undrawn():
-        model = CaptionModel(encoder, section(DecoderConfig, config, "decoder", folder), vocabulary=len(tokenizer))
-    load_weights(model, folder / WEIGHTS, package=encoder_config.source)
+    decoder = section(DecoderConfig, config, "decoder", folder)
+    model = load_network(folder, config, lambda encoder: CaptionModel(encoder, decoder, vocabulary=len(tokenizer)))
     return Checkpoint(
-        model=model.eval(),
+        model=model,
         tokenizer=tokenizer,
         video=section(VideoConfig, config, "video", folder),
         search=section(SearchConfig, config, "search", folder),

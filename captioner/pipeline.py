@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import pad
 
 from captioner.caption import Alternative, Caption, Word
 from captioner.checkpoint import Checkpoint, load_checkpoint
-from captioner.collate import collate_captions, collate_clips
+from captioner.collate import collate_captions
 from captioner.language.config import SearchConfig
 from captioner.language.search import Hypothesis
 from captioner.naming import Sight, named, sights
-from captioner.reader import BLANK, Reader
+from captioner.reader import BLANK, Place, Reader
 from captioner.video.frames import Frames
 
 _UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"
@@ -50,57 +49,39 @@ class Captioner(Reader):
         """The default search settings of the checkpoint."""
         return self.checkpoint.search
 
-    def caption_encoded(
+    def _say(
         self,
         clips: Sequence[Frames],
         features: Sequence[np.ndarray],
+        places: Sequence[Place],
         *,
-        paths: Sequence[str] | None = None,
-        spans: Sequence[tuple[float, float | None]] | None = None,
-        search: SearchConfig | None = None,
-        shape: tuple[int, int] = (0, 0),
+        config: SearchConfig,
+        shape: tuple[int, int],
     ) -> list[Caption]:
-        """Caption clips from their features, all in one batch; of ``clips`` all but the pixels is used.
-
-        ``shape`` is the least number of clips and of frames that the batch is padded to: in batches of one shape a
-        clip's results are the same to the last bit, whatever the others are (decision 0071).
-        """
-        if not clips:
-            return []
-        config = search or self.search
-        with torch.inference_mode():
-            filler = [features[0]] * (shape[0] - len(clips))
-            padded, mask = collate_clips([*features, *filler], like=features[0])
-            more = max(0, shape[1] - padded.shape[1])
-            padded, mask = pad(padded, (0, 0, 0, 0, 0, more)), pad(mask, (0, more))
-            memory = self._model.read(padded.to(self.device), mask.to(self.device))
-            if not config.evidence:
-                memory = memory._replace(evidence=None)
-            found = self._model.generate(
-                memory,
-                config,
-                bos_id=self.tokenizer.bos_id,
-                eos_id=self.tokenizer.eos_id,
-                banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
-                begins_word=self._begins_word,
+        memory = self._model.read(*self._padded(features, shape))
+        if not config.evidence:
+            memory = memory._replace(evidence=None)
+        found = self._model.generate(
+            memory,
+            config,
+            bos_id=self.tokenizer.bos_id,
+            eos_id=self.tokenizer.eos_id,
+            banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
+            begins_word=self._begins_word,
+        )
+        attention = self._attend(memory, [group[0] for group in found])
+        nouns = self._nouns(features, config)
+        return [
+            self._caption(
+                frames,
+                place,
+                hypotheses=found[i],
+                attention=attention[i, :, : len(frames.times_seconds)],
+                nouns=nouns[i],
+                min_confidence=config.min_confidence,
             )
-            attention = self._attend(memory, [group[0] for group in found])
-            nouns = self._nouns(features, config)
-        captions = []
-        for i, frames in enumerate(clips):
-            span = spans[i] if spans else (0.0, None)
-            captions.append(
-                self._caption(
-                    frames,
-                    hypotheses=found[i],
-                    attention=attention[i, :, : len(frames.times_seconds)],
-                    nouns=nouns[i],
-                    path=paths[i] if paths else "",
-                    span=span,
-                    min_confidence=config.min_confidence,
-                )
-            )
-        return captions
+            for i, (frames, place) in enumerate(zip(clips, places, strict=True))
+        ]
 
     def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[torch.Tensor | None]:
         """The probabilities (T, N) of the nouns in each clip's frames."""
@@ -121,12 +102,11 @@ class Captioner(Reader):
     def _caption(
         self,
         frames: Frames,
+        place: Place,
         *,
         hypotheses: list[Hypothesis],
         attention: torch.Tensor,
         nouns: torch.Tensor | None,
-        path: str,
-        span: tuple[float, float | None],
         min_confidence: float,
     ) -> Caption:
         best = hypotheses[0]
@@ -161,7 +141,7 @@ class Captioner(Reader):
         if min_confidence and not calibration:
             warnings = (*warnings, _UNCALIBRATED)
         return Caption(
-            path=path,
+            path=place.path,
             text=text,
             score=best.score,
             log_prob=best.log_prob,
@@ -171,8 +151,8 @@ class Captioner(Reader):
             words=tuple(words),
             alternatives=self._alternatives(hypotheses, text),
             times_seconds=frames.times_seconds,
-            start_seconds=span[0],
-            end_seconds=span[1] if span[1] is not None else frames.duration_seconds,
+            start_seconds=place.start_seconds,
+            end_seconds=place.end(frames),
             warnings=warnings,
             model=self.checkpoint.fingerprint,
             evidence=seen,

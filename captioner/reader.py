@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
 from captioner.caption import Caption
+from captioner.collate import collate_clips
 from captioner.errors import ConfigError
 from captioner.language.config import SearchConfig
 from captioner.segments import segment_frames
@@ -42,10 +46,21 @@ class _Checkpoint(Protocol):
     def fingerprint(self) -> str: ...
 
 
-class Reader:
-    """Files in, what a network says of them out: what captions and actions have in common."""
+class Place(NamedTuple):
+    """Where a clip comes from: what labels its result."""
 
-    search: Any
+    path: str
+    start_seconds: float
+    end_seconds: float | None
+    """None: to the end."""
+
+    def end(self, frames: Frames) -> float | None:
+        """When it ends; None where that is not known."""
+        return frames.duration_seconds if self.end_seconds is None else self.end_seconds
+
+
+class Reader(ABC):
+    """Files in, what a network says of them out: what captions and actions have in common."""
 
     def __init__(self, checkpoint: _Checkpoint, *, device: str | None = None) -> None:
         """Raises ConfigError for a device that is not there."""
@@ -57,6 +72,11 @@ class Reader:
     def video(self) -> VideoConfig:
         """The frame recipe the model was trained with."""
         return self.checkpoint.video
+
+    @property
+    @abstractmethod
+    def search(self) -> SearchConfig:
+        """The default search settings of the checkpoint."""
 
     def sample(
         self,
@@ -163,4 +183,27 @@ class Reader:
         ``shape`` is the least number of clips and of frames that the batch is padded to: in batches of one shape a
         clip's results are the same to the last bit, whatever the others are (decision 0071).
         """
-        raise NotImplementedError
+        if not clips:
+            return []
+        places = [Place(paths[i] if paths else "", *(spans[i] if spans else (0.0, None))) for i in range(len(clips))]
+        with torch.inference_mode():
+            return self._say(clips, features, places, config=search or self.search, shape=shape)
+
+    @abstractmethod
+    def _say(
+        self,
+        clips: Sequence[Frames],
+        features: Sequence[np.ndarray],
+        places: Sequence[Place],
+        *,
+        config: SearchConfig,
+        shape: tuple[int, int],
+    ) -> list[Caption]:
+        """What :meth:`caption_encoded` gives, of one clip or more; in inference mode."""
+
+    def _padded(self, features: Sequence[np.ndarray], shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Features (B, T, P, D) and mask (B, T) on the device, padded to ``shape`` with copies and hidden frames."""
+        filler = [features[0]] * (shape[0] - len(features))
+        padded, mask = collate_clips([*features, *filler], like=features[0])
+        more = max(0, shape[1] - padded.shape[1])
+        return pad(padded, (0, 0, 0, 0, 0, more)).to(self.device), pad(mask, (0, more)).to(self.device)

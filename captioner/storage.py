@@ -12,17 +12,20 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from captioner import __version__
-from captioner.config import from_dict
+from captioner.config import from_dict, to_dict
 from captioner.errors import CaptionerError, CheckpointError
 from captioner.vision.backbones import PACKAGED, packaged_weights
+from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
+
+M = TypeVar("M", bound=nn.Module)
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
@@ -32,13 +35,14 @@ def write_folder(
     folder: str | Path,
     *,
     model: nn.Module,
+    size: int,
     config: dict[str, Any],
     add_files: Callable[[Path], None] = lambda folder: None,
 ) -> None:
     """Write a folder to a temporary sibling, then rename it to ``folder`` (replacing what was there).
 
-    ``model`` has its CNN in ``encoder``. ``add_files`` writes what there is beside the weights. ``config`` is
-    completed by the format, the version and the digests of the files.
+    ``model`` has its CNN in ``encoder``, which is recorded for frames of ``size`` pixels. ``add_files`` writes what
+    there is beside the weights. ``config`` is completed by the format, the version, the CNN and the files' digests.
     """
     from safetensors.torch import save_file
 
@@ -49,10 +53,15 @@ def write_folder(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        save_file(_half(model, without="encoder.cnn." if package_of(encoder) else None), temporary / WEIGHTS)
+        package = _package_of(encoder)
+        save_file(_half(model, without="encoder.cnn." if package else None), temporary / WEIGHTS)
         add_files(temporary)
         digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
-        whole = {"format": FORMAT, "captioner": __version__} | config | {"files": digests}
+        cnn = {
+            "encoder": to_dict(encoder.config) | {"source": package, "weights": "pretrained"},
+            "cnn": encoder.cnn_config(size=size),
+        }
+        whole = {"format": FORMAT, "captioner": __version__} | cnn | config | {"files": digests}
         (temporary / "config.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         _swap(temporary, folder)
     finally:
@@ -114,7 +123,20 @@ def section(cls: Any, config: dict[str, Any], key: str, folder: Path) -> Any:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
 
 
-class undrawn(TorchFunctionMode):
+def load_network(folder: Path, config: dict[str, Any], make: Callable[[FrameEncoder], M]) -> M:
+    """The network that ``make`` puts on the folder's encoder, with the folder's weights, on the CPU, in eval mode.
+
+    Raises CheckpointError.
+    """
+    settings = section(EncoderConfig, config, "encoder", folder)
+    encoder = FrameEncoder.from_cnn_config(config["cnn"], settings)
+    with torch.device("meta"), _Undrawn():
+        model = make(encoder)
+    _load_weights(model, folder / WEIGHTS, package=settings.source)
+    return model.eval()
+
+
+class _Undrawn(TorchFunctionMode):
     """Leaves out the random numbers that a model starts with: on the meta device there is nowhere to put them, and
     torch would import its compiler for them, which takes two seconds.
     """
@@ -124,7 +146,7 @@ class undrawn(TorchFunctionMode):
         return options["tensor"] if func is torch.nn.init.normal_ else func(*args, **options)
 
 
-def package_of(encoder: FrameEncoder) -> str:
+def _package_of(encoder: FrameEncoder) -> str:
     """The source that the encoder's CNN comes from and still equals, if that is a pip package; otherwise empty."""
     source = encoder.config.source
     if source not in PACKAGED:
@@ -134,7 +156,7 @@ def package_of(encoder: FrameEncoder) -> str:
     return source if same else ""
 
 
-def load_weights(model: nn.Module, file: Path, *, package: str) -> None:
+def _load_weights(model: nn.Module, file: Path, *, package: str) -> None:
     """Load every weight of ``model`` from ``file`` (the CNN's from ``package``, if it names one).
 
     The names and shapes must be exactly the same.

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from captioner.errors import CaptionerError
@@ -96,25 +97,29 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt (a caption a line) or COCO .json")
     command.set_defaults(run=lambda args: captions(args.files))
 
-    command = add("shapes", "render small clips with known captions: 'two red circles move left'")
-    for split, number in (("train", 1500), ("val", 96), ("test", 192)):
-        command.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"{split} clips ({number})")
-    command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
+    rendered = "render small clips with known captions: 'two red circles move left'"
+    command = _rendered(add("shapes", rendered), train=1500, val=96, test=192)
     command.add_argument("--size", type=int, default=96, metavar="PIXELS", help="side of the square frame (96)")
-    command.set_defaults(run=_shapes)
-
-    command = add("walkway", "render surveillance of a walkway, with anomalies in the test clips")
-    for split, number in (("train", 8), ("val", 4), ("test", 24)):
-        command.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"{split} clips ({number})")
+    rendered = "render surveillance of a walkway, with anomalies in the test clips"
+    command = _rendered(add("walkway", rendered), train=8, val=4, test=24)
     command.add_argument("--seconds", type=int, default=60, metavar="N", help="length of a clip (60)")
-    command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
-    command.set_defaults(run=_walkway)
+    rendered = "render clips whose label is the order of their frames: 'moves left', 'grows'"
+    _rendered(add("order", rendered), train=600, val=120, test=300)
 
-    command = add("order", "render clips whose label is the order of their frames: 'moves left', 'grows'")
-    for split, number in (("train", 600), ("val", 120), ("test", 300)):
+
+def _rendered(command: argparse.ArgumentParser, **numbers: int) -> argparse.ArgumentParser:
+    """A set that is rendered, by the function and module of the command's name: how many clips, and the seed."""
+    for split, number in numbers.items():
         command.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"{split} clips ({number})")
     command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
-    command.set_defaults(run=_order)
+    command.set_defaults(run=_render)
+    return command
+
+
+def _render(args: argparse.Namespace) -> Join:
+    module = import_module(f"data.{args.command}")  # numpy and PyAV: only when clips are rendered
+    options = {name: value for name, value in vars(args).items() if name not in ("command", "out", "run")}
+    return Join(clips=getattr(module, args.command)(args.out, **options))
 
 
 def _fractions(text: str) -> tuple[float, float, float]:
@@ -126,25 +131,6 @@ def _fractions(text: str) -> tuple[float, float, float]:
     if not (min(train, val, test) >= 0 and abs(train + val + test - 100) < 1e-6):
         raise argparse.ArgumentTypeError(f"{text!r} must be three percentages that add up to 100")
     return train / 100, val / 100, test / 100
-
-
-def _shapes(args: argparse.Namespace) -> Join:
-    from data.shapes import shapes  # numpy and PyAV: only when clips are rendered
-
-    return Join(clips=shapes(args.out, train=args.train, val=args.val, test=args.test, seed=args.seed, size=args.size))
-
-
-def _walkway(args: argparse.Namespace) -> Join:
-    from data.walkway import walkway
-
-    numbers = {"train": args.train, "val": args.val, "test": args.test}
-    return Join(clips=walkway(args.out, **numbers, seconds=args.seconds, seed=args.seed))
-
-
-def _order(args: argparse.Namespace) -> Join:
-    from data.order import order
-
-    return Join(clips=order(args.out, train=args.train, val=args.val, test=args.test, seed=args.seed))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

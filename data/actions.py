@@ -38,10 +38,15 @@ def actions(source: str | Path) -> Join:
         parts = name.split("/")
         if len(parts) < 3 or parts[0] not in SUBFOLDERS:
             raise DataError(f"{name} does not lie in a folder train, val or test and there in one of its action")
-        action = spoken(parts[1])
-        captions[name] = [f"{who} is {PHRASES.get(action, action)}" for who in WHO]
-        splits[name], categories[name] = SUBFOLDERS[parts[0]], action
+        captions[name] = [f"{who} is {action_of(parts[1])}" for who in WHO]
+        splits[name], categories[name] = SUBFOLDERS[parts[0]], spoken(parts[1])
     return join(captions, splits, files, categories=categories)
+
+
+def action_of(label: str) -> str:
+    """A label as people say it: ``phoning`` as ``talking on a phone``."""
+    action = spoken(label)
+    return PHRASES.get(action, action)
 
 
 def spoken(label: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path, PurePosixPath
 
 from captioner.errors import DataError, VideoError
@@ -13,8 +11,9 @@ from data.progress import progress
 from data.sources import (
     clips_below,
     first_existing,
+    name_inside,
     numbered_lines,
-    read_text,
+    read_table,
     require_folder,
     squeeze,
     walk,
@@ -74,24 +73,9 @@ def _leave_out_broken(files: dict[str, Path], captions: dict[str, list[str]]) ->
 
 def _read_table(path: Path) -> dict[str, list[str]]:
     captions: dict[str, list[str]] = {}
-    # strict: a quote that is never closed would otherwise swallow the rest of the file as one caption.
-    rows = csv.DictReader(
-        io.StringIO(read_text(path), newline=""), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True
-    )
-    try:
-        if not {"file", "caption"} <= set(rows.fieldnames or ()):
-            raise DataError(f"the first line of {path} must name the columns file and caption, not {rows.fieldnames}")
-        for row in rows:
-            if None in row:
-                raise DataError(
-                    f"{path}, line {rows.line_num}: more cells than columns; put a caption that holds a "
-                    'separator into "quotes"'
-                )
-            if row["file"] and (caption := squeeze(row["caption"] or "")):
-                name = PurePosixPath(row["file"].strip().replace("\\", "/")).as_posix()
-                captions.setdefault(name, []).append(caption)
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.line_num}: not a valid table ({error})") from error
+    for _, row in read_table(path, needs=("file", "caption"), delimiter="\t" if path.suffix == ".tsv" else ","):
+        if row["file"] and (caption := squeeze(row["caption"])):
+            captions.setdefault(name_inside(row["file"]), []).append(caption)
     return captions
 
 

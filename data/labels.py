@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -12,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from captioner.errors import DataError
 from captioner.manifest import SPLITS, Clip
-from data.actions import PHRASES, spoken
+from data.actions import action_of, spoken
 from data.folder import SUBFOLDERS
 from data.join import Join, check_files, file_digest
-from data.sources import clips_below, numbered_lines, read_text, require_folder
+from data.sources import clips_below, name_inside, numbered_lines, read_table, require_folder
 
 UCF_LISTS = ("trainlist{number:02}.txt", "testlist{number:02}.txt")
 HMDB_SPLITS = {"0": None, "1": "train", "2": "test"}  # 0: in neither part of this split
@@ -57,24 +55,15 @@ Labelled = dict[str, tuple[tuple[str, ...], str | None]]
 
 
 def _table(path: Path) -> Labelled:
-    text = read_text(path)
-    first = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in first else ",", strict=True)
-    if not {"path", "label"} <= set(rows.fieldnames or ()):
-        raise DataError(f"the first line of {path} must name the columns path and label, not {rows.fieldnames}")
     found: Labelled = {}
-    try:
-        for row in rows:
-            actions = tuple(dict.fromkeys(part.strip() for part in (row["label"] or "").split(";") if part.strip()))
-            split = (row.get("split") or "").strip().lower() or None
-            if not row["path"] or not actions:
-                raise DataError(f"{path}, line {rows.line_num}: a row needs a path and a label")
-            if split and split not in SUBFOLDERS:
-                raise DataError(f"{path}, line {rows.line_num}: the split {split!r} is not train, val or test")
-            name = PurePosixPath(row["path"].strip().replace("\\", "/")).as_posix()
-            found[name] = (actions, SUBFOLDERS[split] if split else None)
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.line_num}: not a valid table ({error})") from error
+    for line, row in read_table(path, needs=("path", "label")):
+        actions = tuple(dict.fromkeys(part.strip() for part in row["label"].split(";") if part.strip()))
+        split = row.get("split", "").strip().lower()
+        if not row["path"] or not actions:
+            raise DataError(f"{path}, line {line}: a row needs a path and a label")
+        if split and split not in SUBFOLDERS:
+            raise DataError(f"{path}, line {line}: the split {split!r} is not train, val or test")
+        found[name_inside(row["path"])] = (actions, SUBFOLDERS[split] if split else None)
     if not found:
         raise DataError(f"{path} holds no rows")
     return found
@@ -118,10 +107,7 @@ def _folders(root: Path) -> Labelled:
     for name, p in parts.items():
         if len(p) < depth + 2:
             raise DataError(f"{name} does not lie in a folder named by its action")
-    return {
-        name: ((PHRASES.get(spoken(p[depth]), spoken(p[depth])),), SUBFOLDERS[p[0]] if split_up else None)
-        for name, p in parts.items()
-    }
+    return {name: ((action_of(p[depth]),), SUBFOLDERS[p[0]] if split_up else None) for name, p in parts.items()}
 
 
 def _with_held_out(named: Labelled, files: Mapping[str, Path]) -> dict[str, str]:
@@ -130,10 +116,9 @@ def _with_held_out(named: Labelled, files: Mapping[str, Path]) -> dict[str, str]
     if splits and len(splits) < len(named):
         name = next(name for name in named if name not in splits)
         raise DataError(f"{name} has no split, but others have; give every clip one, or none")
-    wanted = [split for split in SPLITS if split not in splits.values()] if splits else ["val", "test"]
-    wanted = [split for split in wanted if split == "val" or not splits]
-    if not wanted:
+    if "val" in splits.values():
         return splits
+    wanted = ["val"] if splits else ["val", "test"]
     by_class: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, (actions, split) in named.items():
         if split in (None, "train"):

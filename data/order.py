@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.errors import DataError
 from captioner.manifest import Clip
 from data.progress import progress
-from data.shapes import COLOURS, COUNTS, FRAMES, SHAPES, Scene, draw, look, write_clip
+from data.shapes import COLOURS, COUNTS, FRAMES, SHAPES, Scene, clips_wanted, draw, look, write_clip
 
 OPPOSITES = (
     ("moves right", "moves left"),
@@ -27,9 +26,7 @@ def order(
     out: str | Path, *, train: int = 600, val: int = 120, test: int = 300, seed: int = 1, size: int = 96
 ) -> tuple[Clip, ...]:
     """Render ``out/clips/<split>-<number>.mp4``; numbers are rounded up to whole sets of six labels."""
-    numbers = {"train": train, "val": val, "test": test}
-    if min(numbers.values()) < 0 or not any(numbers.values()):
-        raise DataError(f"cannot render {train} train, {val} val and {test} test clips; ask for at least one")
+    numbers = clips_wanted(train=train, val=val, test=test)
     folder = Path(out).resolve() / "clips"
     folder.mkdir(parents=True, exist_ok=True)
     plan = [(split, i) for split, number in numbers.items() for i in range(-(-number // 6) * 3)]

@@ -120,9 +120,7 @@ def shapes(
     combinations in another rendering (category ``seen``) and combinations of their own that are in no other
     split (category ``unseen``).
     """
-    numbers = {"train": train, "val": val, "test": test}
-    if min(numbers.values()) < 0 or not any(numbers.values()):
-        raise DataError(f"cannot render {train} train, {val} val and {test} test clips; ask for at least one")
+    numbers = clips_wanted(train=train, val=val, test=test)
     if size % 2 or not 48 <= size <= 1024:
         raise DataError(f"the size {size} is not an even number of pixels from 48 to 1024")
     if seed < 0:
@@ -142,6 +140,14 @@ def shapes(
         )
     check_files(clips)
     return tuple(clips)
+
+
+def clips_wanted(**numbers: int) -> dict[str, int]:
+    """How many clips of each split are to be rendered; raises DataError where that is none, or fewer."""
+    if min(numbers.values()) < 0 or not any(numbers.values()):
+        train, val, test = numbers.values()
+        raise DataError(f"cannot render {train} train, {val} val and {test} test clips; ask for at least one")
+    return numbers
 
 
 def _choose(by_split: dict[str, tuple[Scene, ...]], split: str, number: int) -> tuple[Scene, str]:

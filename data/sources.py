@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import io
 import json
 import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from captioner.archive.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -72,6 +74,38 @@ def parse_json(text: str, *, name: str | Path) -> Any:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{name} is not valid JSON: {error}") from error
+
+
+def read_table(
+    path: Path, *, needs: tuple[str, str], delimiter: str | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a table whose header names the columns it ``needs``, each with its line; empty cells are ``""``.
+
+    Without a ``delimiter`` the header tells: a tab, else a comma. Raises DataError, perhaps after some rows. Strict: a
+    quote that is never closed would otherwise swallow the rest of the file as one cell.
+    """
+    text = read_text(path)
+    delimiter = delimiter or ("\t" if "\t" in text.partition("\n")[0] else ",")
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        if not set(needs) <= set(rows.fieldnames or ()):
+            raise DataError(
+                f"the first line of {path} must name the columns {needs[0]} and {needs[1]}, not {rows.fieldnames}"
+            )
+        for row in rows:
+            if None in row:
+                raise DataError(
+                    f"{path}, line {rows.line_num}: more cells than columns; put a {needs[1]} that holds a "
+                    'separator into "quotes"'
+                )
+            yield rows.line_num, {name: cell or "" for name, cell in row.items()}
+    except csv.Error as error:
+        raise DataError(f"{path}, line {rows.line_num}: not a valid table ({error})") from error
+
+
+def name_inside(text: str) -> str:
+    """A file's name inside a folder, as tables give it, with forward slashes."""
+    return PurePosixPath(text.strip().replace("\\", "/")).as_posix()
 
 
 def media_files(folder: Path, *, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> dict[str, Path]:

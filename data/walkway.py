@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from captioner.errors import DataError
 from captioner.manifest import Clip
 from data.progress import progress
-from data.shapes import write_clip
+from data.shapes import clips_wanted, write_clip
 
 KINDS = ("wrong way", "too fast", "another thing", "lying still", "from nowhere")
 RATE = 10
@@ -51,16 +51,15 @@ def walkway(
     Every fifth test clip has the same kind; a sixth group of as many test clips is normal. The manifest's ``abnormal``
     has the seconds, ``category`` the kind.
     """
-    if min(train, val, test) < 0 or not train + val + test:
-        raise DataError(f"cannot render {train} train, {val} val and {test} test clips; ask for at least one")
+    numbers = clips_wanted(train=train, val=val, test=test)
     if seconds < 20:
         raise DataError(f"the length {seconds} is too short; clips take at least 20 seconds")
     folder = Path(out).resolve() / "clips"
     folder.mkdir(parents=True, exist_ok=True)
-    plan = [(split, i) for split, count in (("train", train), ("val", val), ("test", test)) for i in range(count)]
+    plan = [(split, i) for split, count in numbers.items() for i in range(count)]
     clips = []
     for split, number in progress(plan, what="clips rendered"):
-        generator = np.random.default_rng([seed, ("train", "val", "test").index(split), number])
+        generator = np.random.default_rng([seed, list(numbers).index(split), number])
         kind = KINDS[number % len(KINDS)] if split == "test" and number % 6 != 5 else None
         figures = _walkers(generator, seconds)
         span = _disturb(figures, kind, generator, seconds) if kind else None

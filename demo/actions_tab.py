@@ -11,10 +11,10 @@ import gradio as gr
 
 from captioner.actions.recognizer import Action
 from demo import strings
-from demo.engine import Engine, Settings
+from demo.engine import Engine
 from demo.limits import refusals
 from demo.player import player, samples_of
-from demo.result import empty
+from demo.result import bar, empty
 from demo.words import clock, percent
 
 PLAYER = "actions-player"
@@ -35,7 +35,7 @@ def actions_tab(engine: Engine, *, samples: dict[str, Path]) -> None:
 
     def show(upload: str | None) -> str:
         with refusals():
-            found, times = engine.actions(upload, Settings())
+            found, times = engine.actions(upload)
             return result(found, times)
 
     for event in (run.click, video.upload, *([taken] if taken else [])):
@@ -54,20 +54,13 @@ def result(actions: Sequence[Action], times: Sequence[float]) -> str:
     """The actions as a list, each with its probability and its course over time; a choice seeks the player."""
     rows = "".join(
         f'<li><button type="button" class="cap-jump cap-action" data-seek="{action.peak_seconds:.3f}">'
-        f"<strong>{escape(action.label)}</strong>{_bar(action.probability)}"
+        f"<strong>{escape(action.label)}</strong>{bar(action.probability, percent(action.probability))}"
         f"{_course(action.over_time)}<span class='cap-when'>"
         f"{strings.ACTION_PEAK.format(time=clock(action.peak_seconds))}</span></button></li>"
         for action in actions
     )
     note = strings.ACTIONS_NOTE.format(first=clock(times[0]), last=clock(times[-1]))
     return f'<ol class="cap-timeline" data-player="{PLAYER}">{rows}</ol><p class="cap-note">{escape(note)}</p>'
-
-
-def _bar(share: float) -> str:
-    return (
-        '<span class="cap-confidence"><span class="cap-bar" aria-hidden="true">'
-        f'<span style="width:{100 * share:.0f}%"></span></span>{percent(share)}</span>'
-    )
 
 
 def _course(course: Sequence[float]) -> str:

@@ -54,8 +54,7 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
             alternatives with their scores, times_seconds of the frames, warnings, and the model's fingerprint.
         """
         with refusals():
-            least = engine.first.search.min_confidence if min_confidence is None else min_confidence
-            chosen = (checkpoint, strategy, beams, length_penalty, frames, least, start_seconds, end_seconds)
+            chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
             return named_row(engine.caption(video, settings(*chosen)).caption)
 
     gr.Button(visible=False).click(
@@ -102,8 +101,7 @@ def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
             gives them, with start_seconds and end_seconds) and, once finished, the same as vtt and srt.
         """
         with refusals():
-            least = engine.first.search.min_confidence if min_confidence is None else min_confidence
-            chosen = (checkpoint, strategy, beams, length_penalty, frames, least, start_seconds, end_seconds)
+            chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
             yield from _timeline(engine.timeline(video, settings(*chosen), segments=parts(parts_by, part_seconds)))
 
     gr.Button(visible=False).click(

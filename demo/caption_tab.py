@@ -47,21 +47,12 @@ def caption_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
             return ways(engine.ways(upload, settings(*values)))
 
     request = [video, *chosen.components]
-    for button, function, output in ((run, show_caption, shown), (side_by_side, show_ways, compared)):
-        button.click(
+    wired = [(event, show_caption, shown) for event in (run.click, video.upload, taken) if event]
+    for event, function, output in (*wired, (side_by_side.click, show_ways, compared)):
+        event(
             function,
             request,
             output,
-            concurrency_id="clips",
-            concurrency_limit=engine.limits.clips_at_once,
-            api_visibility="private",
-        )
-    at_once = [video.upload] + ([taken] if taken else [])
-    for event in at_once:
-        event(
-            show_caption,
-            request,
-            shown,
             concurrency_id="clips",
             concurrency_limit=engine.limits.clips_at_once,
             api_visibility="private",

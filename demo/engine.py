@@ -36,8 +36,8 @@ class Settings:
     beams: int = 5
     length_penalty: float = 0.7
     frames: int = 16
-    min_confidence: float = 0.0
-    """Below this a caption is marked as unsure."""
+    min_confidence: float | None = None
+    """Below this a caption is marked as unsure; None: the checkpoint's own."""
     start_seconds: float | None = None
     end_seconds: float | None = None
 
@@ -103,14 +103,15 @@ class Engine:
     def search(self, settings: Settings) -> SearchConfig:
         """The search that a visitor's settings stand for. Raises ConfigError on numbers that make no sense."""
         beams = 1 if settings.strategy == "greedy" else settings.beams
+        own = self.captioner(settings).search
         return replace(
-            self.captioner(settings).search,
+            own,
             beams=beams,
             n_best=min(beams, MOST_ALTERNATIVES),
             length_penalty=settings.length_penalty,
             groups=beams if settings.strategy == "diverse" else 1,
             temperature=TEMPERATURE if settings.strategy == "sample" else 0.0,
-            min_confidence=settings.min_confidence,
+            min_confidence=own.min_confidence if settings.min_confidence is None else settings.min_confidence,
         )
 
     def caption(self, upload: str | None, settings: Settings) -> Seen:
@@ -118,7 +119,7 @@ class Engine:
         [seen] = self._see(_opened(upload), settings, segments=None)  # to the end: a decoder left half-way is killed
         return seen
 
-    def actions(self, upload: str | None, settings: Settings) -> tuple[list[Action], tuple[float, ...]]:
+    def actions(self, upload: str | None) -> tuple[list[Action], tuple[float, ...]]:
         """The likeliest actions of one uploaded file, and when its frames are shown. Raises as ``caption`` does."""
         with self._turn:
             self._recognizer = self._recognizer or Recognizer.load()

@@ -67,7 +67,7 @@ def settings(
     beams: float,
     penalty: float,
     frames: float,
-    least: float,
+    least: float | None,
     start: float,
     end: float,
 ) -> Settings:
@@ -78,7 +78,7 @@ def settings(
         beams=int(beams),
         length_penalty=float(penalty),
         frames=int(frames),
-        min_confidence=float(least),
+        min_confidence=None if least is None else float(least),
         start_seconds=start or None,
         end_seconds=end or None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from captioner.caption import Alternative, Caption
+from captioner.caption import UNSURE, Alternative, Caption
 from demo import strings
 from demo.engine import Seen
 from demo.pictures import strip
@@ -50,7 +50,7 @@ def sentence(seen: Seen) -> str:
 
 def said(caption: Caption) -> str:
     """The sentence, marked where it is not to be relied on."""
-    mark = f'<span class="cap-unsure">{strings.UNSURE}</span>' if caption.abstained else ""
+    mark = f'<span class="cap-unsure">{UNSURE}</span>' if caption.abstained else ""
     return mark + escape(caption.text)
 
 
@@ -59,6 +59,11 @@ def confidence(caption: Caption) -> str:
     share = caption.confidence
     chance = next(words for least, words in strings.CHANCES if share >= least)
     told = f"{chance} ({percent(share)})" if caption.calibrated else f"{percent(share)} {strings.CONFIDENCE}"
+    return bar(share, told)
+
+
+def bar(share: float, told: str) -> str:
+    """A bar filled to ``share``, and what is said of it (HTML)."""
     return (
         '<span class="cap-confidence"><span class="cap-bar" aria-hidden="true">'
         f'<span style="width:{100 * share:.0f}%"></span></span>{told}</span>'

@@ -67,7 +67,6 @@ CALIBRATED: Final = "The percentage is the chance that this holds: {good}. It wa
 UNCALIBRATED: Final = (
     "Confidence is how likely the model found its own words, on average. It is often sure and wrong: a hint, no chance."
 )
-UNSURE: Final = "unsure: "
 MIN_CONFIDENCE: Final = "Least confidence"
 MIN_CONFIDENCE_INFO: Final = "Below it a caption is marked as unsure"
 SAW: Final = "Its image classifier saw {sights}."

@@ -153,8 +153,7 @@ def _end(caption: Caption) -> float:
 
 def _item(caption: Caption, picture: str) -> str:
     end = _end(caption)
-    plain = strings.UNSURE * caption.abstained + caption.text
-    text, say = escape(plain), escape(strings.JUMP.format(time=clock(caption.start_seconds), text=plain))
+    text, say = escape(caption.told), escape(strings.JUMP.format(time=clock(caption.start_seconds), text=caption.told))
     return (
         f'<li><button type="button" class="cap-jump" data-seek="{caption.start_seconds:.3f}" data-end="{end:.3f}" '
         f'data-text="{text}" aria-label="{say}"><img src="{picture}" alt=""><span class="cap-when">'

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     from eval.report import require_jinja
 
     require_jinja()
-    clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.labels][: args.limit]
+    clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.labels]
     if not clips:
         raise DataError(f"{args.manifest} has no clip with labels in {args.split}; python -m data labels makes one")
     recognizer = Recognizer.load(args.checkpoint, device=args.device)
@@ -112,14 +112,16 @@ def run(args: argparse.Namespace) -> int:
     every = len(recognizer.labels)
     search = SearchConfig(beams=every, n_best=every)
     out = Path(args.out)
-    rows = caption_clips(
-        recognizer, known, job=Job.of(recognizer, known, search=search), out=out, timeout_seconds=args.timeout
-    )
-    recognition, kept = collect(known, rows, recognizer.labels)
+    job = Job.of(recognizer, known, search=search)
+    chosen = known[: args.limit]
+    rows = caption_clips(recognizer, chosen, job=job, out=out, timeout_seconds=args.timeout)
+    recognition, kept = collect(chosen, rows, recognizer.labels)
+    intervals = recognition.intervals()
     name = args.name or f"{Path(args.checkpoint).resolve().name} {recognizer.checkpoint.fingerprint}"
-    written = write_report(recognition, kept, recognizer, out, name=name, show=0 if args.no_images else args.show)
+    show = 0 if args.no_images else args.show
+    written = write_report(recognition, intervals, kept, recognizer, out, name=name, show=show)
     print(f"{name}: {len(kept)} clips of {len(recognition.labels)} labels")
-    for measure_name, interval in recognition.intervals().items():
+    for measure_name, interval in intervals.items():
         low, high = 100 * interval.low, 100 * interval.high
         print(f"  {measure_name:<10}{100 * interval.score:6.2f}  ({low:.2f}-{high:.2f})")
     failed = [row for row in rows.values() if "error" in row]
@@ -147,7 +149,14 @@ def collect(
 
 
 def write_report(
-    recognition: Recognition, clips: Sequence[Clip], recognizer: Any, out: Path, *, name: str, show: int
+    recognition: Recognition,
+    intervals: dict[str, Interval],
+    clips: Sequence[Clip],
+    recognizer: Any,
+    out: Path,
+    *,
+    name: str,
+    show: int,
 ) -> list[Path]:
     """``report.json`` and ``report.html`` in ``out``; ``show`` of the surest mistakes with their frames."""
     from eval.report import environment
@@ -166,7 +175,7 @@ def write_report(
         }
         for i in wrong
     ]
-    intervals, confusion = recognition.intervals(), recognition.confusion()
+    confusion = recognition.confusion()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     pairs = sorted(
         ((int(confusion[a, b]), a, b) for a, b in np.argwhere(confusion).tolist() if a != b), key=lambda pair: -pair[0]

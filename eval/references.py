@@ -23,7 +23,7 @@ from data.sources import (
     squeeze,
     walk,
 )
-from eval.rows import read_rows, short
+from eval.rows import captions_of, document_of, read_rows, short
 
 LARGEST_BYTES = 512 * 2**20
 """What a file inside a zip may unpack to; MSR-VTT's largest has 16 MB."""
@@ -80,7 +80,7 @@ def read_references(path: str | Path, *, split: str | None = None) -> References
         return _tabbed(text, path)
     if not text.lstrip().startswith("{"):
         return _rows(path) if text.strip() else _manifest(path, split)
-    document = _document(text)
+    document = document_of(text)
     if document is None or "id" in document:
         return _manifest(path, split)
     if "annotations" in document:
@@ -95,22 +95,11 @@ def read_references(path: str | Path, *, split: str | None = None) -> References
     )
 
 
-def _document(text: str) -> dict[str, Any] | None:
-    """The file as one JSON object; None where it is not (a manifest, unless it has a single line)."""
-    try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _by_id(document: dict[str, Any]) -> dict[str, list[Any]]:
+def _by_id(document: dict[str, Any]) -> dict[str, list[str]]:
     """``{id: [captions]}`` or ``{id: [{"caption": ...}]}``; empty where the document is neither."""
-    captions: dict[str, list[Any]] = {}
+    captions: dict[str, list[str]] = {}
     for clip, value in document.items():
-        several = value if isinstance(value, list) else [value]
-        found = [other.get("caption") if isinstance(other, dict) else other for other in several]
-        if not all(isinstance(caption, str) for caption in found):
+        if (found := captions_of(value)) is None:
             return {}
         captions[clip] = found
     return captions

@@ -43,14 +43,15 @@ def read_rows(path: Path) -> Rows:
     if start == "[":
         return Rows("a JSON list of captions", _of_list(parse_json(text, name=path), str(path)))
     if start == "{":
-        document = _document(text)
+        document = document_of(text)
         if document is None or (_key(document, ID_KEYS) and (_key(document, CAPTION_KEYS) or "error" in document)):
             return Rows("JSON Lines", _of_lines(text, path))
         return _of_document(document, path)
     return _of_table(text, path) if start else Rows("an empty file", iter(()))
 
 
-def _document(text: str) -> Row | None:
+def document_of(text: str) -> Row | None:
+    """The file as one JSON object; None where it is none."""
     try:
         document = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
@@ -115,14 +116,19 @@ def _of_document(document: Row, path: Path) -> Rows:
 def _of_ids(by_id: Row, path: Path) -> Iterator[tuple[str, Row]]:
     for clip, value in by_id.items():
         where = f"{path}, {clip!r}"
-        several = value if isinstance(value, list) else [value]
-        captions = [
-            other.get(_key(other, CAPTION_KEYS) or "") if isinstance(other, dict) else other for other in several
-        ]
-        if not all(isinstance(caption, str) for caption in captions):
+        captions = captions_of(value)
+        if captions is None:
             raise DataError(f"{where}: expected a caption or a list of captions, not {short(value)}")
         if captions:
             yield where, {"id": clip, "caption": captions[0], "alternatives": captions}
+
+
+def captions_of(value: Any) -> list[str] | None:
+    """A caption, a list of captions, or of objects with a caption, as a list; None where it is none of them."""
+    several = value if isinstance(value, list) else [value]
+    found = [other.get(_key(other, CAPTION_KEYS) or "") if isinstance(other, dict) else other for other in several]
+    captions = [caption for caption in found if isinstance(caption, str)]
+    return captions if len(captions) == len(found) else None
 
 
 def _of_table(text: str, path: Path) -> Rows:

@@ -6,26 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
-from captioner.storage import (
-    WEIGHTS,
-    check_files,
-    digest,
-    load_weights,
-    package_of,
-    read_folder,
-    section,
-    undrawn,
-    write_folder,
-)
+from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_folder
 from captioner.video.config import VideoConfig
-from captioner.vision.config import EncoderConfig
-from captioner.vision.encoder import FrameEncoder
 
 DEFAULT = Path(__file__).parent / "default"
 """The recogniser inside the package."""
@@ -62,14 +48,12 @@ def save_recognizer(
     config = {
         "task": "actions",
         "video": to_dict(video),
-        "encoder": to_dict(model.encoder.config) | {"source": package_of(model.encoder), "weights": "pretrained"},
-        "cnn": model.encoder.cnn_config(size=video.size),
         "head": to_dict(model.head.config),
         "labels": list(labels),
         "temperature": temperature,
         "trained_on": trained_on,
     }
-    write_folder(folder, model=model, config=config)
+    write_folder(folder, model=model, size=video.size, config=config)
 
 
 def load_recognizer(folder: str | Path | None = None) -> ActionCheckpoint:
@@ -82,13 +66,9 @@ def load_recognizer(folder: str | Path | None = None) -> ActionCheckpoint:
         raise CheckpointError(f"{folder / 'config.json'}: labels must be a list of names")
     if not (isinstance(temperature, float) and 0 < temperature < 1e3):
         raise CheckpointError(f"{folder / 'config.json'}: temperature must be a number above 0, not {temperature!r}")
-    encoder_config = section(EncoderConfig, config, "encoder", folder)
-    encoder = FrameEncoder.from_cnn_config(config["cnn"], encoder_config)
-    with torch.device("meta"), undrawn():
-        model = ActionModel(encoder, section(HeadConfig, config, "head", folder), classes=len(labels))
-    load_weights(model, folder / WEIGHTS, package=encoder_config.source)
+    head = section(HeadConfig, config, "head", folder)
     return ActionCheckpoint(
-        model=model.eval(),
+        model=load_network(folder, config, lambda encoder: ActionModel(encoder, head, classes=len(labels))),
         labels=tuple(labels),
         video=section(VideoConfig, config, "video", folder),
         temperature=temperature,

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.functional import pad
 
 from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
 from captioner.actions.network import probabilities
 from captioner.caption import Alternative, Caption, Word
-from captioner.collate import collate_clips
 from captioner.language.config import SearchConfig
-from captioner.reader import BLANK, Reader
+from captioner.reader import BLANK, Place, Reader
 from captioner.video.frames import Frames
 
 TOP = 5
@@ -73,39 +71,31 @@ class Recognizer(Reader):
         self, features: Sequence[np.ndarray], *, shape: tuple[int, int] = (0, 0)
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Of clips' features: each clip's probabilities (B, C), and over its frames [(T, C)]."""
-        padded, mask = collate_clips([*features, *[features[0]] * (shape[0] - len(features))], like=features[0])
-        more = max(0, shape[1] - padded.shape[1])
-        padded, mask = pad(padded, (0, 0, 0, 0, 0, more)), pad(mask, (0, more))
         with torch.inference_mode():
-            logits = self.checkpoint.model(padded.to(self.device), mask.to(self.device))
+            logits = self.checkpoint.model(*self._padded(features, shape))
         scale = {"multi_label": self._head.config.multi_label, "temperature": self.checkpoint.temperature}
         clips, frames = (probabilities(each, **scale).cpu().numpy() for each in logits)
         return clips[: len(features)], [frames[i, : len(array)] for i, array in enumerate(features)]
 
-    def caption_encoded(
+    def _say(
         self,
         clips: Sequence[Frames],
         features: Sequence[np.ndarray],
+        places: Sequence[Place],
         *,
-        paths: Sequence[str] | None = None,
-        spans: Sequence[tuple[float, float | None]] | None = None,
-        search: SearchConfig | None = None,
-        shape: tuple[int, int] = (0, 0),
+        config: SearchConfig,
+        shape: tuple[int, int],
     ) -> list[Caption]:
         """Each clip's likeliest action as the caption of it, the others as its alternatives; see docs/actions.md."""
-        if not clips:
-            return []
-        config = search or self.search
         found, over_time = self.probabilities(features, shape=shape)
         return [
             self._as_caption(
                 frames,
+                place,
                 [self._action(k, found[i], over_time[i], frames) for k in _best(found[i], config.n_best)],
-                path=paths[i] if paths else "",
-                span=spans[i] if spans else (0.0, None),
                 min_confidence=config.min_confidence,
             )
-            for i, frames in enumerate(clips)
+            for i, (frames, place) in enumerate(zip(clips, places, strict=True))
         ]
 
     def _action(self, label: int, clip: np.ndarray, over_time: np.ndarray, frames: Frames) -> Action:
@@ -117,34 +107,26 @@ class Recognizer(Reader):
             peak_seconds=frames.times_seconds[int(course.argmax())],
         )
 
-    def _as_caption(
-        self,
-        frames: Frames,
-        actions: list[Action],
-        *,
-        path: str,
-        span: tuple[float, float | None],
-        min_confidence: float,
-    ) -> Caption:
+    def _as_caption(self, frames: Frames, place: Place, actions: list[Action], *, min_confidence: float) -> Caption:
         best = actions[0]
         confidence = 0.0 if frames.is_blank else best.probability
         logs = [math.log(max(action.probability, 1e-12)) for action in actions]
         return Caption(
-            path=path,
+            path=place.path,
             text=best.label,
             score=logs[0],
             log_prob=logs[0],
             confidence=confidence,
             calibrated=True,
             abstained=confidence < min_confidence,
-            words=tuple(Word(text=a.label, attention=a.over_time, peak_seconds=a.peak_seconds) for a in actions[:1]),
+            words=(Word(text=best.label, attention=best.over_time, peak_seconds=best.peak_seconds),),
             alternatives=tuple(
                 Alternative(text=a.label, score=a.probability, log_prob=log)
                 for a, log in zip(actions, logs, strict=True)
             ),
             times_seconds=frames.times_seconds,
-            start_seconds=span[0],
-            end_seconds=span[1] if span[1] is not None else frames.duration_seconds,
+            start_seconds=place.start_seconds,
+            end_seconds=place.end(frames),
             warnings=(*frames.warnings, BLANK) if frames.is_blank else frames.warnings,
             model=self.checkpoint.fingerprint,
         )

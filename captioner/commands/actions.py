@@ -10,9 +10,9 @@ from captioner.commands.options import add_common
 ABOUT = """\
 Recognise actions in video files: one, or whole archives.
 
-PATH and all options are those of `captioner caption`; the `caption` of a result is the likeliest action, its
-`confidence` the calibrated probability, its `alternatives` the next ones (`score` is their probability), and with
---words it says how likely the action was at each frame."""
+PATH and the options of input, output, run and frames are those of `captioner caption`. The `caption` of a result is
+the likeliest action, its `confidence` the calibrated probability, its `alternatives` the next ones (`score` is their
+probability), and with --words it says how likely the action was at each frame."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -142,7 +142,7 @@ def _load(options: argparse.Namespace) -> Reader:
 
 def _engine(options: argparse.Namespace, captioner: Reader, settings: Settings, pool: DecodePool | None) -> Engine:
     if pool is None:
-        if getattr(options, "kind", "captions") != "captions":
+        if options.kind != "captions":
             raise UsageError("--engine ray is for captions; leave it out")
         from captioner.archive.rayrun import caption_with_ray
 

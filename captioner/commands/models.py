@@ -10,7 +10,7 @@ from captioner.reader import Reader
 
 def load_model(options: argparse.Namespace) -> Reader:
     """What ``-m`` names, by default the package's own. Raises CheckpointError, ConfigError and UsageError."""
-    if getattr(options, "kind", "captions") == "actions":
+    if options.kind == "actions":
         from captioner.actions.recognizer import Recognizer
 
         recognizer = Recognizer.load(options.model, device=options.device)

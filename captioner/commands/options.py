@@ -32,6 +32,7 @@ done again. What cannot be captioned is listed with a code and a reason in FILE.
 
 def add(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
+    parser.set_defaults(kind="captions")
     _add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
-from captioner.errors import CaptionerError, UsageError
+from captioner.errors import UsageError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
     space = read_space(options.space, recipe)
-    try:
-        import tomli_w
-    except ImportError:
-        raise CaptionerError("a search of settings needs Optuna: pip install 'captioner[search]'") from None
-    from captioner.training.study import as_rows, best_of, picture, search, table
+    from captioner.training.study import best_of, picture, search, table
 
     out = Path(options.out) if options.out else Path("runs") / f"search-{Path(options.recipe).stem}"
     trials = search(
@@ -50,8 +47,10 @@ def run(options: argparse.Namespace) -> int:
         prune=not options.no_prune,
         say=lambda text: None if options.quiet else print(text, file=sys.stderr, flush=True),
     )
-    (out / "trials.json").write_text(json.dumps(as_rows(trials), indent=1) + "\n", encoding="utf-8")
+    (out / "trials.json").write_text(json.dumps([asdict(trial) for trial in trials], indent=1) + "\n", encoding="utf-8")
     (out / "trials.svg").write_text(picture(trials), encoding="utf-8")
+    import tomli_w
+
     best = best_of(trials)
     (out / "best.toml").write_text(tomli_w.dumps(plain(with_settings(recipe, best.values))), encoding="utf-8")
     print(table(trials))

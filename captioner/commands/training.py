@@ -44,21 +44,18 @@ def features(options: argparse.Namespace) -> int:
     from captioner.training.config import load_recipe
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
-    from captioner.training.corpus import targets_of, training_clips, validation_sets
+    from captioner.training.corpus import training_clips, validation_sets
     from captioner.training.features import FeatureCache
     from captioner.training.log import TrainingLog
     from captioner.training.start import load_start
-    from captioner.vision.encoder import FrameEncoder
 
     log = TrainingLog(None, quiet=options.quiet)
-    targets = targets_of(recipe)
+    targets = recipe.task.targets
     clips = training_clips(recipe.data, targets)[0]
     seen = [clip for group in validation_sets(recipe.data, targets).values() for clip in group]
-    start = load_start(recipe.train.start)
-    encoder = None
-    if not recipe.train.train_encoder:
-        encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)
-    cache = FeatureCache(recipe.data.cache, video=start.video if start else recipe.video, encoder=encoder)
+    start = load_start(recipe)
+    encoder = None if recipe.train.train_encoder else start.encoder
+    cache = FeatureCache(recipe.data.cache, video=start.video, encoder=encoder)
     count = log.counter("features", len(clips) + len(seen))
     failures = cache.fill(clips, views=recipe.data.views, on_clip=count) + cache.fill(seen, on_clip=count)
     for clip, error in failures:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from captioner.caption import Caption
 
-UNSURE = "unsure: "
-"""What stands before a caption that is not to be relied on."""
 LINE_LENGTH = 42
 """Characters a line, as broadcasters have it; longer captions are wrapped into lines of about the same length."""
 
@@ -38,7 +36,7 @@ def cues(captions: Iterable[Caption]) -> Iterator[Cue]:
             path, shown = caption.path, 0
         start, end = shown_ms(caption)
         start = max(shown, start)
-        lines = wrap(UNSURE * caption.abstained + caption.text) if caption.text.strip() else ()
+        lines = wrap(caption.told) if caption.text.strip() else ()
         if lines and end > start:
             yield Cue(start_ms=start, end_ms=end, lines=lines)
             shown = end

@@ -15,7 +15,7 @@ from captioner.caption import Alternative, Caption, Word
 from captioner.errors import DataError
 from captioner.naming import Sight
 from captioner.outputs.spreadsheet import csv_line
-from captioner.outputs.subtitles import UNSURE, clock, shown_ms, srt, vtt
+from captioner.outputs.subtitles import clock, shown_ms, srt, vtt
 
 Writer = Callable[[Iterable[Caption]], Iterator[str]]
 
@@ -99,29 +99,25 @@ def from_row(values: dict[str, Any]) -> Caption:
 def txt(captions: Iterable[Caption]) -> Iterator[str]:
     """The sentence alone, one a line; ``unsure:`` before one that is not to be relied on."""
     for caption in captions:
-        yield _sentence(caption) + "\n"
+        yield caption.told + "\n"
 
 
 def named_txt(captions: Iterable[Caption]) -> Iterator[str]:
     """``path: sentence``, one a line: the text format when there are several files."""
     for caption in captions:
-        yield f"{visible(caption.path)}: {_sentence(caption)}\n"
+        yield f"{visible(caption.path)}: {caption.told}\n"
 
 
 def timed_txt(captions: Iterable[Caption]) -> Iterator[str]:
     """``start - end  sentence``, one a line: the text format of a film in segments."""
     for caption in captions:
         begin, end = (clock(moment, ".")[:-2] for moment in shown_ms(caption))
-        yield f"{begin} - {end}  {_sentence(caption)}\n"
+        yield f"{begin} - {end}  {caption.told}\n"
 
 
 def visible(text: str) -> str:
     """``text`` on one line, with nothing in it that a terminal would obey: a file's name may hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _sentence(caption: Caption) -> str:
-    return f"{UNSURE}{caption.text}" if caption.abstained else caption.text
 
 
 def jsonl(captions: Iterable[Caption], *, words: bool = True) -> Iterator[str]:

@@ -21,7 +21,6 @@ from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
 from captioner.training.start import load_start
 from captioner.training.task import Batch, Scores, Stage
-from captioner.vision.encoder import FrameEncoder
 
 _BATCH = 64
 
@@ -35,10 +34,9 @@ class ActionTask:
 
     def __init__(self, recipe: Recipe, log: TrainingLog, device: torch.device) -> None:
         self.recipe, self.config, self.device = recipe, recipe.train, device
-        start = load_start(recipe.train.start)
-        encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)
-        self.video, self.start = (start.video if start else recipe.video), (start.fingerprint if start else "")
-        self.corpus, self.val = load_corpora(recipe, encoder, video=self.video, log=log)
+        begun = load_start(recipe)
+        start, self.video, self.start = begun.checkpoint, begun.video, begun.fingerprint
+        self.corpus, self.val = load_corpora(recipe, begun.encoder, video=self.video, log=log)
         counts = Counter(label for clip in self.corpus.clips for label in clip.labels)
         self.labels = tuple(sorted(counts))
         self._check(counts, log)
@@ -49,7 +47,7 @@ class ActionTask:
                 raise DataError(f"{recipe.train.start} knows {len(start.labels)} labels, which are not the manifests'")
             self.model = start.model.to(device)
         else:
-            self.model = ActionModel(encoder, recipe.head, classes=len(self.labels)).to(device)
+            self.model = ActionModel(begun.encoder, recipe.head, classes=len(self.labels)).to(device)
         self.temperature = 1.0
         share = torch.tensor([counts[label] for label in self.labels]).float()
         weights = share.mean() / share  # each class counts the same
@@ -137,12 +135,11 @@ class ActionTask:
         return min(candidates, key=lambda t: self._cost(logits / t, targets).item())
 
     def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
-        learned = {"clips": len(self.corpus.clips)}
         save_recognizer(
             folder,
             model=self.model,
             labels=self.labels,
             video=self.video,
             temperature=self.temperature,
-            trained_on=trained_on | learned | {"train": trained_on["train"] | {"start": self.start}},
+            trained_on=trained_on | {"clips": len(self.corpus.clips)},
         )

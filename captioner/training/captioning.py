@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captioner.actions.checkpoint import ActionCheckpoint
-from captioner.checkpoint import save_checkpoint
+from captioner.checkpoint import Checkpoint, save_checkpoint
 from captioner.collate import collate_captions, collate_clips
-from captioner.errors import CheckpointError
 from captioner.language.attention import Memory
 from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
@@ -25,7 +23,6 @@ from captioner.training.start import load_start
 from captioner.training.task import Batch, Scores, Stage
 from captioner.training.texts import load_caption_data
 from captioner.training.validation import Validator
-from captioner.vision.encoder import FrameEncoder
 
 
 class CaptionTask:
@@ -33,13 +30,11 @@ class CaptionTask:
 
     def __init__(self, recipe: Recipe, log: TrainingLog, device: torch.device) -> None:
         self.recipe, self.config, self.device = recipe, recipe.train, device
-        start = load_start(recipe.train.start)
-        if isinstance(start, ActionCheckpoint):
-            raise CheckpointError(f"{recipe.train.start} is a checkpoint for actions; captions start from a captioner")
-        encoder = start.model.encoder if start else FrameEncoder.load(recipe.encoder)
-        self.video, self.start = (start.video if start else recipe.video), (start.fingerprint if start else "")
+        begun = load_start(recipe)
+        self.video, self.start = begun.video, begun.fingerprint
+        start = begun.checkpoint if isinstance(begun.checkpoint, Checkpoint) else None
         data = load_caption_data(
-            recipe, encoder, video=self.video, tokenizer=start.tokenizer if start else None, log=log
+            recipe, begun.encoder, video=self.video, tokenizer=start.tokenizer if start else None, log=log
         )
         self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
         self.silent = {name for name, corpus in self.val.items() if not corpus.can_be_scored()}
@@ -49,7 +44,7 @@ class CaptionTask:
                 "same captions for all): "
                 + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
             )
-        model = start.model if start else CaptionModel(encoder, recipe.decoder, vocabulary=len(self.tokenizer))
+        model = start.model if start else CaptionModel(begun.encoder, recipe.decoder, vocabulary=len(self.tokenizer))
         if model.evidence is not None and not start:
             model.evidence.learn_words(self.tokenizer)
         self.model = model.to(device)
@@ -136,12 +131,11 @@ class CaptionTask:
             "clips": len(self.corpus.clips),
             "captions": sum(map(len, self.corpus.tokens)),
         }
-        trained_on = trained_on | learned | {"train": trained_on["train"] | {"start": self.start}}
         save_checkpoint(
             folder,
             model=self.model,
             tokenizer=self.tokenizer,
             video=self.video,
             search=self.recipe.search,
-            trained_on=trained_on,
+            trained_on=trained_on | learned,
         )

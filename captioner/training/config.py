@@ -13,6 +13,9 @@ from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConf
 from captioner.video.config import VideoConfig
 from captioner.vision.config import EncoderConfig
 
+Targets = Literal["captions", "labels"]
+"""What a clip of a manifest must have to be learned from."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskConfig:
@@ -23,6 +26,11 @@ class TaskConfig:
     network is then set in [head] in place of [decoder]."""
     class_weights: bool = False
     """Actions: let every label count the same, however few clips it has."""
+
+    @property
+    def targets(self) -> Targets:
+        """What is learned from."""
+        return "labels" if self.kind == "actions" else "captions"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from captioner.errors import DataError
 from captioner.manifest import Clip, read_manifest
-from captioner.training.config import DataConfig, Recipe
+from captioner.training.config import DataConfig, Recipe, Targets
 from captioner.training.features import FeatureCache
 from captioner.training.log import TrainingLog
 from captioner.video.config import VideoConfig
 from captioner.vision.encoder import FrameEncoder
 
 C = TypeVar("C", bound="Corpus")
-Targets = Literal["captions", "labels"]
-"""What a clip of a manifest must have to be learned from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +43,6 @@ class Corpus:
         return kind(clips=self.clips, arrays=self.arrays, repeat=self.repeat, views=self.views, **targets)
 
 
-def targets_of(recipe: Recipe) -> Targets:
-    """What the recipe's task learns from."""
-    return "labels" if recipe.task.kind == "actions" else "captions"
-
-
 def load_corpora(
     recipe: Recipe, encoder: FrameEncoder, *, video: VideoConfig, log: TrainingLog
 ) -> tuple[Corpus, dict[str, Corpus]]:
@@ -58,7 +51,7 @@ def load_corpora(
     With ``train.train_encoder`` the arrays are pixels, read from disk as they are needed. Clips that cannot be
     decoded are left out and reported; raises DataError when nothing is left.
     """
-    targets = targets_of(recipe)
+    targets = recipe.task.targets
     clips, repeat = training_clips(recipe.data, targets)
     val = validation_sets(recipe.data, targets)
     end_to_end = recipe.train.train_encoder

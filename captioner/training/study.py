@@ -9,7 +9,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,6 +149,7 @@ def picture(trials: Sequence[Trial]) -> str:
 def _optuna() -> Any:
     try:
         import optuna
+        import tomli_w  # noqa: F401 - the best recipe is written with it; better missed now than after the trials
     except ImportError:
         raise CaptionerError("a search of settings needs Optuna: pip install 'captioner[search]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -211,8 +212,3 @@ def _trial(trial: Any) -> Trial:
         state=trial.state.name.lower(),
         seconds=trial.duration.total_seconds() if trial.duration else None,
     )
-
-
-def as_rows(trials: Iterable[Trial]) -> list[dict[str, Any]]:
-    """The trials as plain values."""
-    return [asdict(trial) for trial in trials]

@@ -44,6 +44,10 @@ class Task(Protocol):
         """On the device that it trains on; its CNN is in ``encoder``."""
 
     @property
+    def start(self) -> str:
+        """Fingerprint of the checkpoint that it goes on from; empty without one."""
+
+    @property
     def stages(self) -> Sequence[Stage]:
         """In their order."""
 

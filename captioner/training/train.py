@@ -197,7 +197,7 @@ class Trainer:
                 "manifests": [digest(p) for p in self.recipe.data.manifests],
                 "validation": {name: round(100 * score, 2) for name, score in scores.items()},
                 "chosen_at": self.position.best_epoch,
-                "train": to_dict(self.config),
+                "train": to_dict(self.config) | {"start": self.task.start},
             },
         )
 
