@@ -12,7 +12,13 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-NUMERIC = ("tests/vision/", "tests/language/test_decoder", "tests/test_pipeline", "tests/test_default")
+NUMERIC = (
+    "tests/vision/",
+    "tests/language/test_decoder",
+    "tests/test_model",
+    "tests/test_pipeline",
+    "tests/test_default",
+)
 """Tests whose numbers come from kernels that differ between processors: `make check` runs them as two others too."""
 
 

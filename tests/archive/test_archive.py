@@ -476,3 +476,23 @@ def test_stopped_and_killed_the_command_goes_on(checkpoint: Path, clips: list[Pa
     assert last.returncode == 0 and re.search(r"[1-9]\d* known already", said), said
     assert out.read_bytes() == unbroken.read_bytes()
     assert len(out.read_text().splitlines()) == 200
+
+
+def test_there_are_no_more_children_than_files_or_cores(
+    clips: list[Path], checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    class Counted(DecodePool):
+        def __init__(self, *, workers: int, timeout_seconds: float | None) -> None:
+            started.append(workers)
+            super().__init__(workers=workers, timeout_seconds=timeout_seconds)
+
+    monkeypatch.setattr("captioner.commands.many.DecodePool", Counted)
+    monkeypatch.setattr("captioner.commands.many.cores", lambda: 3)
+    names = [str(clip) for clip in clips[:2]]
+    for number, files in enumerate((names, [*names, *map(str, clips[2:5])])):
+        assert (
+            main(["caption", *files, "-m", str(checkpoint), "--jobs", "64", "-o", str(tmp_path / f"{number}.csv")]) == 0
+        )
+    assert started == [2, 3]

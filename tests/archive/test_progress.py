@@ -73,3 +73,13 @@ def test_json_lines_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_name_cannot_give_the_terminal_orders() -> None:
     assert visible("a\x1b[2J\nb ü字.mp4") == "a\\x1b[2J\\nb ü字.mp4"
+
+
+def test_how_far_a_long_film_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monitor = Monitor()
+    monitor._began -= 60.0  # a minute ago
+    monitor.position(600.0, start=0.0, end=2400.0)
+    assert "10 min 00 s of 40 min 00 s (25 %), 3 min 00 s left" in terminal.text
