@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from captioner.actions.recognizer import Recognizer as Recognizer
+    from captioner.anomalies.watcher import Watcher as Watcher
     from captioner.errors import CaptionerError as CaptionerError
     from captioner.errors import VideoError as VideoError
     from captioner.language.config import SearchConfig as SearchConfig
@@ -31,6 +32,7 @@ _HOMES = {
     "SearchConfig": "captioner.language.config",
     "VideoConfig": "captioner.video.config",
     "VideoError": "captioner.errors",
+    "Watcher": "captioner.anomalies.watcher",
 }
 __all__ = [
     "Caption",
@@ -40,6 +42,7 @@ __all__ = [
     "SearchConfig",
     "VideoConfig",
     "VideoError",
+    "Watcher",
     "__version__",
 ]
 

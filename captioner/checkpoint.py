@@ -24,7 +24,7 @@ from captioner.language.calibration import Calibration
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
-from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_folder
+from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
 from captioner.video.config import VideoConfig
 
 DEFAULT = Path(__file__).parent / "default"
@@ -66,7 +66,7 @@ def save_checkpoint(
         "search": to_dict(search),
         "trained_on": trained_on,
     }
-    write_folder(folder, model=model, size=video.size, config=config, add_files=tokenizer.save)
+    write_model(folder, model=model, size=video.size, config=config, add_files=tokenizer.save)
 
 
 def checkpoint_folder(name: str | Path | None) -> Path:

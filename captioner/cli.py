@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from captioner import __version__
-from captioner.commands import actions, caption, doctor, inspection, sample, search, training
+from captioner.commands import actions, anomalies, caption, doctor, inspection, sample, search, training
 from captioner.errors import CaptionerError, UsageError
 
 _EXIT = (
@@ -65,6 +65,11 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest name of an option and the command's own usage."""
 
     commands: dict[str, Parser]
+    """By name; of a command that has commands of its own, theirs."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.commands = {}
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
@@ -73,6 +78,7 @@ class Parser(argparse.ArgumentParser):
         options, extra = self.parse_known_args(args, namespace)
         if extra:
             command = self.commands.get(getattr(options, "command", ""), self)
+            command = command.commands.get(getattr(options, "part", ""), command)
             command.error(command._unknown(extra[0]))
         return options
 
@@ -115,6 +121,7 @@ def make_parser() -> Parser:
     for name, about, add, run in (
         ("caption", "caption video files", caption.add, caption.run),
         ("actions", "recognise actions in video files", actions.add, actions.run),
+        ("anomalies", "find what normal footage does not have", anomalies.add, anomalies.run),
         ("train", "train a captioner, or a recogniser of actions, from a recipe", training.add_train, training.train),
         ("features", "fill the feature cache of a recipe", training.add_features, training.features),
         ("search", "find settings of a recipe by trials", search.add, search.run),
@@ -128,7 +135,9 @@ def make_parser() -> Parser:
         ("sample", "write a sample clip made of free photographs", sample.add, sample.run),
         ("doctor", "check the installation, with a caption made on the spot", doctor.add, doctor.run),
     ):
-        description = {"caption": caption.ABOUT, "actions": actions.ABOUT}.get(name, about.capitalize() + ".")
+        description = {"caption": caption.ABOUT, "actions": actions.ABOUT, "anomalies": anomalies.ABOUT}.get(
+            name, about.capitalize() + "."
+        )
         command = commands.add_parser(
             name,
             help=about,

@@ -31,7 +31,7 @@ FORMAT = 1
 WEIGHTS = "model.safetensors"
 
 
-def write_folder(
+def write_model(
     folder: str | Path,
     *,
     model: nn.Module,
@@ -39,29 +39,45 @@ def write_folder(
     config: dict[str, Any],
     add_files: Callable[[Path], None] = lambda folder: None,
 ) -> None:
+    """Write the folder of a model that has its CNN in ``encoder``, which is recorded for frames of ``size`` pixels."""
+    encoder: Any = model.encoder
+    package = _package_of(encoder)
+    cnn = {
+        "encoder": to_dict(encoder.config) | {"source": package, "weights": "pretrained"},
+        "cnn": encoder.cnn_config(size=size),
+    }
+    write_folder(
+        folder,
+        weights=half(model, without="encoder.cnn." if package else None),
+        config=cnn | config,
+        add_files=add_files,
+    )
+
+
+def write_folder(
+    folder: str | Path,
+    *,
+    weights: dict[str, torch.Tensor],
+    config: dict[str, Any],
+    add_files: Callable[[Path], None] = lambda folder: None,
+) -> None:
     """Write a folder to a temporary sibling, then rename it to ``folder`` (replacing what was there).
 
-    ``model`` has its CNN in ``encoder``, which is recorded for frames of ``size`` pixels. ``add_files`` writes what
-    there is beside the weights. ``config`` is completed by the format, the version, the CNN and the files' digests.
+    ``add_files`` writes what there is beside the weights. ``config`` is completed by the format, the version and the
+    files' digests.
     """
     from safetensors.torch import save_file
 
-    encoder: Any = model.encoder
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        package = _package_of(encoder)
-        save_file(_half(model, without="encoder.cnn." if package else None), temporary / WEIGHTS)
+        save_file(weights, temporary / WEIGHTS)
         add_files(temporary)
         digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
-        cnn = {
-            "encoder": to_dict(encoder.config) | {"source": package, "weights": "pretrained"},
-            "cnn": encoder.cnn_config(size=size),
-        }
-        whole = {"format": FORMAT, "captioner": __version__} | cnn | config | {"files": digests}
+        whole = {"format": FORMAT, "captioner": __version__} | config | {"files": digests}
         (temporary / "config.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         _swap(temporary, folder)
     finally:
@@ -132,7 +148,7 @@ def load_network(folder: Path, config: dict[str, Any], make: Callable[[FrameEnco
     encoder = FrameEncoder.from_cnn_config(config["cnn"], settings)
     with torch.device("meta"), _Undrawn():
         model = make(encoder)
-    _load_weights(model, folder / WEIGHTS, package=settings.source)
+    load_weights(model, folder / WEIGHTS, package=settings.source)
     return model.eval()
 
 
@@ -156,7 +172,7 @@ def _package_of(encoder: FrameEncoder) -> str:
     return source if same else ""
 
 
-def _load_weights(model: nn.Module, file: Path, *, package: str) -> None:
+def load_weights(model: nn.Module, file: Path, *, package: str = "") -> None:
     """Load every weight of ``model`` from ``file`` (the CNN's from ``package``, if it names one).
 
     The names and shapes must be exactly the same.
@@ -184,7 +200,7 @@ def _load_weights(model: nn.Module, file: Path, *, package: str) -> None:
     assert not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
 
 
-def _half(model: nn.Module, *, without: str | None) -> dict[str, torch.Tensor]:
+def half(model: nn.Module, *, without: str | None = None) -> dict[str, torch.Tensor]:
     """The weights in float16, but for those whose names begin with ``without``."""
     weights = {}
     for name, tensor in model.state_dict().items():

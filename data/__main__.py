@@ -88,6 +88,11 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("--number", type=int, default=1, metavar="N", help="which published split (1)")
     command.set_defaults(run=lambda args: labels(args.source, number=args.number))
 
+    command = add("anomalies", "footage, normal and abnormal: UCSD Ped1 and Ped2, CUHK Avenue, or your own folder")
+    command.add_argument("layout", choices=("ucsd", "avenue", "folder"), help="how it is laid out")
+    command.add_argument("source", type=Path, help="folder of the data set")
+    command.set_defaults(run=_anomalies)
+
     command = add("verbs", "captions become labels: the verb that most people say of a clip")
     command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
     command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
@@ -105,6 +110,12 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("--seconds", type=int, default=60, metavar="N", help="length of a clip (60)")
     rendered = "render clips whose label is the order of their frames: 'moves left', 'grows'"
     _rendered(add("order", rendered), train=600, val=120, test=300)
+
+
+def _anomalies(args: argparse.Namespace) -> Join:
+    from data.anomalies import anomalies  # numpy and PyAV: only when films are read
+
+    return anomalies(args.layout, args.source, out=args.out)
 
 
 def _rendered(command: argparse.ArgumentParser, **numbers: int) -> argparse.ArgumentParser:

@@ -77,7 +77,7 @@ def parse_json(text: str, *, name: str | Path) -> Any:
 
 
 def read_table(
-    path: Path, *, needs: tuple[str, str], delimiter: str | None = None
+    path: Path, *, needs: tuple[str, ...], delimiter: str | None = None
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a table whose header names the columns it ``needs``, each with its line; empty cells are ``""``.
 

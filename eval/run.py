@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each file (default: %(default)s)"
     )
+    parser.add_argument(
+        "--alarms-per-hour",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="of a detector of anomalies: false alarms that may be (default: %(default)s)",
+    )
     search = parser.add_argument_group("search (defaults: the checkpoint's)")
     search.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
     search.add_argument("--n-best", type=int, metavar="N", help="hypotheses kept of each clip")
@@ -58,6 +65,10 @@ def run(args: argparse.Namespace) -> int:
         from eval.actions import run as run_actions
 
         return run_actions(args)
+    if is_for(checkpoint_folder(args.checkpoint), "anomalies"):
+        from eval.anomalies import run as run_anomalies
+
+        return run_anomalies(args)
     references = read_references(args.manifest, split=args.split)
     # Clips that nobody described cannot be scored; the report counts them.
     clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.captions]

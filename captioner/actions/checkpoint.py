@@ -10,7 +10,7 @@ from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
-from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_folder
+from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
 from captioner.video.config import VideoConfig
 
 DEFAULT = Path(__file__).parent / "default"
@@ -53,7 +53,7 @@ def save_recognizer(
         "temperature": temperature,
         "trained_on": trained_on,
     }
-    write_folder(folder, model=model, size=video.size, config=config)
+    write_model(folder, model=model, size=video.size, config=config)
 
 
 def load_recognizer(folder: str | Path | None = None) -> ActionCheckpoint:

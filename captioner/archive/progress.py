@@ -76,6 +76,13 @@ class Monitor:
                 text = f"{_duration(seconds)} of {_duration(end)} ({100 * share:.0f} %), {_duration(left)} left"
             self._write("\r\x1b[K" + text)
 
+    def show(self, text: str) -> None:
+        """A line on a terminal that the next one replaces."""
+        now = time.monotonic()
+        if self.live and now - self._shown >= _REFRESH_SECONDS:
+            self._shown = now
+            self._write("\r\x1b[K" + text)
+
     def clear(self) -> None:
         """Take the redrawn line away."""
         if self.live and self._shown:

@@ -50,6 +50,8 @@ def info(options: argparse.Namespace) -> int:
     folder = checkpoint_folder(options.model)
     if is_for(folder, "actions"):
         return _show(_of_actions(folder), as_json=options.json)
+    if is_for(folder, "anomalies"):
+        return _show(_of_anomalies(folder), as_json=options.json)
     loaded = load_checkpoint(folder)
     sections = {name: to_dict(getattr(loaded, name)) for name in ("video", "search")}
     model = loaded.model
@@ -86,6 +88,22 @@ def _of_actions(folder: Path) -> dict[str, Any]:
         "video": to_dict(loaded.video),
         "temperature": loaded.temperature,
         "trained_on": loaded.trained_on,
+    }
+
+
+def _of_anomalies(folder: Path) -> dict[str, Any]:
+    from captioner.anomalies.checkpoint import load_detector
+
+    loaded = load_detector(folder)
+    return {
+        "folder": str(folder),
+        "fingerprint": loaded.fingerprint,
+        "megabytes": round(sum(f.stat().st_size for f in folder.iterdir()) / 1e6, 1),
+        "weights": sum(p.numel() for p in loaded.detector.parameters()),
+        "footage": to_dict(loaded.detector.footage),
+        "detector": to_dict(loaded.detector.config),
+        "tail": to_dict(loaded.tail),
+        "learnt_from": loaded.learnt_from,
     }
 
 

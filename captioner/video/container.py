@@ -31,11 +31,11 @@ small file can claim to be far larger than memory."""
 
 # Left out on purpose: whatever opens other files (hls, dash, concat, image2, sdp, ...). The audio formats are here
 # so that a song is called a song.
-_FORMATS = (
+FORMATS = (
     "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,mjpeg,flv,ogg,asf,mxf,dv,rm,gif,apng,"
     "jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe,mp3,wav,flac,aac"
 )
-_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS, "max_pixels": str(MAX_PIXELS)}
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(MAX_PIXELS)}
 
 _ADDRESS = re.compile(r"(https?|ftps?|rtsps?|rtmps?|s3|gs|hdfs)://", re.IGNORECASE)
 
@@ -155,7 +155,7 @@ def open_video(path: Path, deadline: Deadline) -> Iterator[tuple[Any, Any]]:
     except av.FFmpegError as error:
         raise _refusal(path, head, error, deadline) from None
     with container:
-        stream = _video_stream(path, container, form)
+        stream = video_stream(path, container, form)
         if not stream.codec_context.width:  # damaged, or so large that FFmpeg did not even look at it
             _check_size(path, *_size_without_limit(path, form, head, deadline))
         yield container, stream
@@ -247,7 +247,7 @@ def _format_of(head: bytes, path: Path) -> str | None:
     return form
 
 
-def _video_stream(path: Path, container: Any, form: str | None) -> Any:
+def video_stream(path: Path, container: Any, form: str | None) -> Any:
     streams = [s for s in container.streams.video if not s.disposition.value & _NEVER_SHOWN]
     if not streams:
         if form == "mov" and is_cut_off(path):

@@ -15,7 +15,7 @@ from captioner.video.container import Deadline, is_still, joins, open_video, rea
 from captioner.video.keyframes import Doubt, PacketsOnDisk, restarts
 from captioner.video.sampling import Report, Shown, decoded, on_screen, pixel_aspect
 from captioner.video.selection import Selection
-from captioner.video.timeline import Timeline, glance, has_index, in_file_order, lead_seconds, measure
+from captioner.video.timeline import Timeline, first_clock, glance, has_index, in_file_order, lead_seconds, measure
 
 _ALIVE_SECONDS = 10
 """Film read since the last sign of life that counts as one."""
@@ -36,7 +36,7 @@ class Film:
         with open_video(file, deadline) as (container, stream):
             self.is_still = is_still(container)
             self.pixel_aspect, self.lead = pixel_aspect(stream), lead_seconds(container, stream)
-            self._clock = _clock(stream)
+            self._clock = first_clock(stream)
             if in_file_order(container, stream):
                 self._clock, _ = measure(container, stream, deadline)
             self._announced = stream.duration * stream.time_base if stream.duration else None
@@ -128,10 +128,3 @@ class Film:
             raise ConfigError(
                 f"start_seconds is {float(start)}, but the clip lasts {float(self.over):.3f}; start earlier"
             )
-
-
-def _clock(stream: Any) -> Timeline:
-    """The stream's units, before anything of its beginning and end is known."""
-    rate = stream.average_rate or stream.guessed_rate or 25
-    rate = rate if Fraction(1, 100) <= rate <= 1000 else Fraction(25)
-    return Timeline(tick_seconds=stream.time_base, frame_seconds=1 / Fraction(rate), origin=None, end=0)

@@ -83,6 +83,13 @@ class Timeline:
         return (self.origin or 0) + seconds // self.unit_seconds
 
 
+def first_clock(stream: Any) -> Timeline:
+    """The stream's units, before anything of its beginning and end is known."""
+    rate = stream.average_rate or stream.guessed_rate or 25
+    rate = rate if Fraction(1, 100) <= rate <= 1000 else Fraction(25)
+    return Timeline(tick_seconds=stream.time_base, frame_seconds=1 / Fraction(rate), origin=None, end=0)
+
+
 def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, list[Any] | None]:
     """The timeline of a freshly opened file, by reading all its packets, and those packets if they are few.
 

@@ -21,7 +21,10 @@ def pages() -> dict[str, str]:
     index += ["", f"{parser.epilog}.", "", "These pages are made by `python docs/cli/generate.py`.", ""]
     found = {"README.md": "\n".join(index)}
     for name, command in commands.choices.items():
-        found[f"{name}.md"] = "\n".join(page(command))
+        lines = list(page(command)) if not command.commands else [f"# {command.prog}", "", command.description, ""]
+        for part in command.commands.values():
+            lines += page(part)
+        found[f"{name}.md"] = "\n".join(lines)
     return found
 
 

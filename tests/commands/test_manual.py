@@ -19,7 +19,9 @@ def test_the_pages_are_current() -> None:
         assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name} is old: run python docs/cli/generate.py"
 
 
-@pytest.mark.parametrize("command", ["caption", "actions", "train", "search", "features", "probe", "info", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["caption", "actions", "anomalies", "train", "search", "features", "probe", "info", "doctor"]
+)
 def test_every_option_is_on_its_page(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -1,0 +1,1 @@
+"""Detection of anomalies: what normal footage does not have, and when."""

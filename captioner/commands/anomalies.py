@@ -1,0 +1,236 @@
+"""``captioner anomalies``: learns what is normal from footage, and finds in other footage what is not."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError
+
+if TYPE_CHECKING:
+    from captioner.anomalies.scoring import Moment
+    from captioner.anomalies.watcher import Watcher
+    from captioner.archive.progress import Monitor
+
+ABOUT = """\
+Find what normal footage does not have, and when.
+
+    captioner anomalies learn monday.mp4 tuesday.mp4 -o cam1/
+    captioner anomalies score wednesday.mp4 -m cam1/
+
+Learning needs no labels, only footage in which all is as it should be: a minute at the least, an hour or more for a
+threshold that can be relied on."""
+
+LEARN = """\
+Learn what is normal from footage in which all is as it should be.
+
+PATH is a video file, a folder of them (-r with all folders in it), a pattern or @LIST."""
+
+SCORE = """\
+Score footage: which moments are abnormal, and where in the picture.
+
+PATH is a video file, a folder of them (-r with all folders in it), a pattern or @LIST; - is a stream on standard input,
+such as MPEG-TS. Each event is named on stdout as soon as it is over."""
+
+FORMATS = ("csv", "jsonl", "events", "svg", "vtt")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parts: Any = parser.add_subparsers(metavar="PART", dest="part", required=True)
+    shape: dict[str, Any] = {"epilog": parser.epilog, "formatter_class": parser.formatter_class}
+    learn = parts.add_parser("learn", help="learn from normal footage", description=LEARN, **shape)
+    learn.add_argument("paths", nargs="+", metavar="PATH", help="normal footage")
+    learn.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the checkpoint")
+    learn.add_argument("-r", "--recursive", action="store_true", help="folders with all folders in them")
+    learn.add_argument("--overwrite", action="store_true", help="learn anew, and replace what is there")
+    learn.add_argument(
+        "--see",
+        choices=("pixels", "cnn"),
+        help="pixels: for a camera that stands still (default); cnn: for footage that moves or is cut",
+    )
+    learn.add_argument(
+        "--method",
+        choices=("gru", "nearest", "difference"),
+        help="gru predicts the next picture (default for pixels); nearest: how far from the nearest normal picture "
+        "(default for cnn); difference: the change from one picture to the next",
+    )
+    learn.add_argument("--rate", type=float, default=5.0, metavar="N", help="pictures a second (default: 5)")
+    learn.add_argument("--steps", type=int, metavar="N", help="training steps (default: 240)")
+    learn.add_argument("--seed", type=int, default=0, metavar="S", help="of the training")
+    score = parts.add_parser("score", help="find what is abnormal", description=SCORE, **shape)
+    score.add_argument("paths", nargs="+", metavar="PATH", help="footage, or - for a stream")
+    score.add_argument("-m", "--model", required=True, metavar="DIR", help="what was learnt")
+    score.add_argument("-r", "--recursive", action="store_true", help="folders with all folders in them")
+    score.add_argument("-o", "--output", metavar="DIR", help="folder for files of scores and events")
+    score.add_argument(
+        "-f",
+        "--format",
+        type=_formats,
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS)}, or several with commas (default with -o: all)",
+    )
+    score.add_argument(
+        "--alarms-per-hour", type=float, default=1.0, metavar="N", help="false alarms that may be (default: 1)"
+    )
+    score.add_argument(
+        "--follow", type=float, metavar="SECONDS", help="files that grow: over when nothing is added for so long"
+    )
+    for command in (learn, score):
+        command.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="without progress (60)")
+        command.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
+    parser.commands = dict(parts.choices)  # type: ignore[attr-defined]
+
+
+def run(options: argparse.Namespace) -> int:
+    return {"learn": learn, "score": score}[options.part](options)
+
+
+def learn(options: argparse.Namespace) -> int:
+    """Exit 1 if a file could not be read."""
+    from captioner.anomalies.checkpoint import save_detector
+    from captioner.anomalies.config import DetectorConfig, FootageConfig, Method, See
+    from captioner.anomalies.learning import learn as learn_from
+    from captioner.archive.progress import Monitor
+
+    folder = Path(options.output)
+    _check_folder(folder, overwrite=options.overwrite)
+    see: See = options.see or "pixels"
+    method: Method = options.method or ("nearest" if see == "cnn" else "gru")
+    steps = {"steps": options.steps} if options.steps is not None else {}
+    try:
+        footage = FootageConfig(see=see, rate=options.rate)
+        config = DetectorConfig(method=method, seed=options.seed, **steps)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+    paths = _files(options, "learn from")
+    if "-" in paths:
+        raise UsageError("normal footage is read from files; a stream (-) can only be scored")
+    monitor = Monitor(quiet=options.quiet)
+    learnt = learn_from(paths, footage, config, timeout_seconds=options.timeout, tell=monitor.show)
+    monitor.clear()
+    for path, code, reason in learnt.failures:
+        monitor.failure(path, code, reason)
+    source = {"files": len(paths) - len(learnt.failures), "seconds": round(learnt.seconds, 1)}
+    save_detector(folder, detector=learnt.detector, tail=learnt.tail, learnt_from=source)
+    if learnt.tail.seconds < 600:
+        monitor.say(
+            f"the threshold rests on {learnt.tail.seconds:.0f} seconds of footage; with half an hour or more of normal "
+            "footage the number of false alarms can be relied on"
+        )
+    print(folder)
+    return 1 if learnt.failures else 0
+
+
+def _check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Raises CaptionerError rather than let anything be lost."""
+    from captioner.storage import is_for
+
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists() and not (folder.is_dir() and is_for(folder, "anomalies")):
+        raise CaptionerError(f"{folder} exists and holds something else; choose another folder for -o")
+    if folder.exists() and not overwrite:
+        raise CaptionerError(f"{folder} exists; --overwrite learns anew and replaces it")
+
+
+def score(options: argparse.Namespace) -> int:
+    """Exit 1 if a file could not be read."""
+    from captioner.anomalies.watcher import Watcher
+    from captioner.archive.progress import Monitor
+
+    if options.format and not options.output:
+        raise UsageError("--format names files; give the folder for them with -o")
+    if options.follow is not None and not 0 < options.follow < float("inf"):
+        raise UsageError(f"--follow is {options.follow}; it must be above 0 seconds")
+    monitor = Monitor(quiet=options.quiet)
+    watcher = Watcher.load(options.model, alarms_per_hour=options.alarms_per_hour)
+    failed = 0
+    names = _Names()
+    for path in _files(options, "score"):
+        try:
+            _score_one(watcher, path, names.of(path), options, monitor)
+        except VideoError as error:
+            failed += 1
+            monitor.failure(path, error.code, str(error))
+    return 1 if failed else 0
+
+
+def _score_one(watcher: Watcher, path: str, stem: str, options: argparse.Namespace, monitor: Monitor) -> None:
+    """Score one file to its end, or as far as it can be read; what was found is told and written either way."""
+    from captioner.outputs import visible
+    from captioner.outputs.scores import ScoreFiles, told
+    from captioner.outputs.subtitles import clock
+
+    moments = watcher.moments(path, timeout_seconds=options.timeout, idle_seconds=options.follow)
+    first = next(moments, None)  # before any file is made
+    if first is None:
+        return
+    files = None
+    if options.output:
+        files = ScoreFiles(Path(options.output), stem, options.format or FORMATS, threshold=watcher.threshold)
+    highest, last, events = 0.0, 0.0, 0
+
+    def noted() -> Iterator[Moment]:
+        nonlocal highest, last
+        for moment in itertools.chain([first], moments):
+            highest, last = max(highest, moment.score), moment.seconds
+            monitor.position(moment.seconds, start=0.0, end=None)
+            if files:
+                files.moment(moment)
+            yield moment
+
+    try:
+        for event in watcher.find(noted()):
+            events += 1
+            if files:
+                files.event(event)
+            start, end = (clock(round(1000 * s), ".") for s in (event.start_seconds, event.end_seconds))
+            monitor.clear()
+            print(f"{visible(path)}: {start} to {end}: {told(event)}", flush=True)
+    finally:
+        monitor.clear()
+        if files:
+            files.close()
+            for place in files.paths:
+                monitor.say(str(place))
+    if not events:
+        share = highest / watcher.threshold
+        print(f"{visible(path)}: nothing abnormal in {last:.0f} seconds (at most {share:.2f} of the threshold)")
+
+
+class _Names:
+    """Names of files by the video's: two videos of one name in two folders get two."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+
+    def of(self, path: str) -> str:
+        stem = "stdin" if path == "-" else Path(path).stem
+        self._taken[stem] = count = self._taken.get(stem, 0) + 1
+        return stem if count == 1 else f"{stem}-{count}"
+
+
+def _files(options: argparse.Namespace, what: str) -> list[str]:
+    """The files that the command line names; a folder that cannot be listed is an error."""
+    from captioner.archive.inputs import find_inputs
+
+    stream = options.paths.count("-")
+    if stream > 1 or (stream and len(options.paths) > 1):
+        raise UsageError("a stream on standard input is scored alone: give - only")
+    if stream:
+        return ["-"]
+    inputs = find_inputs(options.paths, recursive=options.recursive)
+    for folder, reason in inputs.unreadable:
+        raise CaptionerError(f"cannot {what} the folder {folder}: {reason}")
+    return [item.path for item in inputs.items]
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.lower().split(",")))
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"{name!r} is not a format; known: {', '.join(FORMATS)}")
+    return names

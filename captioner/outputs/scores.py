@@ -1,0 +1,146 @@
+"""Scores and events as files: CSV, JSON Lines, a plot, subtitles for players."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+from captioner.anomalies.scoring import Event, Moment
+from captioner.outputs.subtitles import clock
+
+FORMATS = ("csv", "jsonl", "events", "svg", "vtt")
+_BINS = 1000
+_WIDTH, _HEIGHT, _MARGIN = 1000, 220, 34
+
+
+class ScoreFiles:
+    """Writes the files of one video into a folder while it is scored; memory does not grow with the video.
+
+    ``STEM.scores.csv`` and ``STEM.scores.jsonl`` have a row a picture, ``STEM.events.jsonl`` one an event,
+    ``STEM.anomalies.vtt`` a cue an event; ``STEM.scores.svg`` is drawn at the end. As long as a file is not complete
+    its name ends with ``.part``.
+    """
+
+    def __init__(self, folder: Path, stem: str, formats: tuple[str, ...], *, threshold: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {
+            "csv": f"{stem}.scores.csv",
+            "jsonl": f"{stem}.scores.jsonl",
+            "events": f"{stem}.events.jsonl",
+            "svg": f"{stem}.scores.svg",
+            "vtt": f"{stem}.anomalies.vtt",
+        }
+        self.paths = [folder / names[form] for form in FORMATS if form in formats]
+        self._files: dict[str, TextIO] = {
+            form: _part(folder / names[form]).open("w", encoding="utf-8", newline="\n")
+            for form in FORMATS
+            if form in formats
+        }
+        self._threshold = threshold
+        self._curve = Curve()
+        self._events: list[Event] = []
+        if "csv" in self._files:
+            self._files["csv"].write("seconds,score,abnormal\n")
+        if "vtt" in self._files:
+            self._files["vtt"].write("WEBVTT\n\n")
+
+    def moment(self, moment: Moment) -> None:
+        """The next one."""
+        self._curve.push(moment)
+        over = moment.score > self._threshold
+        if "csv" in self._files:
+            self._files["csv"].write(f"{moment.seconds:.3f},{moment.score:.4f},{int(over)}\n")
+        if "jsonl" in self._files:
+            row = {"seconds": round(moment.seconds, 3), "score": round(moment.score, 4), "abnormal": over}
+            self._files["jsonl"].write(json.dumps(row | {"where": moment.where}) + "\n")
+
+    def event(self, event: Event) -> None:
+        """One that is over."""
+        self._events.append(event)
+        if "events" in self._files:
+            self._files["events"].write(json.dumps(event_row(event)) + "\n")
+            self._files["events"].flush()
+        if "vtt" in self._files:
+            start, end = (clock(round(1000 * s), ".") for s in (event.start_seconds, event.end_seconds))
+            self._files["vtt"].write(f"{start} --> {end}\n{told(event)}\n\n")
+
+    def close(self) -> None:
+        """Give the files their names, with what was written so far."""
+        if "svg" in self._files:
+            self._files["svg"].write(svg(self._curve, self._events, threshold=self._threshold))
+        for file in self._files.values():
+            file.close()
+        for path in self.paths:
+            _part(path).replace(path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
+def event_row(event: Event) -> dict[str, object]:
+    """An event as plain values."""
+    numbers = {key: round(value, 3) for key, value in asdict(event).items() if key != "where"}
+    return numbers | {"place": event.place, "where": list(event.where)}
+
+
+def told(event: Event) -> str:
+    """An event in words."""
+    return f"abnormal, {event.place}, {event.strength:.1f} times the threshold"
+
+
+class Curve:
+    """The largest score of each of at most 1,000 equal spans of a video whose length is not known beforehand."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.seconds = 0.0
+        self._each = 1
+        self._filled = 0
+
+    def push(self, moment: Moment) -> None:
+        """The next moment; spans double when there are too many."""
+        if self._filled == 0:
+            if len(self.values) == _BINS:
+                self.values = [max(pair) for pair in zip(self.values[::2], self.values[1::2], strict=True)]
+                self._each *= 2
+            self.values.append(moment.score)
+        self.values[-1] = max(self.values[-1], moment.score)
+        self._filled = (self._filled + 1) % self._each
+        self.seconds = moment.seconds
+
+
+def svg(curve: Curve, events: list[Event], *, threshold: float) -> str:
+    """The scores over time, with the threshold as a line and the events as bands."""
+    top = 1.15 * max([threshold, *curve.values])
+    length = max(curve.seconds, 1e-9)
+    x: Callable[[float], float] = lambda seconds: _MARGIN + (_WIDTH - 2 * _MARGIN) * seconds / length  # noqa: E731
+    y: Callable[[float], float] = lambda score: (_HEIGHT - _MARGIN) * (1 - score / top) + 8  # noqa: E731
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
+        'font-size="12"><title>How abnormal each moment is</title>',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
+    ]
+    parts += [
+        f'<rect x="{x(e.start_seconds):.1f}" y="8" width="{max(2.0, x(e.end_seconds) - x(e.start_seconds)):.1f}" '
+        f'height="{_HEIGHT - _MARGIN}" fill="#f4c7c3"><title>{clock(round(1000 * e.start_seconds), ".")}: {told(e)}'
+        "</title></rect>"
+        for e in events
+    ]
+    step = length / max(1, len(curve.values) - 1)
+    line = " ".join(f"{x(i * step):.1f},{y(value):.1f}" for i, value in enumerate(curve.values))
+    parts += [
+        f'<polyline points="{line}" fill="none" stroke="#1a4f8b" stroke-width="1.5"/>',
+        f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{y(threshold):.1f}" y2="{y(threshold):.1f}" '
+        'stroke="#b3261e" stroke-dasharray="5 4"/>',
+        f'<text x="{_WIDTH - _MARGIN}" y="{y(threshold) - 4:.1f}" text-anchor="end" fill="#b3261e">alarm</text>',
+    ]
+    parts += [
+        f'<text x="{x(length * i / 5):.1f}" y="{_HEIGHT - 8}" text-anchor="middle" fill="#444">'
+        f"{clock(round(1000 * length * i / 5), '.')[:8]}</text>"
+        for i in range(6)
+    ]
+    return "\n".join([*parts, "</svg>"]) + "\n"
