@@ -21,12 +21,11 @@ from captioner.video.frames import probe
 from data.join import Join, check_files
 from data.progress import progress
 from data.shapes import write_clip
-from data.sources import read_table, require_folder
+from data.sources import VIDEO_SUFFIXES, read_table, require_folder
 
 LAYOUTS = ("ucsd", "avenue", "folder")
 UCSD_RATE = 10
 """Frames a second."""
-_VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".webm", ".ts"}
 Span = tuple[float, float]
 
 
@@ -148,7 +147,7 @@ def _folder(source: Path, out: Path) -> list[Clip]:
             raise DataError(f"{source / 'abnormal.csv'}, line {line}: start and end must be seconds, start first")
         listed.setdefault(row["file"].strip(), []).append((start, end))
     found = {
-        split: [path for path in sorted((source / name).glob("*")) if path.suffix.lower() in _VIDEOS]
+        split: [path for path in sorted((source / name).glob("*")) if path.suffix.lower() in VIDEO_SUFFIXES]
         for split, name in (("train", "normal"), ("test", "test"))
     }
     for split, name in (("train", "normal"), ("test", "test")):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from captioner.errors import DataError, VideoError
 from captioner.manifest import Clip, read_manifest
 from eval.statistics import Interval
 from eval.table import printable, write_text
+
+if TYPE_CHECKING:
+    from captioner.anomalies.watcher import Watcher
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -143,11 +147,8 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def score_film(watcher: object, clip: Clip, *, timeout_seconds: float | None) -> Scored:
+def score_film(watcher: Watcher, clip: Clip, *, timeout_seconds: float | None) -> Scored:
     """Score one film and compare with what its manifest says. Raises VideoError."""
-    from captioner.anomalies.watcher import Watcher
-
-    assert isinstance(watcher, Watcher)
     assert clip.path is not None
     moments = list(watcher.moments(clip.path, timeout_seconds=timeout_seconds))
     events = list(watcher.find(iter(moments)))

@@ -12,9 +12,6 @@ from captioner.anomalies.scoring import Tail
 from captioner.config import to_dict
 from captioner.storage import WEIGHTS, check_files, digest, half, load_weights, read_folder, section, write_folder
 
-ALARMS_PER_HOUR = 1.0
-"""False alarms that are asked for, unless said otherwise."""
-
 _KEYS = {"format", "captioner", "task", "footage", "detector", "tail", "learnt_from", "files"}
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,8 +22,6 @@ from captioner.video.upright import Upright
 
 CNN_SIZE = 256
 """Side of the pictures that the CNN looks at."""
-_ALIVE_SECONDS = 10
-"""Footage read since the last sign of life that counts as one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,24 +58,21 @@ def read_footage(
 def _pictures(
     path: str | os.PathLike[str], config: FootageConfig, timeout_seconds: float | None, idle_seconds: float | None
 ) -> Iterator[Picture]:
-    if os.fspath(path) == "-":
-        yield from _steady(read_live(STDIN), config, Upright(), end=lambda: None, aspect=1.0)
-        return
-    file = check_file(path)
-    if idle_seconds is not None:
-        live = read_live(file, idle_seconds=idle_seconds)
-        yield from _steady(live, config, Upright(), end=lambda: None, aspect=1.0)
+    is_stream = os.fspath(path) == "-"
+    file = STDIN if is_stream else check_file(path)
+    if is_stream or idle_seconds is not None:
+        live = read_live(file, idle_seconds=None if is_stream else idle_seconds)
+        yield from _steady(live, config, end=lambda: None)
         return
     film = Film(file, Selection(1), Deadline(file, timeout_seconds))
     if film.is_still:
         raise VideoError("no_video", f"{path} is one picture; what is abnormal shows only in a video")
-    yield from _steady(film.read(film.start), config, Upright(), end=lambda: film.over, aspect=film.pixel_aspect)
+    yield from _steady(film.read(film.start), config, end=lambda: film.over)
 
 
-def _steady(
-    frames: Iterable[Shown], config: FootageConfig, upright: Upright, *, end: Any, aspect: float
-) -> Iterator[Picture]:
+def _steady(frames: Iterable[Shown], config: FootageConfig, *, end: Callable[[], Fraction | None]) -> Iterator[Picture]:
     """The frames at a steady rate: none, one or several pictures of each, the last until ``end()`` if it is known."""
+    upright = Upright()
     step, number = 1 / Fraction(config.rate), 0
     held: Shown | None = None
 
@@ -86,7 +80,7 @@ def _steady(
         nonlocal number
         if held is None or number * step >= moment:
             return
-        pixels = small(upright(held[0], held[1], aspect).pixels, config)
+        pixels = small(upright(*held, 1.0).pixels, config)
         while number * step < moment:
             yield Picture(float(number * step), pixels)
             number += 1

@@ -79,14 +79,16 @@ def learn(
     files = len({chunk.file for chunk in chunks})
     folds = {chunk.number: chunk.fold(files=files) for chunk in chunks}
     count = FOLDS if seconds < FEW_SECONDS else 1
-    detectors, held_out = [], []
+    first, held_out = None, []
     for fold in range(count):
         training = _runs([chunk for chunk in chunks if folds[chunk.number] != fold])
         detector = _fit(footage, config, training, tell=partial(_in_part, tell, fold + 1, count))
-        held_out += [errors for chunk, errors in _in_order(detector, chunks) if folds[chunk.number] == fold]
-        detectors.append(detector)
-    tail = _calibrate(detectors[0], held_out)
-    return Learnt(detector=detectors[0], tail=tail, seconds=seconds, failures=failures)
+        first = first or detector
+        held_files = {chunk.file for chunk in chunks if folds[chunk.number] == fold}
+        scored = _in_order(detector, [chunk for chunk in chunks if chunk.file in held_files])
+        held_out += [errors for chunk, errors in scored if folds[chunk.number] == fold]
+    assert first is not None
+    return Learnt(detector=first, tail=_calibrate(first, held_out), seconds=seconds, failures=failures)
 
 
 def _in_part(tell: Tell, number: int, count: int, text: str) -> None:

@@ -46,7 +46,8 @@ class Sight(nn.Module):
         width: int = encoder().width if cnn else 3
         self.register_buffer("mean", torch.zeros(width, 1, 1) if cnn else torch.zeros(3, *self.places))
         self.register_buffer("scale", torch.ones(()))
-        self.register_buffer("basis", torch.zeros(width, self.channels) if cnn else torch.eye(3))
+        if cnn:
+            self.register_buffer("basis", torch.zeros(width, self.channels))
 
     def look(self, pixels: np.ndarray) -> np.ndarray:
         """Pictures (T, rows, columns, 3) uint8 as what is kept of normal footage: themselves, or float16 features."""

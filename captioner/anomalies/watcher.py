@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.anomalies.checkpoint import ALARMS_PER_HOUR, AnomalyCheckpoint, load_detector
+from captioner.anomalies.checkpoint import AnomalyCheckpoint, load_detector
 from captioner.anomalies.footage import read_footage
 from captioner.anomalies.scoring import Event, Moment, Smoother, find_events
+
+ALARMS_PER_HOUR = 1.0
+"""False alarms that are asked for, unless said otherwise."""
 
 
 class Watcher:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captioner.commands.options import formats
 from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     score.add_argument(
         "-f",
         "--format",
-        type=_formats,
+        type=partial(formats, known=FORMATS),
         metavar="FORMAT",
         help=f"{', '.join(FORMATS)}, or several with commas (default with -o: all)",
     )
@@ -226,11 +228,3 @@ def _files(options: argparse.Namespace, what: str) -> list[str]:
     for folder, reason in inputs.unreadable:
         raise CaptionerError(f"cannot {what} the folder {folder}: {reason}")
     return [item.path for item in inputs.items]
-
-
-def _formats(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(text.lower().split(",")))
-    for name in names:
-        if name not in FORMATS:
-            raise argparse.ArgumentTypeError(f"{name!r} is not a format; known: {', '.join(FORMATS)}")
-    return names

@@ -56,9 +56,7 @@ def info(options: argparse.Namespace) -> int:
     sections = {name: to_dict(getattr(loaded, name)) for name in ("video", "search")}
     model = loaded.model
     summary: dict[str, Any] = {
-        "folder": str(folder),
-        "fingerprint": loaded.fingerprint,
-        "megabytes": round(sum(f.stat().st_size for f in folder.iterdir()) / 1e6, 1),
+        **_identity(folder, loaded.fingerprint),
         "cnn": model.encoder.cnn_config().get("model_type"),
         "cnn_from": origin(model.encoder.config.source),
         "cnn_weights": sum(p.numel() for p in model.encoder.parameters()),
@@ -72,15 +70,19 @@ def info(options: argparse.Namespace) -> int:
     return _show(summary, as_json=options.json)
 
 
+def _identity(folder: Path, fingerprint: str) -> dict[str, Any]:
+    """What every kind of checkpoint has."""
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return {"folder": str(folder), "fingerprint": fingerprint, "megabytes": round(size / 1e6, 1)}
+
+
 def _of_actions(folder: Path) -> dict[str, Any]:
     from captioner.actions.checkpoint import load_recognizer
     from captioner.vision.backbones import origin
 
     loaded = load_recognizer(folder)
     return {
-        "folder": str(folder),
-        "fingerprint": loaded.fingerprint,
-        "megabytes": round(sum(f.stat().st_size for f in folder.iterdir()) / 1e6, 1),
+        **_identity(folder, loaded.fingerprint),
         "cnn_from": origin(loaded.model.encoder.config.source),
         "head_weights": sum(p.numel() for p in loaded.model.head.parameters()),
         "actions": list(loaded.labels),
@@ -96,9 +98,7 @@ def _of_anomalies(folder: Path) -> dict[str, Any]:
 
     loaded = load_detector(folder)
     return {
-        "folder": str(folder),
-        "fingerprint": loaded.fingerprint,
-        "megabytes": round(sum(f.stat().st_size for f in folder.iterdir()) / 1e6, 1),
+        **_identity(folder, loaded.fingerprint),
         "weights": sum(p.numel() for p in loaded.detector.parameters()),
         "footage": to_dict(loaded.detector.footage),
         "detector": to_dict(loaded.detector.config),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,12 +55,12 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     video.add_argument("--mode", choices=("exact", "segment"), help="segment: keyframes where they will do; faster")
 
 
-def formats(text: str) -> tuple[str, ...]:
+def formats(text: str, known: Sequence[str] = FORMATS) -> tuple[str, ...]:
     """Names of formats, separated by commas, each once; raises ArgumentTypeError."""
     names = tuple(dict.fromkeys(text.lower().split(",")))
     for name in names:
-        if name not in FORMATS:
-            raise argparse.ArgumentTypeError(f"{name!r} is not a format; known: {', '.join(FORMATS)}")
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name!r} is not a format; known: {', '.join(known)}")
     return names
 
 

@@ -11,7 +11,6 @@ from typing import TextIO
 from captioner.anomalies.scoring import Event, Moment
 from captioner.outputs.subtitles import clock
 
-FORMATS = ("csv", "jsonl", "events", "svg", "vtt")
 _BINS = 1000
 _WIDTH, _HEIGHT, _MARGIN = 1000, 220, 34
 
@@ -26,18 +25,17 @@ class ScoreFiles:
 
     def __init__(self, folder: Path, stem: str, formats: tuple[str, ...], *, threshold: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        names = {
+        every = {
             "csv": f"{stem}.scores.csv",
             "jsonl": f"{stem}.scores.jsonl",
             "events": f"{stem}.events.jsonl",
             "svg": f"{stem}.scores.svg",
             "vtt": f"{stem}.anomalies.vtt",
         }
-        self.paths = [folder / names[form] for form in FORMATS if form in formats]
+        names = {form: folder / name for form, name in every.items() if form in formats}
+        self.paths = list(names.values())
         self._files: dict[str, TextIO] = {
-            form: _part(folder / names[form]).open("w", encoding="utf-8", newline="\n")
-            for form in FORMATS
-            if form in formats
+            form: _part(path).open("w", encoding="utf-8", newline="\n") for form, path in names.items()
         }
         self._threshold = threshold
         self._curve = Curve()

@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from captioner.errors import VideoError
-from captioner.video.container import FORMATS, MAX_PIXELS, Deadline, video_stream
+from captioner.video.container import FORMATS, MAX_PIXELS, Deadline, read_packets, video_stream
 from captioner.video.sampling import Report, Shown, decoded, on_screen
 from captioner.video.timeline import first_clock
 
@@ -31,12 +31,14 @@ def read_live(file: Path, *, idle_seconds: float | None = None) -> Iterator[Show
         options["follow"] = "1"
     name = "pipe:0" if file == STDIN else f"file:{file}"
     try:
-        container = av.open(name, options=options, metadata_errors="replace", timeout=(None, idle_seconds))
+        container = av.open(name, options=options, metadata_errors="replace", timeout=(idle_seconds, idle_seconds))
     except av.FFmpegError as error:
         raise VideoError("damaged", f"{file} cannot be read as it grows: {error.strerror}") from None
     with container:
         stream = video_stream(file, container, None)
-        frames = decoded(_packets(container, stream), stream, Deadline(file, None), Report())
+        deadline = Deadline(file, None)
+        packets = _until_idle(read_packets(container, stream, deadline))
+        frames = decoded(packets, stream, deadline, Report())
         first = next(frames, None)
         if first is None:
             return
@@ -44,8 +46,10 @@ def read_live(file: Path, *, idle_seconds: float | None = None) -> Iterator[Show
         yield from on_screen(itertools.chain([first], frames), clock)
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Those that hold data; waiting too long for one raises FFmpeg's ExitError, which ends the reading."""
-    for packet in container.demux(stream):
-        if packet.size:
-            yield packet
+def _until_idle(packets: Iterator[Any]) -> Iterator[Any]:
+    """The packets up to the one that was waited for too long."""
+    try:
+        yield from packets
+    except VideoError as error:
+        if error.code != "timeout":
+            raise

@@ -134,6 +134,15 @@ def test_a_growing_file_is_read_to_where_it_stops_growing(cam: Path, stream: Pat
     assert moments[-1].seconds > 38
 
 
+def test_a_recorder_that_restarts_goes_on_where_it_was(stream: Path, tmp_path: Path) -> None:
+    """Two recordings joined, each with its own clock: read as it grows they follow each other, as in a whole file."""
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(stream.read_bytes() * 2)
+    whole = [picture.seconds for picture in read_footage(joined, FootageConfig())]
+    grown = [picture.seconds for picture in read_footage(joined, FootageConfig(), idle_seconds=1.0)]
+    assert whole[-1] > 75 and abs(len(grown) - len(whole)) <= 1
+
+
 def test_footage_is_what_is_on_the_screen(tmp_path: Path) -> None:
     """At 3 frames a second, five pictures a second show each frame as long as it is shown."""
     frames = np.repeat(np.arange(0, 240, 20, dtype=np.uint8), 64 * 64 * 3).reshape(12, 64, 64, 3)
