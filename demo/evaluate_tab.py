@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from html import escape
 from pathlib import Path
@@ -11,13 +9,12 @@ from pathlib import Path
 import gradio as gr
 
 from demo import strings
+from demo.child import Child
 from demo.downloads import links
 from demo.limits import Limits, Refusal, refusals
 from demo.result import empty, table
 from eval.evaluation import Evaluation, load_evaluation
 from eval.table import coverage_line, diversity_lines, points
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def evaluate_tab(limits: Limits) -> None:
@@ -57,30 +54,19 @@ def _score(predictions: Path, references: Path, split: str, empties: bool, limit
     with tempfile.TemporaryDirectory(prefix="captioner-scores-") as folder:
         out = Path(folder)
         # Without images: a visitor's manifest could name files of the server, and none of these is opened.
-        command = [sys.executable, "-m", "eval", "score", f"--report={folder}", "--no-images"]
+        command = ["eval", "score", f"--report={folder}", "--no-images"]
         command += [f"--json={out / 'report.json'}", f"--csv={out / 'clips.csv'}"]
         command += [str(predictions), str(references)]
         command += [f"--split={split}"] if split else []
         command += ["--missing=empty"] if empties else []
-        try:
-            done = subprocess.run(
-                command, cwd=ROOT, timeout=limits.evaluate_seconds, capture_output=True, text=True, errors="replace"
-            )
-        except subprocess.TimeoutExpired:
-            raise Refusal(strings.EVALUATE_TOO_LONG.format(seconds=limits.evaluate_seconds)) from None
-        if done.returncode == 1 and done.stderr.startswith("eval: "):
-            raise Refusal(_without_paths(done.stderr.removeprefix("eval: "), predictions, references))
-        if done.returncode:
-            raise RuntimeError(done.stderr)
+        late = strings.EVALUATE_TOO_LONG.format(seconds=limits.evaluate_seconds)
+        child = Child(command, names=(predictions, references), seconds=limits.evaluate_seconds, late=late)
+        for _ in child.wait():
+            pass
+        if child.code:
+            raise Refusal(child.said)
         files = {name: (out / name).read_text("utf-8") for name in ("report.html", "report.json", "clips.csv")}
         return _report(load_evaluation(out / "report.json"), files)
-
-
-def _without_paths(message: str, *paths: Path) -> str:
-    """What the harness says, with the visitor's own file names where it names files of the server."""
-    for path in paths:
-        message = message.replace(str(path), path.name).replace(str(path.parent), "")
-    return message.strip()
 
 
 def _report(evaluation: Evaluation, files: dict[str, str]) -> str:

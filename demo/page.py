@@ -13,6 +13,7 @@ from gradio_client.utils import is_http_url_like
 from captioner import Captioner
 from demo import strings
 from demo.actions_tab import actions_tab
+from demo.anomalies_tab import anomalies_tab
 from demo.api import endpoints
 from demo.batch_tab import batch_tab
 from demo.caption_tab import caption_tab
@@ -37,6 +38,8 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits) -> gr.Blocks:
                 caption = caption_tab(engine, samples=clips)
             with gr.Tab(strings.TAB_ACTIONS, id="actions"):
                 actions_tab(engine, samples=clips)
+            with gr.Tab(strings.TAB_ANOMALIES, id="anomalies"):
+                anomalies_tab(limits)
             with gr.Tab(strings.TAB_TIMELINE, id="timeline"):
                 timeline = timeline_tab(engine, samples=films)
             with gr.Tab(strings.TAB_BATCH, id="batch"):

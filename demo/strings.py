@@ -13,6 +13,7 @@ LIMITS: Final = "Videos up to {megabytes} MB and {minutes:.0f} minutes."
 
 TAB_CAPTION: Final = "Caption"
 TAB_ACTIONS: Final = "Actions"
+TAB_ANOMALIES: Final = "Anomalies"
 TAB_TIMELINE: Final = "Timeline"
 TAB_BATCH: Final = "Batch"
 TAB_COMPARE: Final = "Compare"
@@ -119,6 +120,30 @@ ACTIONS_NOTE: Final = (
     "It knows a fixed list of actions and always names the nearest; the curves run from {first} to {last}. Choose an "
     "action to see its moment."
 )
+
+NORMAL: Final = "Normal footage: clips of one camera in which all is as it should be (30 seconds or more in all)"
+RUN_LEARN: Final = "Learn what is normal"
+STEPS: Final = "Training steps"
+STEPS_INFO: Final = "80 take about a minute; more find more"
+SAMPLE_WALKWAY: Final = "Take a sample: a rendered walkway"
+LEARN_PROGRESS: Final = "Learning from {count} files … {seconds:.0f} s"
+LEARN_STOPPED: Final = "Stopped: nothing was learnt."
+LEARNT: Final = "Learnt from {count} files, {seconds:.0f} seconds of footage. Now choose a video to score."
+NOTHING_LEARNT: Final = "Learn what is normal first."
+ALARMS: Final = "False alarms an hour"
+ALARMS_INFO: Final = "That normal footage may have; fewer make it miss more"
+RUN_SCORE: Final = "Find what is abnormal"
+EMPTY_ANOMALIES: Final = "How abnormal each moment of the video is will stand here, and the events that stand out."
+EVENTS_FOUND: Final = "{count} abnormal in {seconds:.0f} seconds"
+NOTHING_ABNORMAL: Final = "Nothing abnormal in {seconds:.0f} seconds (at most {share:.2f} of the threshold)"
+CURVE: Final = "How abnormal each moment is"
+ALARM_LINE: Final = "dashed line"
+CURVE_NOTE: Final = (
+    "Press the curve, or choose an event, to see that moment. Above the {threshold} it is an event. The less footage "
+    "it learnt from, the less the number of false alarms can be relied on: half an hour is enough."
+)
+EVENTS: Final = "Events"
+EVENT: Final = "{place}, {strength:.1f} times the threshold"
 
 FILES: Final = "Videos"
 RUN_BATCH: Final = "Caption all"

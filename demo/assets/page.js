@@ -51,6 +51,13 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.(".cap-word, .cap-frame");
     if (button) return choose(button);
+    const curve = event.target.closest?.(".cap-curve");
+    if (curve) {
+      const { left, width } = curve.getBoundingClientRect();
+      const { first, last } = curve.dataset;
+      const share = Math.min(1, Math.max(0, (event.clientX - left) / width));
+      return seek(curve.closest("[data-player]").dataset.player, Number(first) + share * (last - first));
+    }
     const jump = event.target.closest?.(".cap-jump");
     if (!jump) return;
     const list = jump.closest("[data-player]");

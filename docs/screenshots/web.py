@@ -46,7 +46,7 @@ def main() -> None:
             page.set_default_timeout(120_000)
             page.goto(address)
             _fill(page, clips, said, manifest)
-            for name in ("Caption", "Actions", "Timeline", "Batch", "Compare", "Evaluate"):
+            for name in ("Caption", "Actions", "Anomalies", "Timeline", "Batch", "Compare", "Evaluate"):
                 for size in SIZES:
                     for scheme in ("light", "dark"):
                         _take(page, name, size, scheme)
@@ -69,12 +69,19 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     page.get_by_role("tab", name="Actions").click()
     page.locator("#actions-samples").get_by_text("Close-up of an animal").click()
     page.wait_for_selector(".cap-action")
+    page.get_by_role("tab", name="Anomalies").click()
+    page.click("#anomalies-sample")
+    page.wait_for_selector("#anomalies-player video")
+    page.click("#anomalies-learn")
+    page.get_by_text("Learnt from").wait_for(timeout=300_000)
+    page.click("#anomalies-run")
+    page.locator(".cap-event").first.click()
     page.get_by_role("tab", name="Timeline").click()
     page.get_by_text("a film of").locator("visible=true").click()
     page.wait_for_selector("#timeline-player video")
     page.click("#timeline-run")
     page.wait_for_selector("#timeline-files a")
-    page.locator(".cap-jump:not(.cap-action)").nth(2).click()
+    page.locator("#timeline-result .cap-jump").nth(2).click()
     page.get_by_role("tab", name="Batch").click()
     notes = clips[0].with_name("notes.mp4")
     notes.write_text("This is not a video.\n" * 20, encoding="utf-8")
