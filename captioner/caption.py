@@ -21,6 +21,9 @@ class Word:
     """Time of the frame that was looked at most."""
     grid: tuple[tuple[float, ...], ...] = ()
     """With a spatial grid: the share of each place in each frame (T, P), row by row from the top left."""
+    gates: tuple[float, float] | None = None
+    """How far the GRU's update and reset gates opened as it wrote the word, 0 to 1, means over its units; None where
+    the cell is no GRU."""
 
 
 @dataclass(frozen=True, kw_only=True)

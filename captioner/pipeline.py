@@ -69,7 +69,7 @@ class Captioner(Reader):
             banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
             begins_word=self._begins_word,
         )
-        attention = self._attend(memory, [group[0] for group in found])
+        attention, gates = self._trace(memory, [group[0] for group in found])
         nouns = self._nouns(features, config)
         return [
             self._caption(
@@ -77,6 +77,7 @@ class Captioner(Reader):
                 place,
                 hypotheses=found[i],
                 attention=attention[i, :, : len(frames.times_seconds)],
+                gates=None if gates is None else gates[i],
                 nouns=nouns[i],
                 min_confidence=config.min_confidence,
             )
@@ -90,14 +91,16 @@ class Captioner(Reader):
             return [None] * len(features)
         return [evidence.probabilities(torch.from_numpy(array).to(self.device)).cpu() for array in features]
 
-    def _attend(self, memory: Any, best: Sequence[Hypothesis]) -> torch.Tensor:
-        """Where each word of each clip's best caption looked: (B, L, T, P)."""
+    def _trace(self, memory: Any, best: Sequence[Hypothesis]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Where each piece of each clip's best caption looked (B, L, T, P), and its gates (B, L, 2)."""
         inputs, _ = collate_captions(
             [h.tokens for h in best], pad=self.tokenizer.pad_id, bos=self.tokenizer.bos_id, eos=self.tokenizer.eos_id
         )
-        _, weights = self._decoder(memory, inputs[:, None].to(self.device))
-        places = self._model.encoder.places
-        return weights[:, 0].reshape(len(best), inputs.shape[1], -1, places).float().cpu()
+        inputs = inputs[:, None].to(self.device)
+        _, weights = self._decoder(memory, inputs)
+        gates = self._decoder.gates(memory, inputs)
+        looked = weights[:, 0].reshape(len(best), inputs.shape[2], -1, self._model.encoder.places)
+        return looked.float().cpu(), None if gates is None else gates[:, 0].float().cpu()
 
     def _caption(
         self,
@@ -106,6 +109,7 @@ class Captioner(Reader):
         *,
         hypotheses: list[Hypothesis],
         attention: torch.Tensor,
+        gates: torch.Tensor | None,
         nouns: torch.Tensor | None,
         min_confidence: float,
     ) -> Caption:
@@ -121,6 +125,7 @@ class Captioner(Reader):
                     attention=tuple(shares.tolist()),
                     peak_seconds=frames.times_seconds[int(shares.argmax())],
                     grid=grid,
+                    gates=None if gates is None else tuple(gates[first:last].mean(dim=0).tolist()),
                 )
             )
         text = self.tokenizer.decode(best.tokens)

@@ -81,6 +81,12 @@ WORDS_NOTE: Final = (
 )
 WORDS_GRID_NOTE: Final = "The squares on the frames show where in the picture it looked."
 WORD: Final = "Word"
+GATES_HEADING: Final = "Gates of the GRU, word by word"
+GATES_NOTE: Final = (
+    "Means over its units as it writes each word. Update (z): how much of its state it renews. Reset (r): how much of "
+    "the words before it uses for what is new."
+)
+GATES: Final = ("Update z", "Reset r")
 WORD_MOMENT: Final = "“{word}”: looked most at {time} (frame {number} of {count}, {share} of its attention)"
 FRAME_MOMENT: Final = "Frame {number} of {count}, at {time}"
 CELL: Final = "{share} at {time}"

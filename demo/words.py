@@ -45,7 +45,31 @@ def words_over_time(caption: Caption, pictures: Sequence[str], *, player: str) -
         f'<thead><tr><th scope="col" class="cap-corner">{strings.WORD}</th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
         '<figure class="cap-moment" hidden><div class="cap-stage"><img alt=""></div>'
-        '<figcaption role="status" aria-live="polite"></figcaption></figure></section>'
+        f'<figcaption role="status" aria-live="polite"></figcaption></figure>{_gates(caption.words)}</section>'
+    )
+
+
+def _gates(words: Sequence[Word]) -> str:
+    """How far the GRU's gates opened at each word, folded away; empty where the cell is no GRU."""
+    if not words or any(word.gates is None for word in words):
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th>'
+        + "".join(
+            f'<td style="--heat:{word.gates[i]:.2f}"><span>{percent(word.gates[i])}</span></td>'
+            for word in words
+            if word.gates
+        )
+        + "</tr>"
+        for i, name in enumerate(strings.GATES)
+    )
+    heads = "".join(f'<th scope="col">{escape(word.text)}</th>' for word in words)
+    return (
+        f'<details class="cap-gates"><summary>{strings.GATES_HEADING}</summary>'
+        f'<p class="cap-note">{strings.GATES_NOTE}</p>'
+        f'<div class="cap-scroll" tabindex="0" role="region" aria-label="{strings.GATES_HEADING}"><table>'
+        f'<thead><tr><th scope="col" class="cap-corner">{strings.WORD}</th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></details>"
     )
 
 

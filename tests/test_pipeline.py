@@ -28,6 +28,7 @@ def test_a_caption_is_whole(captioner: Captioner, tmp_path: Path) -> None:
     for word in caption.words:
         assert sum(word.attention) == pytest.approx(1, abs=1e-5) and len(word.attention) == 4
         assert word.peak_seconds == caption.times_seconds[word.attention.index(max(word.attention))]
+        assert word.gates is not None and all(0 < gate < 1 for gate in word.gates)
     assert caption.alternatives[0].text == caption.text
     assert len({a.text for a in caption.alternatives}) == len(caption.alternatives)
     scores = [a.score for a in caption.alternatives]

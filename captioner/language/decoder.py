@@ -110,6 +110,26 @@ class AttentionGRU(nn.Module):
         seen = (torch.stack(contexts, dim=2), torch.stack(tops, dim=2))
         return self._logits(self._deepen(embedded, seen), seen, memory), torch.stack(attention, dim=2)
 
+    def gates(self, memory: Memory, tokens: Tensor) -> Tensor | None:
+        """How far each GRU layer's gates z and r open on the way through (B, K, L), means over units: (B, K, L, 2).
+
+        The mean over the layers; None where the cell is no GRU.
+        """
+        if self.config.cell != "gru":
+            return None
+        opened: list[Tensor] = []
+
+        def note(cell: nn.Module, given: tuple[Tensor, tuple[Tensor, ...]], _: tuple[Tensor, ...]) -> None:
+            opened.append(torch.stack([gate.mean(dim=-1) for gate in cell.opened(*given)], dim=-1))  # type: ignore[operator]
+
+        hooks = [cell.register_forward_hook(note) for cell in self.cells]
+        try:
+            self(memory, tokens)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.stack(opened, dim=2).unflatten(2, (-1, self.config.layers)).mean(dim=3)
+
     def _advance(self, memory: Memory, projected: Tensor, state: State) -> tuple[State, Tensor]:
         """Step every layer from the projected word (B, K, 3H), then look: the next state and weights (B, K, N)."""
         context, *rest = state

@@ -48,6 +48,7 @@ def row(caption: Caption, *, words: bool = True) -> dict[str, Any]:
                 "peak_seconds": round(word.peak_seconds, 3),
                 "attention": [round(a, 4) for a in word.attention],
             }
+            | ({"gates": [round(gate, 4) for gate in word.gates]} if word.gates else {})
             for word in caption.words
         ]
     values["alternatives"] = [
@@ -82,7 +83,12 @@ def from_row(values: dict[str, Any]) -> Caption:
             end_seconds=values["end_seconds"],
             times_seconds=tuple(values["times_seconds"]),
             words=tuple(
-                Word(text=w["text"], peak_seconds=w["peak_seconds"], attention=tuple(w["attention"]))
+                Word(
+                    text=w["text"],
+                    peak_seconds=w["peak_seconds"],
+                    attention=tuple(w["attention"]),
+                    gates=tuple(w["gates"]) if "gates" in w else None,
+                )
                 for w in values.get("words", ())
             ),
             alternatives=tuple(

@@ -58,11 +58,20 @@ class GRUCell(nn.Module):
     def forward(self, projected: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The next state, one tensor (..., H), from a projected input (..., 3H) and the state."""
         [state] = states
-        gates, candidate = projected.split([2 * self.hidden, self.hidden], dim=-1)
         recurrent = self.recurrent(state)
-        z, r = torch.sigmoid(gates + recurrent[..., : 2 * self.hidden]).chunk(2, dim=-1)
+        z, r = self._open(projected, recurrent)
+        candidate = projected[..., 2 * self.hidden :]
         if self.candidate is None:
             past = r * recurrent[..., 2 * self.hidden :]
         else:
             past = self.candidate(r * state)
         return (torch.lerp(state, torch.tanh(candidate + past).to(state.dtype), z.to(state.dtype)),)
+
+    def opened(self, projected: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """How far the gates z and r open at this step, 0 to 1: (..., H) each."""
+        return self._open(projected, self.recurrent(states[0]))
+
+    def _open(self, projected: Tensor, recurrent: Tensor) -> tuple[Tensor, Tensor]:
+        both = slice(0, 2 * self.hidden)
+        z, r = torch.sigmoid(projected[..., both] + recurrent[..., both]).chunk(2, dim=-1)
+        return z, r

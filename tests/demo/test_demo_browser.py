@@ -114,6 +114,12 @@ def test_upload_to_caption_and_from_a_word_to_its_moment(demo: Demo, page: Any, 
     page.wait_for_function(
         f"Math.abs(document.querySelector('#caption-player video').currentTime - {caption.times_seconds[1]}) < 0.06"
     )
+    assert page.locator(".cap-gates table").is_hidden()
+    page.click(".cap-gates summary")
+    gates = page.locator(".cap-gates tbody tr")
+    for row in (0, 1):
+        percents = [f"{100 * word.gates[row]:.0f} %" for word in caption.words if word.gates]
+        assert gates.nth(row).locator("td").all_inner_texts() == percents and len(percents) == len(caption.words)
     press(page, "#ways-run", "#ways-result .cap-card")
     assert page.locator("#ways-result .cap-card").count() == 3
 

@@ -72,6 +72,30 @@ def test_stepping_equals_teacher_forcing(changes: dict[str, object]) -> None:
         torch.testing.assert_close(log_probs, logits[:, :, t].log_softmax(-1))
 
 
+@pytest.mark.parametrize("reset", ["before", "after"])
+def test_the_gates_are_those_of_the_equations(reset: str) -> None:
+    """Of two layers: the first computed by hand, the second from the network's own states."""
+    model = decoder(layers=2, reset=reset)
+    memory = model.remember(*clips())
+    tokens = torch.randint(V, (B, 1, 4))
+    found = model.gates(memory, tokens)
+    assert found is not None and found.shape == (B, 1, 4, 2)
+    state = model.start(memory)
+    first, second = model.cells
+    for t in range(4):
+        context, low, high = state
+        x = model.embedding(tokens[:, :, t])
+        raw = first.input(x) + model.feed(context)
+        raw[..., :16] += first.recurrent(low)[..., :16]
+        z, r = raw[..., :8].sigmoid().mean(-1), raw[..., 8:16].sigmoid().mean(-1)
+        _, state = model.step(memory, tokens[:, :, t], state)
+        above = [gate.mean(-1) for gate in second.opened(second.project(state[1]), (high,))]
+        torch.testing.assert_close(found[:, :, t, 0], (z + above[0]) / 2)
+        torch.testing.assert_close(found[:, :, t, 1], (r + above[1]) / 2)
+    assert not any(cell._forward_hooks for cell in model.cells)
+    assert decoder(cell="lstm").gates(memory, tokens) is None
+
+
 def test_what_is_hidden_changes_nothing() -> None:
     model = decoder(temporal="bigru")
     features, mask = clips()
