@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from captioner import Captioner
 from captioner.manifest import Clip, read_manifest
+from captioner.platform import keep_freed_memory
 from captioner.training.config import load_recipe
 from captioner.training.train import fit
-from captioner.vision.allocator import keep_freed_memory
 from data.shapes import render
 
 ROOT = Path(__file__).resolve().parents[1]

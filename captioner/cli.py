@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from captioner import __version__
 from captioner.commands import actions, anomalies, caption, doctor, inspection, sample, search, training
 from captioner.errors import CaptionerError, UsageError
+from captioner.platform import say_anything
 
 _EXIT = (
     "exit status: 0 all well, 1 something could not be done (each is named on stderr), 2 a wrong command, "
@@ -26,6 +27,7 @@ _EXIT = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     _open_closed_streams()
+    say_anything()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = make_parser()
     if mistake := _mistaken_name(arguments, parser.commands):

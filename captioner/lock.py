@@ -6,30 +6,10 @@ import contextlib
 import json
 import os
 import socket
-import sys
 from pathlib import Path
 
 from captioner.errors import CaptionerError
-
-_PLACE = 1 << 40  # on Windows a lock covers bytes, and those must not be read by others
-
-
-def try_lock(file: int) -> bool:
-    """Lock an open file for this process; False where another has it."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(file, _PLACE, os.SEEK_SET)
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-            os.lseek(file, 0, os.SEEK_SET)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+from captioner.platform import try_lock
 
 
 class FolderLock(contextlib.AbstractContextManager["FolderLock"]):

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from captioner.errors import CaptionerError
+from captioner.platform import say_anything
 from data.actions import actions
 from data.captions import captions
 from data.flickr8k import flickr8k
@@ -146,6 +147,7 @@ def _fractions(text: str) -> tuple[float, float, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. ``CAPTIONER_DEBUG=1`` shows the traceback of an error."""
+    say_anything()
     args = build_parser().parse_args(arguments)
     try:
         result: Join = args.run(args)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +55,7 @@ def anomalies_tab(limits: Limits) -> None:
 
     def learn(visitor: gr.Request, uploads: list[str] | None, steps: float, held: str) -> Iterator[tuple[Any, ...]]:
         with refusals(), stops.run(str(visitor.session_hash)) as stopped:
-            paths = [Path(upload) for upload in uploads or []]
-            if not paths:
-                raise Refusal(strings.NO_FILES)
-            if len(paths) > limits.batch_files:
-                raise Refusal(strings.TOO_MANY.format(count=len(paths), limit=limits.batch_files))
-            folder = tempfile.mkdtemp(prefix="captioner-normal-")
-            wanted = ["learn", *map(str, paths), "-o", f"{folder}/model", f"--steps={steps:.0f}", "--quiet"]
-            child = _child(limits, wanted, paths)
-            for seconds in child.wait(stopped):
-                said = strings.LEARN_PROGRESS.format(count=len(paths), seconds=seconds)
-                yield gr.skip(), progress(said, None), *buttons(running=True)
-            if not Path(folder, "model").is_dir():
-                _forget(folder)
-                if not stopped.is_set():
-                    raise Refusal(child.said)
-                yield gr.skip(), progress(strings.LEARN_STOPPED, None), *buttons(running=False)
-                return
-            _forget(held)
-            yield folder, _learnt(Watcher.load(f"{folder}/model"), child.said), *buttons(running=False)
+            yield from _learn([Path(upload) for upload in uploads or []], steps, held, stopped, limits)
 
     def show(upload: str | None, alarms: float, held: str) -> str:
         with refusals():
@@ -102,6 +86,31 @@ def _child(limits: Limits, arguments: list[str], names: list[Path]) -> Child:
     late = strings.RUN_TOO_LONG.format(minutes=limits.run_seconds / 60)
     arguments = ["captioner", "anomalies", *arguments, f"--timeout={limits.decode_seconds}"]
     return Child(arguments, names=names, seconds=limits.run_seconds, late=late)
+
+
+def _learn(
+    paths: list[Path], steps: float, held: str, stopped: threading.Event, limits: Limits
+) -> Iterator[tuple[Any, ...]]:
+    """What the page shows while it learns in a process of its own; at the end the folder of what was learnt."""
+    if not paths:
+        raise Refusal(strings.NO_FILES)
+    if len(paths) > limits.batch_files:
+        raise Refusal(strings.TOO_MANY.format(count=len(paths), limit=limits.batch_files))
+    folder = tempfile.mkdtemp(prefix="captioner-normal-")
+    child = _child(
+        limits, ["learn", *map(str, paths), "-o", f"{folder}/model", f"--steps={steps:.0f}", "--quiet"], paths
+    )
+    for seconds in child.wait(stopped):
+        said = strings.LEARN_PROGRESS.format(count=len(paths), seconds=seconds)
+        yield gr.skip(), progress(said, None), *buttons(running=True)
+    if Path(folder, "model").is_dir():
+        _forget(held)
+        yield folder, _learnt(Watcher.load(f"{folder}/model"), child.said), *buttons(running=False)
+        return
+    _forget(folder)
+    if not stopped.is_set():
+        raise Refusal(child.said)
+    yield gr.skip(), progress(strings.LEARN_STOPPED, None), *buttons(running=False)
 
 
 def _forget(folder: str) -> None:
@@ -143,7 +152,7 @@ def _score(video: Path, model: str, alarms: float, limits: Limits) -> str:
     found = strings.EVENTS_FOUND if events else strings.NOTHING_ABNORMAL
     highest = max(moment["score"] for moment in moments) / watcher.threshold
     said = found.format(count=len(events), seconds=moments[-1]["seconds"], share=highest)
-    broken = f'<p class="cap-refused">{child.said}</p>' if child.said else ""
+    broken = f'<p class="cap-refused">{escape(child.said)}</p>' if child.said else ""
     return (
         f'<section data-player="{PLAYER}"><p class="cap-sentence">{said}</p>{broken}'
         + as_curve(moments, events, threshold=watcher.threshold)

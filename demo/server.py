@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from captioner import __version__
+from captioner.platform import terminable
 from demo.limits import Limits
 from demo.theme import colours, theme
 
@@ -127,9 +127,9 @@ def serve(page: gr.Blocks, *, options: ServerOptions, limits: Limits, model: str
         print(f"captioner: no tools for language models: {page.mcp_error}", file=sys.stderr)
     if block:
         print(f"captioner: {address} (Ctrl-C stops it)", flush=True)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # docker stop: clean up as for Ctrl-C
-        try:
-            page.block_thread()
-        finally:
-            page.close(verbose=False)  # deletes the uploads
+        with terminable():  # docker stop: clean up as for Ctrl-C
+            try:
+                page.block_thread()
+            finally:
+                page.close(verbose=False)  # deletes the uploads
     return str(address)

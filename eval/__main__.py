@@ -6,13 +6,13 @@ Exit 0: done; 1: the data cannot be used, or (``gate``) a score fell; 2: the com
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from captioner.errors import CaptionerError
+from captioner.platform import say_anything
 
 # A command is a module with add_arguments(parser) and run(args) -> exit code. Only the one that is asked
 # for is imported, with all it needs: --help answers at once.
@@ -49,9 +49,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors are one line on stderr (a traceback with CAPTIONER_DEBUG=1)."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a caption that the terminal's encoding lacks must not end the run
-            stream.reconfigure(errors="backslashreplace")
+    say_anything()
     arguments = sys.argv[1:] if arguments is None else arguments
     command = next((argument for argument in arguments if argument in COMMANDS), None)
     args = build_parser(command).parse_args(arguments)

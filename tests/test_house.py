@@ -15,7 +15,7 @@ PACKAGES = ("captioner", "data", "demo", "eval")
 LONGEST_FILE, LONGEST_FUNCTION = 320, 60
 HALL = {
     *("__init__", "__main__", "caption", "checkpoint", "cli", "collate", "config", "doctor", "errors", "lock"),
-    *("manifest", "merging", "model", "naming", "pipeline", "reader", "sample", "segments", "storage"),
+    *("manifest", "merging", "model", "naming", "pipeline", "platform", "reader", "sample", "segments", "storage"),
 }
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

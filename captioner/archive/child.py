@@ -15,9 +15,13 @@ from typing import Any, BinaryIO, cast, get_args
 from captioner.archive.worker import receive, send, unpack_frames
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, ConfigError, VideoError, VideoErrorCode
+from captioner.platform import apart
 from captioner.segments import LONGEST_SECONDS, Segments, Span
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
+
+ROOT = str(Path(__file__).resolve().parents[2])
+"""The folder that the package is in."""
 
 _GRACE_SECONDS = 1.0  # the child itself gives up in time where it can; killing is for where it cannot
 _START_SECONDS = 120.0  # to import what it needs, on a machine that is busy
@@ -48,18 +52,11 @@ class Child:
 
     def start(self) -> None:
         """Begin to start it; it is waited for when first used."""
-        root = str(Path(__file__).resolve().parents[1])
-        code = f"import sys; sys.path.insert(0, {root!r}); from captioner.archive.worker import serve; serve()"
-        # A group of its own: Ctrl-C is for the parent, which ends the children in order.
-        apart: dict[str, Any] = (
-            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-            if sys.platform == "win32"
-            else {"process_group": 0}
-        )
+        code = f"import sys; sys.path.insert(0, {ROOT!r}); from captioner.archive.worker import serve; serve()"
         self._ready = False
-        command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+        command, pipe = [sys.executable, "-P", "-c", code], subprocess.PIPE  # -P: no module of the folder it runs in
         self._process = _STARTER.submit(
-            lambda: subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, **apart)
+            lambda: subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, **apart())
         ).result()
 
     def close(self) -> None:

@@ -204,7 +204,7 @@ def cores() -> int:
     affinity: Any = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         count = min(count, max(1, round(int(quota) / int(period))))
     except (OSError, ValueError):  # no control groups, or no limit ("max")
         pass

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from captioner.archive.inputs import Item
 from captioner.errors import CaptionerError, ConfigError
+from captioner.platform import BINARY
 
 _FIELDS = ("folder", "stem", "name", "suffix", "format", "index", "id")
 
@@ -34,7 +35,7 @@ class ResumedFile:
         self._path = Path(path)
         self._same = True
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
         except OSError as error:
             raise _unwritable(self._path, error) from error
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from captioner.errors import CaptionerError
-from captioner.lock import try_lock
+from captioner.platform import BINARY, try_lock
 
 _HEADER = {"captioner_journal": 1}
 
@@ -46,7 +46,7 @@ class Journal:
         self._outputs: set[str] = set()
         try:
             mode = os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT
-            self._file = os.open(self.path, mode | getattr(os, "O_BINARY", 0), 0o666)
+            self._file = os.open(self.path, mode | BINARY, 0o666)
         except OSError as error:
             raise CaptionerError(f"cannot {'read' if read_only else 'write'} {self.path}: {error.strerror}") from error
         try:

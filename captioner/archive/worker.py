@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import struct
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,6 +19,7 @@ import numpy as np
 
 from captioner.config import from_dict
 from captioner.errors import CaptionerError, VideoError
+from captioner.platform import die_with_parent
 from captioner.segments import Span, segment_frames
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
@@ -91,7 +90,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # whatever a library prints must not come among the answers
-    _die_with_parent()
+    die_with_parent()
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, waiting.put), daemon=True).start()
     _warm_up()
@@ -104,14 +103,6 @@ def _listen(requests: BinaryIO, put: Callable[[dict[str, Any]], None]) -> None:
     while (message := receive(requests)) is not None:
         put(message[0])
     os._exit(0)  # even in the middle of a file
-
-
-def _die_with_parent() -> None:
-    """On Linux also where the interpreter cannot run, as in a library that loops without letting go of it."""
-    if sys.platform.startswith("linux"):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def _warm_up() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from captioner.commands.options import override, search_settings
 from captioner.commands.reporting import Ledger, say_plan, show_progress, summary
 from captioner.errors import CaptionerError, UsageError
 from captioner.outputs.writers import Writer, writer
+from captioner.platform import terminable
 from captioner.reader import Reader
 
 _DOCUMENTS = ("json", "coco")  # good for nothing until their end is written
@@ -55,7 +55,7 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
     """Caption all items; returns the exit status."""
     places = _places(options, inputs)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_terminable())
+        stack.enter_context(terminable())
         journal = None
         if places.journal and options.dry_run:
             if is_filled(places.journal) and not options.overwrite:
@@ -131,7 +131,7 @@ def _all_taken(places: _Places, journal: Journal | None, *, overwrite: bool) -> 
 def _load(options: argparse.Namespace) -> Reader:
     import torch
 
-    from captioner.vision.allocator import keep_freed_memory
+    from captioner.platform import keep_freed_memory
 
     keep_freed_memory()
     captioner = load_model(options)
@@ -234,21 +234,3 @@ def _write_each(
             except CaptionerError as error:  # of this file; its caption is in the journal, for the next run to write
                 archive.counts.unwritten += 1
                 ledger.add(outcome.task.item, Failure(code="unwritable", message=str(error)))
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM, as clusters send it, stop a run as Ctrl-C does."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -27,8 +27,8 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
+    from captioner.platform import keep_freed_memory
     from captioner.training.config import load_recipe
-    from captioner.vision.allocator import keep_freed_memory
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
     from captioner.training.train import fit
