@@ -28,7 +28,7 @@ from demo.words import clock
 PLAYER = "anomalies-player"
 ALARMS = 6.0
 """False alarms an hour: clips are short here."""
-STEPS, MOST_STEPS = 80, 240
+STEPS, MOST_STEPS = 60, 240
 """Of training; the most is what the command line takes by itself."""
 
 

@@ -127,10 +127,10 @@ ACTIONS_NOTE: Final = (
     "action to see its moment."
 )
 
-NORMAL: Final = "Normal footage: clips of one camera in which all is as it should be (30 seconds or more in all)"
+NORMAL: Final = "Normal footage of one camera (30 s or more)"
 RUN_LEARN: Final = "Learn what is normal"
 STEPS: Final = "Training steps"
-STEPS_INFO: Final = "80 take about a minute; more find more"
+STEPS_INFO: Final = "60 take about a minute on two free cores; more find more"
 SAMPLE_WALKWAY: Final = "Take a sample: a rendered walkway"
 LEARN_PROGRESS: Final = "Learning from {count} files … {seconds:.0f} s"
 LEARN_STOPPED: Final = "Stopped: nothing was learnt."
@@ -140,8 +140,8 @@ ALARMS: Final = "False alarms an hour"
 ALARMS_INFO: Final = "That normal footage may have; fewer make it miss more"
 RUN_SCORE: Final = "Find what is abnormal"
 EMPTY_ANOMALIES: Final = "How abnormal each moment of the video is will stand here, and the events that stand out."
-EVENTS_FOUND: Final = "{count} abnormal in {seconds:.0f} seconds"
-NOTHING_ABNORMAL: Final = "Nothing abnormal in {seconds:.0f} seconds (at most {share:.2f} of the threshold)"
+EVENTS_FOUND: Final = "Events in {seconds:.0f} seconds: {count}"
+NOTHING_ABNORMAL: Final = "Normal footage of one camera (30 s or more)"
 CURVE: Final = "How abnormal each moment is"
 ALARM_LINE: Final = "dashed line"
 CURVE_NOTE: Final = (
