@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
 
-from torch import Tensor
+import numpy as np
 
-from captioner.vision.evidence import nouns
+from captioner.vision.nouns import nouns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +52,9 @@ _KINDS = (
 )
 
 
-def sights(probabilities: Tensor, times_seconds: tuple[float, ...], *, said: list[str]) -> tuple[Sight, ...]:
+def sights(probabilities: np.ndarray, times_seconds: tuple[float, ...], *, said: list[str]) -> tuple[Sight, ...]:
     """The nouns in a clip, surest first, from their probabilities (T, N) in its frames; ``said`` is its caption."""
-    mean = probabilities.mean(dim=0)
+    mean = probabilities.mean(axis=0)
     found = [
         Sight(
             noun=nouns()[column].name,
@@ -62,12 +62,12 @@ def sights(probabilities: Tensor, times_seconds: tuple[float, ...], *, said: lis
             peak_seconds=times_seconds[int(probabilities[:, column].argmax())],
             used=f" {nouns()[column].name} " in f" {' '.join(said)} ",
         )
-        for column in mean.argsort(descending=True)[:5].tolist()
+        for column in np.argsort(-mean, kind="stable")[:5].tolist()
     ]
     return tuple(sight for sight in found if sight.probability >= LEAST)
 
 
-def named(words: list[str], probabilities: Tensor) -> list[str]:
+def named(words: list[str], probabilities: np.ndarray) -> list[str]:
     """A caption's words, some replaced by the noun that was seen for certain, from the mean probabilities (N,).
 
     It takes the place of a broader noun ("bird": "cockatoo"), and of one of the same kind that was not seen at all ("a
@@ -82,7 +82,7 @@ def named(words: list[str], probabilities: Tensor) -> list[str]:
     ]
 
 
-def _mistaken(words: list[str], probabilities: Tensor) -> int | None:
+def _mistaken(words: list[str], probabilities: np.ndarray) -> int | None:
     """Where the surest noun belongs, in the place of another; None where nothing is to be changed."""
     best = int(probabilities.argmax())
     sure = nouns()[best]

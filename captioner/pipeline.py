@@ -84,12 +84,12 @@ class Captioner(Reader):
             for i, (frames, place) in enumerate(zip(clips, places, strict=True))
         ]
 
-    def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[torch.Tensor | None]:
+    def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[np.ndarray | None]:
         """The probabilities (T, N) of the nouns in each clip's frames."""
         evidence = self._model.evidence
         if evidence is None or not config.evidence:
             return [None] * len(features)
-        return [evidence.probabilities(torch.from_numpy(array).to(self.device)).cpu() for array in features]
+        return [evidence.probabilities(torch.from_numpy(array).to(self.device)).cpu().numpy() for array in features]
 
     def _trace(self, memory: Any, best: Sequence[Hypothesis]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Where each piece of each clip's best caption looked (B, L, T, P), and its gates (B, L, 2)."""
@@ -110,7 +110,7 @@ class Captioner(Reader):
         hypotheses: list[Hypothesis],
         attention: torch.Tensor,
         gates: torch.Tensor | None,
-        nouns: torch.Tensor | None,
+        nouns: np.ndarray | None,
         min_confidence: float,
     ) -> Caption:
         best = hypotheses[0]
@@ -131,7 +131,7 @@ class Captioner(Reader):
         text = self.tokenizer.decode(best.tokens)
         seen: tuple[Sight, ...] = ()
         if nouns is not None and not frames.is_blank:
-            spoken = named([word.text for word in words], nouns.mean(dim=0))
+            spoken = named([word.text for word in words], nouns.mean(axis=0))
             words = [replace(word, text=new) for word, new in zip(words, spoken, strict=True)]
             text = " ".join(spoken)
             seen = sights(nouns, frames.times_seconds, said=spoken)

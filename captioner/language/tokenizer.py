@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 from captioner.errors import CheckpointError, ConfigError, DataError
 from captioner.language.normalisation import normalise
+from captioner.language.pieces import Pieces
 from captioner.language.sources import Spec, from_sentencepiece, pretrained, spelling, unknown_id
 
 __all__ = ["CaptionTokenizer", "normalise"]
@@ -45,17 +45,18 @@ class CaptionTokenizer:
         self._spec, self._kept = spec, list(kept)
         self._tokenizer = Tokenizer.from_str(json.dumps(spec))
         pieces = {i: piece for piece, i in self._tokenizer.get_vocab(with_added_tokens=False).items()}
-        self._spelled = [b""] * _SPECIALS + spelling(spec, (pieces[original] for original in self._kept))
+        spelled = spelling(spec, (pieces[original] for original in self._kept))
+        self.pieces = Pieces([b""] * _SPECIALS + spelled)
         self._trimmed = {original: _SPECIALS + i for i, original in enumerate(self._kept)}
         self._known: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
         """V: how many ids there are, the four special ones included."""
-        return len(self._spelled)
+        return len(self.pieces)
 
     def begins_word(self) -> list[bool]:
         """Whether each id begins a word when it stands after another: its spelling begins with a space."""
-        return [spelled.startswith(b" ") for spelled in self._spelled]
+        return self.pieces.begins_word()
 
     def encode(self, caption: str) -> list[int]:
         """The ids of ``normalise(caption)``, without bos and eos; a piece outside the vocabulary is ``unk_id``."""
@@ -73,26 +74,11 @@ class CaptionTokenizer:
 
         ``decode(encode(caption)) == normalise(caption)`` when no piece is outside the vocabulary.
         """
-        said = list(itertools.takewhile(lambda token: token != self.eos_id, ids))
-        assert min(said, default=0) >= 0, "a negative token"
-        text = b"".join([self._spelled[token] for token in said]).decode("utf-8", errors="ignore")
-        return " ".join(text.split())
+        return self.pieces.decode(ids)
 
     def words(self, ids: Sequence[int]) -> list[tuple[str, int, int]]:
         """Each word of ``decode(ids)`` as ``(word, first, last + 1)``: the places in ``ids`` that it was made from."""
-        words: list[tuple[str, int, int]] = []
-        raw, first, end = b"", -1, -1  # the word so far; first is -1 until it has begun
-        for place, token in enumerate(ids):
-            assert 0 <= token < len(self), f"token {token} of a vocabulary of {len(self)}"
-            if token == self.eos_id:
-                break
-            before, *after = self._spelled[token].split(b" ")
-            if before:
-                raw, first, end = raw + before, place if first < 0 else first, place + 1
-            for part in after:  # a space: the word so far is finished, and the next begins unless the space ends it
-                words += _word(raw, first, end)
-                raw, first, end = part, place if part or not before else -1, place + 1
-        return words + _word(raw, first, end)
+        return self.pieces.words(ids)
 
     @classmethod
     def train(cls, captions: Iterable[str], *, vocab_size: int) -> CaptionTokenizer:
@@ -184,11 +170,6 @@ def _sentencepiece_model(texts: list[str], *, pieces: int) -> bytes:
         minloglevel=2,
     )
     return model.getvalue()
-
-
-def _word(raw: bytes, first: int, end: int) -> list[tuple[str, int, int]]:
-    """The word that ``raw`` spells: none, if its bytes make no character; more, if they make some other space."""
-    return [(word, first, end) for word in raw.decode("utf-8", errors="ignore").split()]
 
 
 def _digest(spec: Spec, kept: list[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,7 @@ from captioner.video.container import (
     why_undecodable,
 )
 from captioner.video.sampling import Report, select
+from captioner.video.scaling import scale as scale_without_torch
 from captioner.video.selection import Selection
 from captioner.video.upright import SampledFrame, Upright
 from captioner.video.visibility import shows_something
@@ -252,9 +254,13 @@ def resize_frame(rgb: np.ndarray, *, size: int, how: Resize, pixel_aspect: float
 
 
 def scale(rgb: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """``rgb`` (height, width, 3) uint8 as (rows, columns, 3), by torch's antialiased bilinear scaler."""
-    import torch
+    """``rgb`` (height, width, 3) uint8 as (rows, columns, 3), by torch's antialiased bilinear scaler.
 
+    Where torch is not loaded (captioner.runtime), by one that gives the same bits.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return scale_without_torch(rgb, rows, columns)
     picture = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None]  # channels last, as it lies in memory
     scaled = torch.nn.functional.interpolate(picture, size=(rows, columns), mode="bilinear", antialias=True)
     return scaled[0].permute(1, 2, 0).contiguous().numpy()

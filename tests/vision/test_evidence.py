@@ -20,7 +20,8 @@ from captioner.video.config import VideoConfig
 from captioner.vision.backbones import classifier_weights
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
-from captioner.vision.evidence import CLASSES, Evidence, nouns
+from captioner.vision.evidence import Evidence
+from captioner.vision.nouns import CLASSES, nouns
 from tests.numeric import assert_same
 
 SOURCE = "efficientnet-lite0"
@@ -139,12 +140,12 @@ def seen(**chances: float) -> torch.Tensor:
 def test_a_sure_noun_is_said_in_place_of_a_broader_or_a_wrong_one(
     said: str, chances: dict[str, float], named_so: str
 ) -> None:
-    assert " ".join(named(said.split(), seen(**chances))) == named_so
+    assert " ".join(named(said.split(), seen(**chances).numpy())) == named_so
 
 
 def test_sights_say_what_when_and_whether_it_was_said() -> None:
     frames = torch.stack([seen(cat=0.2, dog=0.1), seen(cat=0.8), seen(cat=0.5, fire_truck=0.2)])
-    found = sights(frames, (0.5, 1.5, 2.5), said=["a", "cat", "on", "a", "fire", "truck"])
+    found = sights(frames.numpy(), (0.5, 1.5, 2.5), said=["a", "cat", "on", "a", "fire", "truck"])
     assert [(sight.noun, round(sight.probability, 2), sight.peak_seconds, sight.used) for sight in found] == [
         ("cat", 0.5, 1.5, True),
         ("fire truck", 0.07, 2.5, True),

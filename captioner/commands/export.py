@@ -1,0 +1,38 @@
+"""``captioner export``: a checkpoint as ONNX, for devices without torch."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from captioner.errors import UsageError
+
+ABOUT = """\
+Export a captioner as ONNX, for devices without torch.
+
+    captioner export -o small/ --int8
+    python -m captioner.runtime small/ a.mp4
+
+CHECKPOINT is a folder; without it, the captioner in the package. The folder that is written holds the network, the
+vocabulary and all settings: captioner.runtime needs numpy, onnxruntime and PyAV to run it."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "checkpoint", nargs="?", metavar="CHECKPOINT", help="a checkpoint folder (default: the package's)"
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("-f", "--format", choices=("onnx",), default="onnx", help="onnx, opset 18 (default)")
+    parser.add_argument("--int8", action="store_true", help="weights in 8 bits: a third of the size")
+
+
+def run(options: argparse.Namespace) -> int:
+    from captioner.checkpoint import load_checkpoint
+    from captioner.export import export
+
+    folder = Path(options.output)
+    if folder.exists():
+        raise UsageError(f"{folder} exists; choose a new folder for -o")
+    export(load_checkpoint(options.checkpoint), folder, int8=options.int8)
+    print(folder)
+    return 0

@@ -1,0 +1,159 @@
+"""Runs an exported captioner: frames by PyAV, the network by onnxruntime, the search in numpy. No torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioner.caption import Alternative, Caption, Word
+from captioner.config import from_dict
+from captioner.errors import CaptionerError, CheckpointError, ConfigError
+from captioner.language.calibration import Calibration
+from captioner.language.config import SearchConfig
+from captioner.language.pieces import Pieces
+from captioner.naming import named, sights
+from captioner.runtime.beam import Sentence, State, beam_search
+from captioner.video.config import VideoConfig
+from captioner.video.frames import Frames, sample_frames
+
+FORMAT = 1
+ENCODER, MEMORY, STEP = "encoder.onnx", "memory.onnx", "step.onnx"
+CONFIG = "config.json"
+_FRAMES_AT_ONCE = 8
+_PAD, _BOS, _EOS, _UNK = range(4)
+
+
+class Runner:
+    """Captions video files with what ``captioner export`` wrote.
+
+    >>> Runner("exported").caption("clip.mp4").text  # doctest: +SKIP
+    'a man is playing a guitar'
+    """
+
+    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+        """Raises CheckpointError for a folder that is no export, ConfigError where onnxruntime is missing."""
+        folder = Path(folder)
+        try:
+            values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            known = values["runtime"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise CheckpointError(
+                f"{folder} is not what `captioner export` writes: it has no {CONFIG} of one"
+            ) from None
+        if known != FORMAT:
+            raise CheckpointError(f"{folder} has export format {known}; this version of captioner reads {FORMAT}")
+        self.video = from_dict(VideoConfig, values["video"], where="video")
+        self.search = from_dict(SearchConfig, values["search"], where="search")
+        found = values["calibration"]
+        self._calibration = from_dict(Calibration, found, where="calibration") if found else None
+        self._pieces = Pieces([piece.encode("latin-1") for piece in values["pieces"]])
+        self._places = int(values["places"])
+        self._states = int(values["states"])
+        self._has_evidence = bool(values["evidence"])
+        self.fingerprint = str(values["fingerprint"])
+        self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
+
+    def caption(self, path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0) -> Caption:
+        """Caption one video file or image. Raises VideoError."""
+        return self.caption_frames(sample_frames(path, self.video, timeout_seconds=timeout_seconds), path=str(path))
+
+    def caption_frames(self, frames: Frames, *, path: str = "") -> Caption:
+        """Caption the frames of a clip."""
+        parts = np.array_split(frames.pixels, math.ceil(len(frames.pixels) / _FRAMES_AT_ONCE))
+        features = np.concatenate([self._encoder.run(None, {"pixels": part})[0] for part in parts])
+        values, keys, evidence, nouns, *start = self._memory.run(None, {"features": features})
+        memory = {"values": values, "keys": keys, "evidence": evidence}
+
+        def step(tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+            log_probs, _, *after = self._advance(memory, tokens, state)
+            return log_probs, tuple(after)
+
+        state = tuple(start)
+        found = beam_search(
+            step,
+            state,
+            config=self.search,
+            bos_id=_BOS,
+            eos_id=_EOS,
+            banned=(_PAD, _UNK),
+            begins_word=np.array(self._pieces.begins_word()),
+        )
+        attention = self._attend(memory, state, found[0].tokens)
+        return self._tell(frames, path, found, attention, nouns if self._has_evidence else None)
+
+    def _advance(self, memory: dict[str, np.ndarray], tokens: np.ndarray, state: State) -> list[np.ndarray]:
+        given = {f"state{i}": part for i, part in enumerate(state)}
+        outputs: list[np.ndarray] = self._step.run(None, {"tokens": tokens, **memory, **given})
+        return outputs
+
+    def _attend(self, memory: dict[str, np.ndarray], state: State, tokens: tuple[int, ...]) -> np.ndarray:
+        """Where each piece of the caption looked: (L, T)."""
+        looked = []
+        for token in (_BOS, *tokens):
+            _, weights, *after = self._advance(memory, np.array([token]), state)
+            looked.append(weights.reshape(-1, self._places).sum(axis=1))
+            state = tuple(after)
+        return np.stack(looked)
+
+    def _tell(
+        self, frames: Frames, path: str, found: list[Sentence], attention: np.ndarray, nouns: np.ndarray | None
+    ) -> Caption:
+        best, times = found[0], frames.times_seconds
+        words = []
+        for text, first, last in self._pieces.words(best.tokens):
+            shares = attention[first:last].mean(axis=0)
+            words.append((text, tuple(shares.tolist()), times[int(shares.argmax())]))
+        spoken = [text for text, _, _ in words]
+        if nouns is not None and not frames.is_blank:
+            spoken = named(spoken, nouns.mean(axis=0))
+        mean = best.log_prob / max(1, best.length)
+        sure = self._calibration.confidence(mean, moving=len(times) > 1) if self._calibration else math.exp(mean)
+        confidence = 0.0 if frames.is_blank else sure
+        text = " ".join(spoken)
+        return Caption(
+            path=path,
+            text=text,
+            score=best.score,
+            log_prob=best.log_prob,
+            confidence=confidence,
+            calibrated=self._calibration is not None,
+            abstained=confidence < self.search.min_confidence,
+            words=tuple(
+                Word(text=said, attention=shares, peak_seconds=peak)
+                for said, (_, shares, peak) in zip(spoken, words, strict=True)
+            ),
+            alternatives=(
+                Alternative(text=text, score=best.score, log_prob=best.log_prob),
+                *(
+                    Alternative(text=self._pieces.decode(s.tokens), score=s.score, log_prob=s.log_prob)
+                    for s in found[1:]
+                ),
+            ),
+            times_seconds=times,
+            start_seconds=0.0,
+            end_seconds=frames.duration_seconds,
+            warnings=frames.warnings,
+            model=self.fingerprint,
+            evidence=() if nouns is None or frames.is_blank else sights(nouns, times, said=spoken),
+        )
+
+
+def _session(path: Path, threads: int | None) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError('onnxruntime is needed; pip install "captioner[onnx]"') from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CaptionerError(f"cannot load {path}: {reason}") from error

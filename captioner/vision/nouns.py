@@ -1,0 +1,34 @@
+"""The table of nouns that people would use for ImageNet's 1,000 classes (``nouns.tsv``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Noun:
+    """A noun, the one that takes it in, and the classes that it stands for."""
+
+    name: str
+    broader: str
+    classes: tuple[int, ...]
+
+
+@cache
+def nouns() -> tuple[Noun, ...]:
+    """The table, in its own order."""
+    found = []
+    for line in (Path(__file__).parent / "nouns.tsv").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        name, broader, ranges = line.split("\t")
+        classes: list[int] = []
+        for part in ranges.split(","):
+            first, _, last = part.partition("-")
+            classes += range(int(first), int(last or first) + 1)
+        found.append(Noun(name, broader, tuple(classes)))
+    return tuple(found)

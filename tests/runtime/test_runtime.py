@@ -1,0 +1,162 @@
+"""The runtime without torch says what torch says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from captioner import Captioner
+from captioner.cli import main
+from captioner.errors import CaptionerError, CheckpointError
+from captioner.language.config import SearchConfig
+from captioner.language.search import search
+from captioner.runtime.beam import beam_search
+from captioner.video.frames import scale
+from captioner.video.scaling import scale as scale_without_torch
+from tests.media import render_clip
+from tests.tiny import tiny_checkpoint
+from tests.web import shapes_clip
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_scaling_gives_torchs_own_bits(height: int, width: int, rows: int, columns: int, seed: int) -> None:
+    rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    ours, theirs = scale_without_torch(rgb, rows, columns), scale(rgb, rows, columns)
+    assert np.abs(ours.astype(int) - theirs).max() <= 1  # equal to the bit on x86; other kernels may round otherwise
+    assert (ours == theirs).mean() > 0.98
+
+
+@given(st.data())
+@settings(max_examples=80, deadline=None)
+def test_the_search_in_numpy_finds_what_the_search_in_torch_finds(data: st.DataObject) -> None:
+    """On made-up step functions: the same sentences with the same scores."""
+    vocabulary = data.draw(st.integers(6, 12))
+    config = SearchConfig(
+        beams=(beams := data.draw(st.integers(1, 5))),
+        n_best=data.draw(st.integers(1, beams)),
+        max_length=data.draw(st.integers(2, 9)),
+        min_length=1,
+        length_penalty=data.draw(st.sampled_from([0.0, 0.7, 1.2])),
+        no_repeat_ngram=data.draw(st.sampled_from([0, 2, 3])),
+        no_repeat_word=data.draw(st.booleans()),
+    )
+    table = torch.randn(
+        vocabulary, 3, vocabulary, generator=torch.Generator().manual_seed(data.draw(st.integers(0, 999)))
+    )
+    begins = np.arange(vocabulary) % 2 == 0
+
+    def step(tokens: torch.Tensor, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        return (2 * table[tokens, state[0]]).log_softmax(-1), ((7 * state[0] + tokens) % 97,)
+
+    def in_numpy(tokens: np.ndarray, state: tuple[np.ndarray, ...]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        log_probs, [after] = step(torch.from_numpy(tokens), (torch.from_numpy(state[0]),))
+        return log_probs.numpy(), (after.numpy(),)
+
+    [expected] = search(
+        step,
+        (torch.zeros(1, 1, dtype=torch.long),),
+        config=config,
+        bos_id=1,
+        eos_id=2,
+        banned=(0, 3),
+        begins_word=torch.from_numpy(begins),
+    )
+    found = beam_search(
+        in_numpy,
+        (np.zeros(1, np.int64),),
+        config=config,
+        bos_id=1,
+        eos_id=2,
+        banned=(0, 3),
+        begins_word=begins,
+    )
+    assert [sentence.tokens for sentence in found] == [h.tokens for h in expected]
+    np.testing.assert_allclose([s.score for s in found], [h.score for h in expected], rtol=1e-5)
+    np.testing.assert_allclose([s.log_prob for s in found], [h.log_prob for h in expected], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnxscript", reason="pip install 'captioner[onnx]'")
+    folder = tmp_path_factory.mktemp("onnx") / "default"
+    assert main(["export", "-o", str(folder)]) == 0
+    return folder
+
+
+def test_the_packaged_captioner_says_the_same_without_torch(exported: Path, tmp_path: Path) -> None:
+    """In a process that never loads torch: sentence, confidence, words, times and evidence."""
+    clips = [shapes_clip(tmp_path / f"{n}.mp4", number=n) for n in range(3)]
+    (tmp_path / "notes.mp4").write_text("no video", encoding="utf-8")
+    code = (
+        "import sys; from captioner.runtime.__main__ import main; code = main(sys.argv[1:]); "
+        "assert not {'torch', 'transformers', 'tokenizers'} & set(sys.modules); sys.exit(code)"
+    )
+    given = [str(exported), *map(str, clips), str(tmp_path / "notes.mp4"), "-f", "jsonl", "--threads", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "notes.mp4" in done.stderr, done.stderr
+    captioner = Captioner.load()
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == len(clips)
+    for clip, row in zip(clips, rows, strict=True):
+        expected = captioner.caption(clip)
+        assert row["caption"] == expected.text and row["abstained"] == expected.abstained
+        assert row["model"] == expected.model and row["times_seconds"] == pytest.approx(
+            expected.times_seconds, abs=1e-3
+        )
+        assert row["confidence"] == pytest.approx(expected.confidence, abs=0.03)  # torch computes in bfloat16 here
+        assert row["log_prob"] == pytest.approx(expected.log_prob, abs=0.3)
+        for word, own in zip(row["words"], expected.words, strict=True):
+            np.testing.assert_allclose(word["attention"], own.attention, atol=0.05)
+
+
+def test_a_tiny_captioner_with_two_layers_in_eight_bits(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="pip install 'captioner[onnx]'")
+    from captioner.runtime import Runner
+
+    checkpoint = tiny_checkpoint(tmp_path / "tiny", grid=2)
+    for name, options in (("whole", []), ("small", ["--int8"])):
+        assert main(["export", str(checkpoint), "-o", str(tmp_path / name), *options]) == 0
+    sizes = [sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("whole", "small")]
+    assert sizes[1] < sizes[0]
+    clip = render_clip(tmp_path / "a.mp4")
+    whole = Runner(tmp_path / "whole").caption(clip)
+    assert whole.text == Captioner.load(checkpoint).caption(clip).text
+    assert Runner(tmp_path / "small").caption(clip).words
+
+
+def test_what_cannot_be_exported_or_run_is_said_in_one_line(
+    exported: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from captioner.checkpoint import load_checkpoint
+    from captioner.export import export
+    from captioner.runtime import Runner
+
+    assert main(["export", "-o", str(exported)]) == 2
+    assert "exists; choose a new folder" in capsys.readouterr().err
+    loaded = load_checkpoint(checkpoint)
+    loaded.model.decoder.config = dataclasses.replace(loaded.model.decoder.config, temporal="gru")
+    with pytest.raises(CaptionerError, match="cannot be exported as ONNX"):
+        export(loaded, tmp_path / "gru")
+    assert not (tmp_path / "gru").exists()
+    with pytest.raises(CheckpointError, match="is not what `captioner export` writes"):
+        Runner(checkpoint)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_bytes((exported / "config.json").read_bytes())
+    (broken / "encoder.onnx").write_bytes(b"nothing")
+    with pytest.raises(CaptionerError, match=r"cannot load .*encoder\.onnx"):
+        Runner(broken)
