@@ -20,6 +20,7 @@ from typing import Any
 
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
+from captioner.hub import located
 from captioner.language.calibration import Calibration
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
@@ -70,10 +71,13 @@ def save_checkpoint(
 
 
 def checkpoint_folder(name: str | Path | None) -> Path:
-    """The folder that is meant: None, and ``default`` where no folder here is called so, is the package's own."""
+    """The folder that is meant: None, and ``default`` where no folder here is called so, is the package's own.
+
+    ``user/name`` is one on the hub (see :func:`captioner.hub.located`).
+    """
     if name is None or (str(name) == "default" and not Path(name).is_dir()):
         return DEFAULT
-    return Path(name)
+    return located(name)
 
 
 def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from captioner import __version__
-from captioner.commands import actions, anomalies, caption, doctor, export, inspection, sample, search, training
+from captioner.commands import actions, anomalies, caption, doctor, export, inspection, push, sample, search, training
 from captioner.errors import CaptionerError, UsageError
 from captioner.platform import say_anything
 
@@ -135,10 +135,13 @@ def make_parser() -> Parser:
         ),
         ("info", "show what a checkpoint is and was trained on", inspection.add_info, inspection.info),
         ("export", "write a captioner as ONNX, for devices without torch", export.add, export.run),
+        ("push", "push a checkpoint to the Hugging Face hub", push.add, push.run),
         ("sample", "write a sample clip made of free photographs", sample.add, sample.run),
         ("doctor", "check the installation, with a caption made on the spot", doctor.add, doctor.run),
     ):
-        told = {module.__name__.rpartition(".")[2]: module.ABOUT for module in (caption, actions, anomalies, export)}
+        told = {
+            module.__name__.rpartition(".")[2]: module.ABOUT for module in (caption, actions, anomalies, export, push)
+        }
         description = told.get(name, about.capitalize() + ".")
         command = commands.add_parser(
             name,

@@ -10,6 +10,7 @@ from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
+from captioner.hub import located
 from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
 from captioner.video.config import VideoConfig
 
@@ -58,7 +59,7 @@ def save_recognizer(
 
 def load_recognizer(folder: str | Path | None = None) -> ActionCheckpoint:
     """Load a recogniser of actions, by default the package's own, on the CPU. Raises CheckpointError."""
-    folder = DEFAULT if folder is None else Path(folder)
+    folder = DEFAULT if folder is None else located(folder)
     config = read_folder(folder, keys=_KEYS, files={WEIGHTS}, task="actions")
     check_files(folder, config)
     labels, temperature = config["labels"], config["temperature"]

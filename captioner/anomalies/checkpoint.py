@@ -10,6 +10,7 @@ from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.anomalies.detector import Detector
 from captioner.anomalies.scoring import Tail
 from captioner.config import to_dict
+from captioner.hub import located
 from captioner.storage import WEIGHTS, check_files, digest, half, load_weights, read_folder, section, write_folder
 
 _KEYS = {"format", "captioner", "task", "footage", "detector", "tail", "learnt_from", "files"}
@@ -39,7 +40,7 @@ def save_detector(folder: str | Path, *, detector: Detector, tail: Tail, learnt_
 
 def load_detector(folder: str | Path) -> AnomalyCheckpoint:
     """Load a detector on the CPU. Raises CheckpointError."""
-    folder = Path(folder)
+    folder = located(folder)
     config = read_folder(folder, keys=_KEYS, files={WEIGHTS}, task="anomalies")
     check_files(folder, config)
     detector = Detector(

@@ -43,19 +43,30 @@ def add_info(parser: argparse.ArgumentParser) -> None:
 
 
 def info(options: argparse.Namespace) -> int:
-    from captioner.checkpoint import checkpoint_folder, load_checkpoint
+    from captioner.checkpoint import checkpoint_folder
+
+    return _show(summarise(checkpoint_folder(options.model)), as_json=options.json)
+
+
+def summarise(folder: Path) -> dict[str, Any]:
+    """What a checkpoint of any task is and was trained on, as plain values. Raises CheckpointError."""
     from captioner.storage import is_for
+
+    if is_for(folder, "actions"):
+        return _of_actions(folder)
+    if is_for(folder, "anomalies"):
+        return _of_anomalies(folder)
+    return _of_captions(folder)
+
+
+def _of_captions(folder: Path) -> dict[str, Any]:
+    from captioner.checkpoint import load_checkpoint
     from captioner.vision.backbones import origin
 
-    folder = checkpoint_folder(options.model)
-    if is_for(folder, "actions"):
-        return _show(_of_actions(folder), as_json=options.json)
-    if is_for(folder, "anomalies"):
-        return _show(_of_anomalies(folder), as_json=options.json)
     loaded = load_checkpoint(folder)
     sections = {name: to_dict(getattr(loaded, name)) for name in ("video", "search")}
     model = loaded.model
-    summary: dict[str, Any] = {
+    return {
         **_identity(folder, loaded.fingerprint),
         "cnn": model.encoder.cnn_config().get("model_type"),
         "cnn_from": origin(model.encoder.config.source),
@@ -67,7 +78,6 @@ def info(options: argparse.Namespace) -> int:
         "calibration": to_dict(loaded.calibration) if loaded.calibration else "none: its confidence is not calibrated",
         "trained_on": loaded.trained_on,
     }
-    return _show(summary, as_json=options.json)
 
 
 def _identity(folder: Path, fingerprint: str) -> dict[str, Any]:
@@ -82,6 +92,7 @@ def _of_actions(folder: Path) -> dict[str, Any]:
 
     loaded = load_recognizer(folder)
     return {
+        "task": "actions",
         **_identity(folder, loaded.fingerprint),
         "cnn_from": origin(loaded.model.encoder.config.source),
         "head_weights": sum(p.numel() for p in loaded.model.head.parameters()),
@@ -98,6 +109,7 @@ def _of_anomalies(folder: Path) -> dict[str, Any]:
 
     loaded = load_detector(folder)
     return {
+        "task": "anomalies",
         **_identity(folder, loaded.fingerprint),
         "weights": sum(p.numel() for p in loaded.detector.parameters()),
         "footage": to_dict(loaded.detector.footage),

@@ -1,0 +1,41 @@
+"""``captioner push``: a checkpoint onto the Hugging Face hub."""
+
+from __future__ import annotations
+
+import argparse
+
+ABOUT = """\
+Push a checkpoint to the Hugging Face hub, with a model card made of what `captioner info` tells (or its own README.md).
+
+    huggingface-cli login                          # or HF_TOKEN
+    captioner push runs/mine/checkpoint me/my-captioner
+    captioner caption -m me/my-captioner a.mp4     # anywhere; -m me/my-captioner@v1 pins a revision"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="checkpoint folder: captions, actions or anomalies")
+    parser.add_argument("name", metavar="USER/NAME", help="repository on the hub; made if there is none")
+    parser.add_argument("--private", action="store_true", help="if it is made, for those who may see it only")
+    parser.add_argument("--revision", metavar="BRANCH", help="branch (default: the main one)")
+    parser.add_argument("--message", default="", metavar="TEXT", help="of the commit")
+    parser.add_argument("--license", default="", metavar="ID", help="for the card, such as mit or cc-by-4.0")
+
+
+def run(options: argparse.Namespace) -> int:
+    from captioner.commands.inspection import summarise
+    from captioner.hub import located, make_card, push
+
+    folder = located(options.folder)
+    summary = summarise(folder)  # it loads: what is pushed is whole
+    card = make_card(options.name, summary, license=options.license)
+    print(
+        push(
+            folder,
+            options.name,
+            card=card,
+            private=options.private,
+            revision=options.revision,
+            message=options.message,
+        )
+    )
+    return 0

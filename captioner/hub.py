@@ -1,0 +1,111 @@
+"""Checkpoints on the Hugging Face hub: fetched by name into its own cache, and pushed with a model card.
+
+Only the four files that a checkpoint consists of are ever fetched, none of which is code or a pickle; loading checks
+their digests. HF_TOKEN, HF_HUB_OFFLINE, HF_HOME and HF_ENDPOINT mean what they mean to ``huggingface_hub``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from captioner.errors import CheckpointError, ConfigError
+
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "vocabulary.json")
+_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
+
+
+def located(name: str | Path) -> Path:
+    """The folder that ``name`` means: one that is there, or ``user/name``, ``user/name@REVISION`` on the hub.
+
+    A revision is a branch, a tag or a commit; what a commit's full hash names never changes. Raises CheckpointError.
+    """
+    path = Path(name)
+    match = _NAME.fullmatch(str(name))
+    if path.exists() or path.parent.is_dir() or match is None:
+        return path
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    repo, revision = match["repo"], match["revision"]
+    try:
+        folder = snapshot_download(repo, revision=revision, allow_patterns=list(FILES), endpoint=_endpoint())
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint folder {name}, and none on the Hugging Face hub") from error
+    except RevisionNotFoundError as error:
+        raise CheckpointError(f"{repo} on the Hugging Face hub has no revision {revision}") from error
+    except Exception as error:  # no network, a full disk, ...
+        raise CheckpointError(
+            f"there is no checkpoint folder {name}, and the Hugging Face hub gave none ({_reason(error)})"
+        ) from error
+    if not (Path(folder) / FILES[0]).is_file():
+        raise CheckpointError(f"{repo} on the Hugging Face hub is no captioner checkpoint: it has no {FILES[0]}")
+    return Path(folder)
+
+
+def push(
+    folder: Path, name: str, *, card: str, private: bool = False, revision: str | None = None, message: str = ""
+) -> str:
+    """Upload the files of a checkpoint folder and its card, in one commit; returns the commit's address.
+
+    The repository is made where there is none; ``revision`` is a branch, made likewise. A README.md in the folder takes
+    the place of ``card``. Raises ConfigError for a name that is none, CheckpointError where the hub refuses.
+    """
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
+        raise ConfigError(f"{name!r} is no name on the Hugging Face hub; it must be like user/name")
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    api = HfApi(endpoint=_endpoint())
+    own = folder / "README.md"
+    files: dict[str, Any] = {file: folder / file for file in FILES if (folder / file).is_file()}
+    files["README.md"] = own if own.is_file() else card.encode()
+    operations = [CommitOperationAdd(path_in_repo=file, path_or_fileobj=content) for file, content in files.items()]
+    try:
+        api.create_repo(name, private=private, exist_ok=True)
+        if revision:
+            api.create_branch(name, branch=revision, exist_ok=True)
+        done = api.create_commit(
+            name, operations, commit_message=message or "Upload a captioner checkpoint", revision=revision
+        )
+    except Exception as error:  # no network, no right, ...
+        raise CheckpointError(f"cannot push to {name}: {_reason(error)}") from error
+    return str(done.commit_url)
+
+
+def make_card(name: str, summary: dict[str, Any], *, license: str = "") -> str:
+    """A model card (README.md with its metadata) from what ``captioner info`` tells."""
+    task = str(summary.get("task", "captions"))
+    command = {"captions": "caption", "actions": "actions"}.get(task, "anomalies score")
+    tags = {"captions": "video-captioning", "actions": "video-classification"}.get(task, "anomaly-detection")
+    head = ["---", "library_name: captioner", f"tags: [captioner, {tags}]"]
+    head += [f"license: {license}"] if license else []
+    facts = json.dumps({key: value for key, value in summary.items() if key != "folder"}, indent=1)
+    return "\n".join(
+        [
+            *head,
+            "---",
+            f"# {name.partition('/')[2]}",
+            "",
+            f"A checkpoint of captioner for {task}: a CNN looks at frames, a GRU reads them.",
+            "",
+            f"    captioner {command} -m {name} clip.mp4",
+            "",
+            "What it is and was trained on, as `captioner info --json` tells it:",
+            "",
+            "```json",
+            facts,
+            "```",
+            "",
+        ]
+    )
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
