@@ -1,7 +1,8 @@
 """Where a CNN comes from: a source string to a network with its weights, and the pixels that it was trained on.
 
-A source is the name of pretrained weights that come as a pip package (:data:`PACKAGED`), or a transformers CNN: a
-folder, or a hub id. A new origin is one more branch of :func:`load_backbone` and of :func:`build_backbone`.
+A source is the name of pretrained weights that come as a pip package (:data:`PACKAGED`), ``timm/NAME``, or a
+transformers CNN: a folder, or a hub id. A new origin is one more branch of :func:`load_backbone` and of
+:func:`build_backbone`.
 """
 
 from __future__ import annotations
@@ -62,12 +63,17 @@ PACKAGED = {
 }
 
 
+_TIMM = "timm/"
+
+
 def load_backbone(config: EncoderConfig) -> tuple[nn.Module, EncoderConfig]:
     """The CNN at ``config.source`` in float32 and eval mode, and ``config`` with the normalisation that it needs.
 
     Raises ConfigError for a source or a normalisation that makes no sense, CheckpointError for one that does not load.
     """
     known = PACKAGED.get(config.source)
+    if config.source.startswith(_TIMM) and not Path(config.source).exists():
+        return _load_timm(config)
     if known is None:
         from captioner.vision.cnn import load_cnn
 
@@ -75,12 +81,29 @@ def load_backbone(config: EncoderConfig) -> tuple[nn.Module, EncoderConfig]:
     cnn = EfficientNetLite(known.config)
     if config.weights == "pretrained":
         cnn.load_state_dict(packaged_weights(config.source))
-        config = _normalised(config, known)
+        config = _normalised(config, known.mean, known.std)
     return cnn.eval(), config
+
+
+def _load_timm(config: EncoderConfig) -> tuple[nn.Module, EncoderConfig]:
+    cnn = _timm_cnn(config.source.removeprefix(_TIMM), pretrained=config.weights == "pretrained")
+    return cnn.eval(), _normalised(config, *cnn.normalisation)
+
+
+def _timm_cnn(name: str, *, pretrained: bool = False) -> Any:
+    try:
+        from captioner.vision.timm_cnn import TimmCNN, TimmConfig
+    except ImportError as error:
+        raise CheckpointError(
+            f'{error.name} is needed for the CNN timm/{name}; pip install "captioner[timm]"'
+        ) from None
+    return TimmCNN(TimmConfig(name=name), pretrained=pretrained)
 
 
 def build_backbone(architecture: dict[str, Any]) -> nn.Module:
     """The architecture alone, in eval mode; weights are NaN, counters 0, until ``load_state_dict`` fills them."""
+    if architecture.get("model_type") == "timm":
+        return _unfilled(_timm_cnn(str(architecture.get("name"))))
     if architecture.get("model_type") != "efficientnet_lite":
         from captioner.vision.cnn import build_cnn
 
@@ -89,6 +112,10 @@ def build_backbone(architecture: dict[str, Any]) -> nn.Module:
         cnn = EfficientNetLite(LiteConfig(**architecture))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"this is not an EfficientNet-Lite: {error}") from None
+    return _unfilled(cnn)
+
+
+def _unfilled(cnn: nn.Module) -> nn.Module:
     for tensor in cnn.state_dict().values():
         tensor.fill_(float("nan") if tensor.is_floating_point() else 0)
     return cnn.eval()
@@ -146,12 +173,12 @@ def _read(source: str) -> dict[str, Tensor]:
     return weights
 
 
-def _normalised(config: EncoderConfig, known: Packaged) -> EncoderConfig:
-    own = (known.mean, known.std)
+def _normalised(config: EncoderConfig, mean: tuple[float, ...], std: tuple[float, ...]) -> EncoderConfig:
+    own = (mean, std)
     unset = EncoderConfig()
     if (config.mean, config.std) not in ((unset.mean, unset.std), own):
         raise ConfigError(
-            f"{config.source} was trained on pixels normalised with mean {known.mean[0]:.4f} and std "
-            f"{known.std[0]:.4f}, but the recipe says {list(config.mean)} and {list(config.std)}; leave both out"
+            f"{config.source} was trained on pixels normalised with mean {mean[0]:.4f} and std "
+            f"{std[0]:.4f}, but the recipe says {list(config.mean)} and {list(config.std)}; leave both out"
         )
-    return replace(config, mean=known.mean, std=known.std)
+    return replace(config, mean=mean, std=std)  # type: ignore[arg-type]
