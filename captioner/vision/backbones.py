@@ -93,10 +93,10 @@ def _load_timm(config: EncoderConfig) -> tuple[nn.Module, EncoderConfig]:
 def _timm_cnn(name: str, *, pretrained: bool = False) -> Any:
     try:
         from captioner.vision.timm_cnn import TimmCNN, TimmConfig
-    except ImportError as error:
-        raise CheckpointError(
-            f'{error.name} is needed for the CNN timm/{name}; pip install "captioner[timm]"'
-        ) from None
+    except ImportError:
+        raise CheckpointError(f'timm is needed for the CNN timm/{name}; pip install "captioner[timm]"') from None
+    except RuntimeError as error:  # a torchvision that was built for another torch
+        raise CheckpointError(f"timm cannot be loaded for the CNN timm/{name}: {first_line(error)}") from None
     return TimmCNN(TimmConfig(name=name), pretrained=pretrained)
 
 
