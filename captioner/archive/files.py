@@ -13,6 +13,8 @@ from string import Formatter
 from types import TracebackType
 
 from captioner.archive.inputs import Item
+from captioner.archive.progress import has_colour
+from captioner.caption import UNSURE
 from captioner.errors import CaptionerError, ConfigError
 from captioner.platform import BINARY
 
@@ -114,13 +116,19 @@ class WholeFile:
 class StandardOutput:
     """stdout, written through at once, whatever the terminal's encoding is."""
 
-    def __init__(self) -> None:
-        """Raises CaptionerError when it is closed (``>&-``)."""
+    def __init__(self, *, colour: bool = False) -> None:
+        """``colour``, on a terminal: the mark of captions that are not to be relied on stands out (not with NO_COLOR).
+
+        Raises CaptionerError when it is closed (``>&-``).
+        """
         if sys.stdout is None:
             raise CaptionerError("cannot write to stdout: it is closed; give -o FILE")
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+        self._colour = colour and sys.stdout.isatty() and has_colour()
 
     def write(self, text: str) -> None:
+        if self._colour:
+            text = text.replace(UNSURE, f"\x1b[33m{UNSURE}\x1b[0m")
         try:
             sys.stdout.write(text)
             sys.stdout.flush()

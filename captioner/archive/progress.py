@@ -14,6 +14,11 @@ _REFRESH_SECONDS = 0.2
 _LOG_SECONDS = 10.0
 
 
+def has_colour() -> bool:
+    """Whether terminals are to be coloured: NO_COLOR and TERM=dumb are respected."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 class Monitor:
     """Tells how far a run is: a line that is redrawn on a terminal, nothing where stderr is a file or a pipe.
 
@@ -27,7 +32,7 @@ class Monitor:
         plain = quiet or as_json or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
         self.live = not plain
         """Whether a line on a terminal is redrawn."""
-        self._colour = self.live and not os.environ.get("NO_COLOR")
+        self._colour = self.live and has_colour()
         self._began = time.monotonic()
         self._shown = 0.0
 

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 
 from captioner.commands.options import ABOUT, add, check_many, settle
+from captioner.commands.page import check_page, open_page
 from captioner.errors import ConfigError, UsageError
 
 __all__ = ["ABOUT", "add", "run"]
@@ -17,6 +18,9 @@ def run(options: argparse.Namespace) -> int:
     from captioner.segments import parse_segments
 
     settle(options)
+    wants_page = getattr(options, "open", False)
+    if wants_page:
+        check_page(options)
     try:
         shard = Shard.parse(options.shard) if options.shard else None
         options.segments = parse_segments(options.segments) if options.segments is not None else None
@@ -46,8 +50,12 @@ def run(options: argparse.Namespace) -> int:
     if inputs.is_one_file and not many:
         from captioner.commands.one import run_one
 
-        return run_one(options, inputs, monitor)
-    check_many(options, inputs)
-    from captioner.commands.many import run_many
+        code = run_one(options, inputs, monitor)
+    else:
+        check_many(options, inputs)
+        from captioner.commands.many import run_many
 
-    return run_many(options, inputs, monitor)
+        code = run_many(options, inputs, monitor)
+    if wants_page:
+        open_page(options, inputs, monitor)
+    return code

@@ -205,7 +205,9 @@ def _tell(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a
 def _write_all(outcomes: Iterable[Outcome], write: Writer, output: Path | None, form: str) -> None:
     captions = (caption for outcome in outcomes for caption in outcome.captions)
     whole = output and form in _DOCUMENTS and is_regular(output)
-    out: Any = WholeFile(output) if output and whole else ResumedFile(output) if output else StandardOutput()
+    out: Any = StandardOutput(colour=form == "txt") if output is None else None
+    if output:
+        out = WholeFile(output) if whole else ResumedFile(output)
     with out:
         for text in write(captions):
             out.write(text)

@@ -63,7 +63,7 @@ def run_one(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> in
         found = list(found)
     for form, output in places.items():
         write = writer(form, words=options.words, segments=bool(options.segments))
-        with _opened(output, make_folder=options.template) as out:
+        with _opened(output, form, make_folder=options.template) as out:
             for text in write(found):
                 monitor.clear()
                 out.write(text)
@@ -83,9 +83,9 @@ def _places(options: argparse.Namespace, item: Item) -> dict[str, str | None]:
     return places
 
 
-def _opened(output: str | None, *, make_folder: bool) -> Any:
+def _opened(output: str | None, form: str, *, make_folder: bool) -> Any:
     if output is None:
-        return StandardOutput()
+        return StandardOutput(colour=form == "txt")
     return WholeFile(output, make_folder=make_folder) if is_regular(output) else ResumedFile(output)
 
 

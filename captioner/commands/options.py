@@ -34,6 +34,7 @@ done again. What cannot be captioned is listed with a code and a reason in FILE.
 def add(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
     parser.set_defaults(kind="captions")
+    parser.add_argument("--open", action="store_true", help="and show them in the browser, on the page of eval look")
     _add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
 
 

@@ -1,0 +1,42 @@
+"""``captioner caption --open``: the page of ``eval look`` for the files of a command, in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import webbrowser
+from pathlib import Path
+
+import captioner
+from captioner.archive.inputs import Inputs
+from captioner.archive.progress import Monitor
+from captioner.errors import CaptionerError, UsageError
+
+ROOT = Path(captioner.__file__).resolve().parents[1]
+_PARTS = ("segments", "start", "end", "frames", "mode")
+
+
+def check_page(options: argparse.Namespace) -> None:
+    """Raises UsageError where there is no such page: it shows whole files, and is drawn by the source checkout."""
+    if named := [name for name in _PARTS if getattr(options, name) is not None]:
+        raise UsageError(f"--open shows whole files by the checkpoint's own settings; leave --{named[0]} out")
+    if not (ROOT / "eval" / "look.py").is_file():
+        raise UsageError("--open needs eval, which stands beside the package in its source checkout")
+
+
+def open_page(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> None:
+    """Draw the page, say where it is, and open it. Files that cannot be captioned are named on it."""
+    page = Path(tempfile.mkdtemp(prefix="captioner-")) / "captions.html"
+    names = [os.path.abspath(item.path) for item in inputs.items]  # noqa: PTH100 - names stay as they are given
+    model = "default" if options.model is None else options.model
+    folder = Path(model)
+    command = ["look", str(folder.resolve()) if folder.is_dir() else model, *names, "--out", str(page)]
+    done = subprocess.run([sys.executable, "-m", "eval", *command], cwd=ROOT, capture_output=True)
+    if not page.is_file():
+        reason = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2].removeprefix("eval: ")
+        raise CaptionerError(f"there is no page: {reason}")
+    opened = webbrowser.open(page.as_uri())
+    monitor.say(f"the page is {page}" + ("" if opened else "; no browser could be opened here"))
