@@ -30,7 +30,8 @@ def captioner(server: Hub, home: Path, *arguments: str, **settings: str) -> subp
     own = {"HF_ENDPOINT": server.address, "HF_HOME": str(home), "HF_TOKEN": server.token, "HF_HUB_DISABLE_XET": "1"}
     own |= {"HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
     command = [sys.executable, "-m", "captioner", *arguments]
-    return subprocess.run(command, env=os.environ | own | settings, capture_output=True, text=True, cwd=home.parent)
+    environment = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
+    return subprocess.run(command, env=environment | own | settings, capture_output=True, text=True, cwd=home.parent)
 
 
 def test_pushed_fetched_pinned_and_kept_for_offline_use(server: Hub, checkpoint: Path, tmp_path: Path) -> None:

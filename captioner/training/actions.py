@@ -92,6 +92,12 @@ class ActionTask:
         logits, _ = self.model(clips.to(self.device), mask.to(self.device))
         return self._cost(logits, self._targets(self.corpus, batch), smoothing=self.config.label_smoothing), {}
 
+    def weight(self, stage: Stage, batch: Batch) -> float:
+        """Clips, each by the weight of its class where classes are weighted."""
+        if self._weights is None or self.model.head.config.multi_label:
+            return float(len(batch))
+        return float((self._targets(self.corpus, batch) @ self._weights).sum())
+
     def _targets(self, corpus: Corpus, clips: Batch) -> Tensor:
         """(B, C), 1 for every label of a clip."""
         place = {label: i for i, label in enumerate(self.labels)}

@@ -97,6 +97,10 @@ class CaptionTask:
         sampled = self.config.scheduled_sampling * progress if stage.name == "captions" else 0.0
         return self._caption_loss(memory, [e.tokens for e in batch], sampled=sampled), {}
 
+    def weight(self, stage: Stage, batch: Batch) -> float:
+        """Words, eos included; of self-critical training clips."""
+        return float(len(batch) if stage.name == "selfcritical" else sum(len(e.tokens) + 1 for e in batch))
+
     def _caption_loss(self, memory: Memory, captions: list[tuple[int, ...]], *, sampled: float) -> Tensor:
         """``sampled``: the share of scheduled sampling."""
         tokenizer = self.tokenizer

@@ -14,6 +14,7 @@ from captioner.manifest import Clip, read_manifest
 from captioner.training.config import DataConfig, Recipe, Targets
 from captioner.training.features import FeatureCache
 from captioner.training.log import TrainingLog
+from captioner.training.processes import Processes
 from captioner.video.config import VideoConfig
 from captioner.vision.encoder import FrameEncoder
 
@@ -58,6 +59,11 @@ def load_corpora(
     cache = FeatureCache(recipe.data.cache, video=video, encoder=None if end_to_end else encoder)
     seen = [clip for group in val.values() for clip in group]
     count = log.counter("features", len(clips) + len(seen))
+    processes = Processes()
+    if processes.count > 1:  # each makes its share
+        cache.fill(processes.share(clips), views=recipe.data.views)
+        cache.fill(processes.share(seen))
+        processes.wait()
     failures = cache.fill(clips, views=recipe.data.views, on_clip=count) + cache.fill(seen, on_clip=count)
     for clip, error in failures:
         log.say(f"left out: {clip.path}: {error} [{error.code}]")

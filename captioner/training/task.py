@@ -59,6 +59,9 @@ class Task(Protocol):
     ) -> tuple[Tensor, dict[str, float]]:
         """What a batch costs, and what else to log. ``progress`` is the share of the stage that is done."""
 
+    def weight(self, stage: Stage, batch: Batch) -> float:
+        """What the loss of a batch is a mean over, so that shares of a batch can be put together."""
+
     def validate(self) -> Scores:
         """How good the model is now, in eval mode, on the validation clips."""
 

@@ -22,6 +22,7 @@ from captioner.lock import FolderLock, remove_leftovers
 from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
 from captioner.training.optimizer import build_optimizer, rate_factor, set_rate
+from captioner.training.processes import Processes
 from captioner.training.runstate import Average, Position, digest, first_difference, load_state, plain, save_state
 from captioner.training.task import Batch, Scores, Stage
 from captioner.training.tasks import make_task
@@ -39,33 +40,40 @@ def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False, on_score: OnSco
 
     ``out`` receives ``checkpoint/`` (the best on validation so far), ``state.pt`` (to resume from) and
     ``metrics.jsonl``. Raises ConfigError when ``out`` belongs to a run of another recipe, CaptionerError when another
-    run is writing to it.
+    run is writing to it. Under torchrun every process calls it: see ``processes``.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     torch.manual_seed(recipe.train.seed)
+    processes = Processes()
+    if not processes.is_first:
+        return Trainer(recipe, out, processes, quiet=True).run()
     with FolderLock(out):
         remove_leftovers(out)
-        return Trainer(recipe, out, quiet=quiet, on_score=on_score).run()
+        return Trainer(recipe, out, processes, quiet=quiet, on_score=on_score).run()
 
 
 class Trainer:
     """Drives a task: the position, the optimiser, the average of the weights, the log, the state on disk."""
 
-    def __init__(self, recipe: Recipe, out: Path, *, quiet: bool, on_score: OnScore | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, out: Path, processes: Processes, *, quiet: bool, on_score: OnScore | None = None
+    ) -> None:
         self._on_score = on_score
+        self._all = processes
         self.recipe, self.config, self.out = recipe, recipe.train, out
         state = load_state(out / "state.pt") if (out / "state.pt").exists() else None
+        processes.wait()  # before anything is written
         if state and state["recipe"] != plain(recipe):
             raise ConfigError(
                 f"{out} holds a run of another recipe ({first_difference(state['recipe'], plain(recipe))}); choose "
                 f"another --out, and to go on from what was learned there --set train.start={out / 'checkpoint'}"
             )
         self.position = Position(**state["position"]) if state else Position()
-        self.log = TrainingLog(out, step=self.position.step, quiet=quiet)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.log = TrainingLog(out if processes.is_first else None, step=self.position.step, quiet=quiet)
+        self.device = processes.device
         self.task = make_task(recipe, log=self.log, device=self.device)
         self.model = self.task.model
         self.average = Average(self.model, self.config.ema)
@@ -84,12 +92,14 @@ class Trainer:
                 self._next_stage(number, stages[number])
             if stages[number].epochs:
                 self._run_stage(stages[number])
-        if self.position.best_epoch == "":  # nothing was validated: keep what there is
+        if self.position.best_epoch == "" and self._all.is_first:  # nothing was validated: keep what there is
             self._save_checkpoint({})
+        self._all.wait()
         return self.out / "checkpoint"
 
     def _next_stage(self, number: int, stage: Stage) -> None:
         """A fresh optimiser, from the averaged weights: the last, or after an early stop the best."""
+        self._all.wait()
         stopped_early = self.config.patience and self.position.stale >= self.config.patience
         if stopped_early:
             self.model.load_state_dict(torch.load(self.out / "best.pt", map_location="cpu", weights_only=True))
@@ -110,7 +120,7 @@ class Trainer:
             loss = self._run_epoch(stage, epoch)
             seconds = time.monotonic() - started
             self.position.epoch, self.position.batch, self.position.loss = epoch + 1, 0, 0.0
-            stop = stage.validated and self._validate(stage, epoch, loss, seconds)
+            stop = stage.validated and self._judge(stage, epoch, loss, seconds)
             self._save_state()
             if stop:
                 self.log.say(f"{stage.name}: no better for {self.config.patience} epochs; stopping early")
@@ -147,14 +157,28 @@ class Trainer:
     def _step(
         self, stage: Stage, batch: Batch, progress: float, rng: np.random.Generator
     ) -> tuple[float, dict[str, float]]:
-        with self._autocast():
-            loss, extra = self.task.loss(stage, batch, progress=progress, rng=rng, step=self.position.step)
         self.optimizer.zero_grad(set_to_none=True)
+        share = list(self._all.share(batch))
+        own = share or batch[:1]  # more processes than examples: it takes part, and does not count
+        with self._autocast():
+            loss, extra = self.task.loss(stage, own, progress=progress, rng=rng, step=self.position.step)
         loss.backward()
+        weight = self.task.weight(stage, share) if share else 0.0
+        cost, *more = self._all.average(self.model, [loss.item(), *extra.values()], weight=weight)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         self.average.update(self.model)
-        return loss.item(), extra
+        return cost, dict(zip(extra, more, strict=True))
+
+    def _judge(self, stage: Stage, epoch: int, loss: float, seconds: float) -> bool:
+        """:meth:`_validate` in the first process, and what it found in all."""
+
+        def find() -> tuple[bool, dict[str, Any]]:
+            return self._validate(stage, epoch, loss, seconds), vars(self.position)
+
+        stop, position = self._all.told(find)
+        self.position = Position(**position)
+        return stop
 
     def _validate(self, stage: Stage, epoch: int, loss: float, seconds: float) -> bool:
         """Score the averaged weights on every validation set; True when it is time to stop early."""
@@ -202,6 +226,8 @@ class Trainer:
         )
 
     def _save_state(self) -> None:
+        if not self._all.is_first:
+            return
         save_state(
             self.out / "state.pt",
             position=self.position,

@@ -45,7 +45,9 @@ def test_the_mark_of_an_unsure_caption_has_a_colour_on_a_terminal_only(
     clip = str(render_clip(tmp_path / "a.mp4"))
     command = ["caption", clip, "-m", str(checkpoint), "--min-confidence", "1"]
     assert "\x1b[33munsure: \x1b[0m" in said_on_a_terminal(*command)
-    assert "\x1b[33munsure: \x1b[0m" in said_on_a_terminal("caption", str(render_clip(tmp_path / "b.mp4")), *command[1:])
+    assert "\x1b[33munsure: \x1b[0m" in said_on_a_terminal(
+        "caption", str(render_clip(tmp_path / "b.mp4")), *command[1:]
+    )
     for plain in (
         said_on_a_terminal(*command, NO_COLOR="1"),
         said_on_a_terminal(*command, TERM="dumb"),

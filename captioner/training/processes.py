@@ -1,0 +1,81 @@
+"""Several training processes, as ``torchrun`` starts them: each takes its share of a batch, and gradients are averaged.
+
+The first process alone writes files and validates. The gradients of a step are those of the whole batch: each share
+counts by what its loss is a mean over (words, clips), as in one process with the same batch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from captioner.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Processes:
+    """This process among all of a run; alone, everything is as if there were no others."""
+
+    def __init__(self) -> None:
+        """Joins the others where torchrun (WORLD_SIZE, RANK, LOCAL_RANK) started several. Raises ConfigError."""
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.cuda = torch.cuda.is_available()
+        if self.count > 1 and not dist.is_initialized():
+            if not dist.is_available():
+                raise ConfigError("this torch was built without torch.distributed; train with one process")
+            if self.cuda:
+                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            dist.init_process_group("nccl" if self.cuda else "gloo")
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one writes."""
+        return self.rank == 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where this one trains."""
+        if not self.cuda:
+            return torch.device("cpu")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if self.count > 1 else torch.device("cuda")
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """What this process does of all; the shares are disjoint and together whole."""
+        return items[self.rank :: self.count]
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.count > 1:
+            dist.barrier()
+
+    def told(self, find: Callable[[], T]) -> T:
+        """What the first process finds, for all."""
+        if self.count == 1:
+            return find()
+        box: list[T | None] = [find() if self.is_first else None]
+        dist.broadcast_object_list(box)
+        return cast(T, box[0])
+
+    def average(self, model: nn.Module, values: Sequence[float], *, weight: float) -> list[float]:
+        """Make the gradients, and ``values``, the mean over all processes by weight; returns the values."""
+        if self.count == 1:
+            return list(values)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        used = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        numbers = torch.tensor([*values, 1.0], dtype=torch.float64, device=self.device) * weight
+        flat = torch.cat([grad.float().flatten() for grad in grads]) * weight
+        for tensor in (used, numbers, flat):
+            dist.all_reduce(tensor)
+        total = max(float(numbers[-1]), 1e-12)
+        parts = (flat / total).split([p.numel() for p in parameters])
+        for parameter, part, anywhere in zip(parameters, parts, used.tolist(), strict=True):
+            parameter.grad = part.view_as(parameter).to(parameter.dtype) if anywhere else None
+        return [float(Tensor.item(number)) / total for number in numbers[:-1]]

@@ -1,0 +1,130 @@
+"""Two processes under torchrun learn what one learns, and go on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from captioner.checkpoint import load_checkpoint
+from captioner.manifest import Clip, write_manifest
+from tests.tiny import tiny_cnn
+from tests.web import shapes_clip
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = """
+[data]
+manifests = ["{folder}/manifest.jsonl"]
+cache = "{folder}/features"
+[video]
+frames = 2
+size = 32
+[encoder]
+source = "{folder}/cnn"
+weights = "random"
+[decoder]
+embed = 16
+hidden = 16
+attention = 8
+dropout = 0.0
+[tokenizer]
+vocab_size = 60
+[search]
+beams = 2
+max_length = 12
+[train]
+epochs = {epochs}
+batch_size = {batch}
+captions_per_clip = 1
+scst_epochs = {scst}
+scst_samples = 2
+bf16 = false
+threads = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eleven clips: the last batch of an epoch has one example for two processes."""
+    folder = tmp_path_factory.mktemp("parallel")
+    said = ("a red circle", "two blue squares move", "a green cross spins fast here")
+    clips = [
+        Clip(
+            id=f"c{n}",
+            path=shapes_clip(folder / f"{n}.mp4", number=n % 6, seconds=1 + n / 10, side=32),
+            split="train" if n < 11 else "val",
+            captions=(said[n % 3], said[(n + 1) % 3]),
+        )
+        for n in range(14)
+    ]
+    write_manifest(folder / "manifest.jsonl", clips)
+    tiny_cnn(folder / "cnn")
+    return folder
+
+
+def command(folder: Path, name: str, processes: int, *, epochs: int = 2, scst: int = 0, batch: int = 5) -> list[str]:
+    recipe = folder / f"{name}.toml"
+    recipe.write_text(RECIPE.format(folder=folder, epochs=epochs, scst=scst, batch=batch), encoding="utf-8")
+    start = [sys.executable, "-m"]
+    if processes > 1:
+        start += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    return [*start, "captioner", "train", str(recipe), "--out", str(folder / name), "--quiet"]
+
+
+def train(folder: Path, name: str, processes: int, **stages: int) -> list[dict[str, float]]:
+    """The records of a run."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command(folder, name, processes, **stages), env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return records(folder / name)
+
+
+def records(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available() or sys.platform == "win32", reason="needs torch.distributed with gloo"
+)
+
+
+@pytest.mark.parametrize("batch", [5, 1])
+def test_two_processes_have_the_loss_curve_of_one(folder: Path, batch: int) -> None:
+    """Also where a batch has fewer examples than there are processes."""
+    names = f"one-{batch}", f"two-{batch}"
+    two = train(folder, names[1], 2, batch=batch)  # makes the features too, each its share
+    assert len(list((folder / "features").rglob("*.npy"))) == 14
+    one = train(folder, names[0], 1, batch=batch)
+    assert [r["step"] for r in one] == [r["step"] for r in two] and len(one) > 4
+    for a, b in zip(one, two, strict=True):
+        assert a.keys() == b.keys()
+        np.testing.assert_allclose([a.get("loss", 0.0)], [b.get("loss", 0.0)], rtol=1e-3)
+    for name, tensor in load_checkpoint(folder / names[0] / "checkpoint").model.state_dict().items():
+        other = load_checkpoint(folder / names[1] / "checkpoint").model.state_dict()[name]
+        torch.testing.assert_close(tensor, other, rtol=0.02, atol=2e-3)  # kept in 16 bits
+
+
+def test_a_killed_run_of_two_goes_on_bit_for_bit(folder: Path) -> None:
+    whole = train(folder, "whole", 2, epochs=3, scst=1)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    run = subprocess.Popen(
+        command(folder, "killed", 2, epochs=3, scst=1), env=environment, start_new_session=True, stderr=subprocess.PIPE
+    )
+    late = time.monotonic() + 120
+    while not (folder / "killed" / "state.pt").exists():
+        assert run.poll() is None and time.monotonic() < late, run.stderr and run.stderr.read()
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    again = train(folder, "killed", 2, epochs=3, scst=1)
+    assert again == whole
+    state, other = (torch.load(folder / n / "state.pt", weights_only=True) for n in ("whole", "killed"))
+    assert all(torch.equal(tensor, other["model"][name]) for name, tensor in state["model"].items())
