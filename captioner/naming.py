@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from captioner.vision.nouns import nouns
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ def sights(probabilities: np.ndarray, times_seconds: tuple[float, ...], *, said:
             peak_seconds=times_seconds[int(probabilities[:, column].argmax())],
             used=f" {nouns()[column].name} " in f" {' '.join(said)} ",
         )
-        for column in np.argsort(-mean, kind="stable")[:5].tolist()
+        for column in (-mean).argsort(kind="stable")[:5].tolist()
     ]
     return tuple(sight for sight in found if sight.probability >= LEAST)
 
