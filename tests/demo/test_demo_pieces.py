@@ -45,7 +45,8 @@ def test_words_are_escaped_and_every_cell_is_said(checkpoint: Path, tmp_path: Pa
         dataclasses.replace(caption, words=(evil, *caption.words[1:])), ["data:,"] * 4, player="player"
     )
     assert "<script" not in page and html.escape(evil.text) in page
-    assert page.count("<td") == 4 * len(caption.words) == page.count('class="cap-hidden"')
+    assert page.count("<td") == (4 + 2) * len(caption.words)  # four frames, and the two gates
+    assert page.count('class="cap-hidden"') == 4 * len(caption.words)
     assert page.count("cap-peak") == len(caption.words)
 
 
