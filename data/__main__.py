@@ -24,7 +24,7 @@ from data.labels import labels
 from data.msrvtt import msrvtt
 from data.msvd import msvd
 from data.vatex import vatex
-from data.verbs import verbs
+from data.verbs import verbs, words
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -98,6 +98,10 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
     command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
     command.set_defaults(run=lambda args: verbs(args.manifest, at_least=args.at_least))
+    command = add("words", "captions become labels: all words that many people say of a clip")
+    command.add_argument("manifest", help="manifest.jsonl of captioned clips")
+    command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
+    command.set_defaults(run=lambda args: words(args.manifest, at_least=args.at_least))
 
     command = add("captions", "captions without clips, for the language model: one a line, or COCO captions")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt (a caption a line) or COCO .json")

@@ -14,7 +14,7 @@ from captioner.video.frames import sample_frames
 from data.__main__ import main
 from data.labels import labels
 from data.order import order
-from data.verbs import verbs
+from data.verbs import verbs, words
 
 
 def place(root: Path, *names: str) -> Path:
@@ -137,7 +137,7 @@ def test_verbs_are_what_most_people_say(tmp_path: Path) -> None:
     found = verbs(tmp_path / "manifest.jsonl", at_least=4)
     assert {clip.labels for clip in found.clips} == {("running",), ("cutting",)}
     assert not any(clip.captions for clip in found.clips)
-    with pytest.raises(DataError, match="fewer than two verbs"):
+    with pytest.raises(DataError, match="fewer than two classes"):
         verbs(tmp_path / "manifest.jsonl", at_least=6)
 
 
@@ -162,3 +162,24 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "10 clips with labels" in capsys.readouterr().err
     assert main(["order", "--train", "6", "--val", "0", "--test", "0", "--out", str(tmp_path / "order")]) == 0
     assert "6 clips with labels" in capsys.readouterr().err
+
+
+def test_words_are_all_that_many_people_say(tmp_path: Path) -> None:
+    clips = [
+        Clip(
+            id=f"{animal}{i}",
+            path=tmp_path / "x.mp4",
+            split="train",
+            captions=(f"The {animal} is running", f"a {animal} runs in the park", f"{animal}s are running to it"),
+        )
+        for animal in ("dog", "cat")
+        for i in range(3)
+    ]
+    write_manifest(tmp_path / "manifest.jsonl", clips)
+    found = words(tmp_path / "manifest.jsonl", at_least=3)
+    assert {clip.labels for clip in found.clips} == {
+        ("dog", "dogs", "park", "running", "runs"),
+        ("cat", "cats", "park", "running", "runs"),
+    }
+    with pytest.raises(DataError, match="fewer than two classes"):
+        words(tmp_path / "manifest.jsonl", at_least=9)
