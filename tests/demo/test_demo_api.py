@@ -223,10 +223,10 @@ def test_a_full_queue_says_so(clip: Path, checkpoint: Path) -> None:
 
 
 def _uploads_are_deleted() -> None:
-    """With ``keep_seconds=1``, nothing that was uploaded to that server is left after a few seconds."""
+    """With ``keep_seconds=1``, nothing that was uploaded to that server is left after a while."""
     from gradio.utils import get_upload_folder
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(path.name == "holiday.mp4" for path in Path(get_upload_folder()).rglob("*")):
         assert time.monotonic() < deadline
         time.sleep(0.2)
