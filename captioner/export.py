@@ -150,7 +150,6 @@ def _write(checkpoint: Checkpoint, folder: Path) -> None:
         "search": to_dict(checkpoint.search),
         "calibration": to_dict(calibration) if calibration else None,
         "places": model.encoder.places,
-        "states": len(state),
         "evidence": model.evidence is not None,
         "pieces": [piece.decode("latin-1") for piece in checkpoint.tokenizer.pieces.spelled],
     }

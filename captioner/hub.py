@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from captioner.errors import CheckpointError, ConfigError
+from captioner.errors import CheckpointError, ConfigError, first_line
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "vocabulary.json")
 _NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
@@ -39,7 +39,7 @@ def located(name: str | Path) -> Path:
         raise CheckpointError(f"{repo} on the Hugging Face hub has no revision {revision}") from error
     except Exception as error:  # no network, a full disk, ...
         raise CheckpointError(
-            f"there is no checkpoint folder {name}, and the Hugging Face hub gave none ({_reason(error)})"
+            f"there is no checkpoint folder {name}, and the Hugging Face hub gave none ({first_line(error)})"
         ) from error
     if not (Path(folder) / FILES[0]).is_file():
         raise CheckpointError(f"{repo} on the Hugging Face hub is no captioner checkpoint: it has no {FILES[0]}")
@@ -71,7 +71,7 @@ def push(
             name, operations, commit_message=message or "Upload a captioner checkpoint", revision=revision
         )
     except Exception as error:  # no network, no right, ...
-        raise CheckpointError(f"cannot push to {name}: {_reason(error)}") from error
+        raise CheckpointError(f"cannot push to {name}: {first_line(error)}") from error
     return str(done.commit_url)
 
 
@@ -105,7 +105,3 @@ def make_card(name: str, summary: dict[str, Any], *, license: str = "") -> str:
 
 def _endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

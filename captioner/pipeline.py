@@ -97,8 +97,7 @@ class Captioner(Reader):
             [h.tokens for h in best], pad=self.tokenizer.pad_id, bos=self.tokenizer.bos_id, eos=self.tokenizer.eos_id
         )
         inputs = inputs[:, None].to(self.device)
-        _, weights = self._decoder(memory, inputs)
-        gates = self._decoder.gates(memory, inputs)
+        weights, gates = self._decoder.trace(memory, inputs)
         looked = weights[:, 0].reshape(len(best), inputs.shape[2], -1, self._model.encoder.places)
         return looked.float().cpu(), None if gates is None else gates[:, 0].float().cpu()
 

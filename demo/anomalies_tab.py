@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from captioner.anomalies.watcher import Watcher
 from data.walkway import walkway
@@ -96,7 +97,7 @@ def _learn(
         raise Refusal(strings.NO_FILES)
     if len(paths) > limits.batch_files:
         raise Refusal(strings.TOO_MANY.format(count=len(paths), limit=limits.batch_files))
-    folder = tempfile.mkdtemp(prefix="captioner-normal-")
+    folder = _swept("captioner-normal-")
     child = _child(
         limits, ["learn", *map(str, paths), "-o", f"{folder}/model", f"--steps={steps:.0f}", "--quiet"], paths
     )
@@ -113,6 +114,13 @@ def _learn(
     yield gr.skip(), progress(strings.LEARN_STOPPED, None), *buttons(running=False)
 
 
+def _swept(prefix: str) -> str:
+    """A new folder among the uploads, which are deleted as they grow old and when the server stops."""
+    uploads = Path(get_upload_folder())
+    uploads.mkdir(parents=True, exist_ok=True)
+    return tempfile.mkdtemp(prefix=prefix, dir=uploads)
+
+
 def _forget(folder: str) -> None:
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
@@ -127,8 +135,7 @@ def _learnt(watcher: Watcher, refused: str) -> str:
 
 def _sample() -> tuple[list[str], str]:
     """Rendered clips: normal ones, and one in which somebody walks the wrong way."""
-    folder = tempfile.mkdtemp(prefix="captioner-walkway-")
-    clips = walkway(folder, train=3, val=1, test=1, seconds=45)
+    clips = walkway(_swept("captioner-walkway-"), train=3, val=1, test=1, seconds=45)
     paths = {clip.id: str(clip.path) for clip in clips}
     abnormal = paths.pop("test-000")
     return list(paths.values()), abnormal

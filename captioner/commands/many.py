@@ -205,8 +205,10 @@ def _tell(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a
 def _write_all(outcomes: Iterable[Outcome], write: Writer, output: Path | None, form: str) -> None:
     captions = (caption for outcome in outcomes for caption in outcome.captions)
     whole = output and form in _DOCUMENTS and is_regular(output)
-    out: Any = StandardOutput(colour=form == "txt") if output is None else None
-    if output:
+    out: Any
+    if output is None:
+        out = StandardOutput(colour=form == "txt")
+    else:
         out = WholeFile(output) if whole else ResumedFile(output)
     with out:
         for text in write(captions):

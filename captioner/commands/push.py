@@ -22,10 +22,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from captioner.checkpoint import checkpoint_folder
     from captioner.commands.inspection import summarise
-    from captioner.hub import located, make_card, push
+    from captioner.hub import make_card, push
 
-    folder = located(options.folder)
+    folder = checkpoint_folder(options.folder)
     summary = summarise(folder)  # it loads: what is pushed is whole
     card = make_card(options.name, summary, license=options.license)
     print(

@@ -110,13 +110,13 @@ class AttentionGRU(nn.Module):
         seen = (torch.stack(contexts, dim=2), torch.stack(tops, dim=2))
         return self._logits(self._deepen(embedded, seen), seen, memory), torch.stack(attention, dim=2)
 
-    def gates(self, memory: Memory, tokens: Tensor) -> Tensor | None:
-        """How far each GRU layer's gates z and r open on the way through (B, K, L), means over units: (B, K, L, 2).
+    def trace(self, memory: Memory, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Where each of the tokens (B, K, L) looked (B, K, L, N), and how far the GRU's gates z and r opened at it.
 
-        The mean over the layers; None where the cell is no GRU.
+        The gates (B, K, L, 2) are means over units and layers; None where the cell is no GRU.
         """
         if self.config.cell != "gru":
-            return None
+            return self(memory, tokens)[1], None
         opened: list[Tensor] = []
 
         def note(cell: nn.Module, given: tuple[Tensor, tuple[Tensor, ...]], _: tuple[Tensor, ...]) -> None:
@@ -124,11 +124,11 @@ class AttentionGRU(nn.Module):
 
         hooks = [cell.register_forward_hook(note) for cell in self.cells]
         try:
-            self(memory, tokens)
+            _, weights = self(memory, tokens)
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.stack(opened, dim=2).unflatten(2, (-1, self.config.layers)).mean(dim=3)
+        return weights, torch.stack(opened, dim=2).unflatten(2, (-1, self.config.layers)).mean(dim=3)
 
     def _advance(self, memory: Memory, projected: Tensor, state: State) -> tuple[State, Tensor]:
         """Step every layer from the projected word (B, K, 3H), then look: the next state and weights (B, K, N)."""

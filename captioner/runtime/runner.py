@@ -12,7 +12,7 @@ import numpy as np
 
 from captioner.caption import Alternative, Caption, Word
 from captioner.config import from_dict
-from captioner.errors import CaptionerError, CheckpointError, ConfigError
+from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
 from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
 from captioner.language.pieces import Pieces
@@ -53,7 +53,6 @@ class Runner:
         self._calibration = from_dict(Calibration, found, where="calibration") if found else None
         self._pieces = Pieces([piece.encode("latin-1") for piece in values["pieces"]])
         self._places = int(values["places"])
-        self._states = int(values["states"])
         self._has_evidence = bool(values["evidence"])
         self.fingerprint = str(values["fingerprint"])
         self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
@@ -155,5 +154,4 @@ def _session(path: Path, threads: int | None) -> Any:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise CaptionerError(f"cannot load {path}: {reason}") from error
+        raise CaptionerError(f"cannot load {path}: {first_line(error)}") from error

@@ -78,7 +78,8 @@ def test_the_gates_are_those_of_the_equations(reset: str) -> None:
     model = decoder(layers=2, reset=reset)
     memory = model.remember(*clips())
     tokens = torch.randint(V, (B, 1, 4))
-    found = model.gates(memory, tokens)
+    looked, found = model.trace(memory, tokens)
+    torch.testing.assert_close(looked, model(memory, tokens)[1])
     assert found is not None and found.shape == (B, 1, 4, 2)
     state = model.start(memory)
     first, second = model.cells
@@ -93,7 +94,7 @@ def test_the_gates_are_those_of_the_equations(reset: str) -> None:
         torch.testing.assert_close(found[:, :, t, 0], (z + above[0]) / 2)
         torch.testing.assert_close(found[:, :, t, 1], (r + above[1]) / 2)
     assert not any(cell._forward_hooks for cell in model.cells)
-    assert decoder(cell="lstm").gates(memory, tokens) is None
+    assert decoder(cell="lstm").trace(memory, tokens)[1] is None
 
 
 def test_what_is_hidden_changes_nothing() -> None:
