@@ -36,6 +36,11 @@ class Clip:
     abnormal: tuple[tuple[float, float], ...] = ()
     """Spans in seconds in which something is abnormal, for anomaly detection."""
 
+    @property
+    def described(self) -> bool:
+        """Whether it has captions or labels."""
+        return bool(self.captions or self.labels)
+
 
 _KEYS = {"id", "path", "split", "captions", "labels", "start_seconds", "end_seconds", "category", "abnormal"}
 

@@ -1,7 +1,7 @@
 """Reads and writes checkpoint folders: config.json, model.safetensors and a task's own files.
 
 Loading checks the digests, every tensor's name and shape, and refuses what does not match. Nothing is ever left at
-random. A CNN that comes as a pip package is not copied: its weights are read from there.
+random. What a CNN has unchanged from a pip package is not copied: it is read from there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,14 +42,15 @@ def write_model(
 ) -> None:
     """Write the folder of a model that has its CNN in ``encoder``, which is recorded for frames of ``size`` pixels."""
     encoder: Any = model.encoder
-    package = _package_of(encoder)
+    shared = _of_package(encoder)
     cnn = {
-        "encoder": to_dict(encoder.config) | {"source": package, "weights": "pretrained"},
+        "encoder": to_dict(encoder.config)
+        | {"source": encoder.config.source if shared else "", "weights": "pretrained"},
         "cnn": encoder.cnn_config(size=size),
     }
     write_folder(
         folder,
-        weights=half(model, without="encoder.cnn." if package else None),
+        weights=half(model, without=frozenset(f"encoder.cnn.{name}" for name in shared)),
         config=cnn | config,
         add_files=add_files,
     )
@@ -162,14 +164,44 @@ class _Undrawn(TorchFunctionMode):
         return options["tensor"] if func is torch.nn.init.normal_ else func(*args, **options)
 
 
-def _package_of(encoder: FrameEncoder) -> str:
-    """The source that the encoder's CNN comes from and still equals, if that is a pip package; otherwise empty."""
+def load_encoder(folder: Path, config: EncoderConfig) -> FrameEncoder:
+    """The CNN that the task ``words`` has tuned, with the grid of ``config``. Raises CheckpointError."""
+    saved = read_tuned(folder)
+    check_files(folder, saved)
+    model = load_network(folder, saved, lambda encoder: _Heads(encoder, saved))
+    settings = replace(model.encoder.config, grid=config.grid)
+    return FrameEncoder(model.encoder.cnn, settings, width=model.encoder.width)
+
+
+def read_tuned(folder: Path) -> dict[str, Any]:
+    """The config.json of a folder of the task ``words``. Raises CheckpointError."""
+    keys = {"format", "captioner", "task", "video", "encoder", "cnn", "words", "labels", "trained_on", "files"}
+    return read_folder(folder, keys=keys, files={WEIGHTS}, task="words")
+
+
+def tuned_weights(encoder: FrameEncoder) -> int:
+    """How many of the CNN's weights are not those of the pip package that it comes from; all without one."""
+    shared = set(_of_package(encoder))
+    return sum(p.numel() for name, p in encoder.cnn.named_parameters() if name not in shared)
+
+
+class _Heads(nn.Module):
+    """A tuned CNN as it was saved: with what it was asked."""
+
+    def __init__(self, encoder: FrameEncoder, saved: dict[str, Any]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.words = nn.Linear(encoder.width, max(1, len(saved["words"])))
+        self.actions = nn.Linear(encoder.width, max(1, len(saved["labels"])))
+
+
+def _of_package(encoder: FrameEncoder) -> list[str]:
+    """The weights that the encoder's CNN has unchanged from the pip package that it comes from; none without one."""
     source = encoder.config.source
     if source not in PACKAGED:
-        return ""
+        return []
     own = encoder.cnn.state_dict()
-    same = all(torch.equal(own[name].cpu(), tensor) for name, tensor in packaged_weights(source).items())
-    return source if same else ""
+    return [name for name, tensor in packaged_weights(source).items() if torch.equal(own[name].cpu(), tensor)]
 
 
 def load_weights(model: nn.Module, file: Path, *, package: str = "") -> None:
@@ -185,7 +217,7 @@ def load_weights(model: nn.Module, file: Path, *, package: str = "") -> None:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"cannot read {file}: {error}") from error
     if package:
-        weights |= {f"encoder.cnn.{name}": tensor for name, tensor in packaged_weights(package).items()}
+        weights = {f"encoder.cnn.{name}": tensor for name, tensor in packaged_weights(package).items()} | weights
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if expected != found:
@@ -200,11 +232,11 @@ def load_weights(model: nn.Module, file: Path, *, package: str = "") -> None:
     assert not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
 
 
-def half(model: nn.Module, *, without: str | None = None) -> dict[str, torch.Tensor]:
-    """The weights in float16, but for those whose names begin with ``without``."""
+def half(model: nn.Module, *, without: frozenset[str] = frozenset()) -> dict[str, torch.Tensor]:
+    """The weights in float16, but for those named in ``without``."""
     weights = {}
     for name, tensor in model.state_dict().items():
-        if without and name.startswith(without):
+        if name in without:
             continue
         half = tensor.detach().to("cpu", torch.float16 if tensor.is_floating_point() else tensor.dtype)
         if half.is_floating_point() and not half.isfinite().all():

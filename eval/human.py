@@ -12,8 +12,9 @@ import numpy as np
 
 from captioner.errors import DataError
 from captioner.metrics.cider import CiderScorer
+from captioner.metrics.content import content_words
 from captioner.metrics.text import TOKENIZER, tokenize
-from eval.goodness import GOOD, agrees, content_words
+from eval.goodness import GOOD, agrees
 from eval.references import References, add_reference_arguments, read_references
 from eval.statistics import METRICS, scores, statistics
 from eval.table import columns, points, printable, write_text

@@ -54,6 +54,8 @@ def summarise(folder: Path) -> dict[str, Any]:
 
     if is_for(folder, "actions"):
         return _of_actions(folder)
+    if is_for(folder, "words"):
+        return _of_words(folder)
     if is_for(folder, "anomalies"):
         return _of_anomalies(folder)
     return _of_captions(folder)
@@ -61,6 +63,7 @@ def summarise(folder: Path) -> dict[str, Any]:
 
 def _of_captions(folder: Path) -> dict[str, Any]:
     from captioner.checkpoint import load_checkpoint
+    from captioner.storage import tuned_weights
     from captioner.vision.backbones import origin
 
     loaded = load_checkpoint(folder)
@@ -71,6 +74,7 @@ def _of_captions(folder: Path) -> dict[str, Any]:
         "cnn": model.encoder.cnn_config().get("model_type"),
         "cnn_from": origin(model.encoder.config.source),
         "cnn_weights": sum(p.numel() for p in model.encoder.parameters()),
+        "cnn_weights_tuned": tuned_weights(model.encoder),
         "decoder_weights": sum(p.numel() for p in model.decoder.parameters()),
         "vocabulary": len(loaded.tokenizer),
         "decoder": to_dict(model.decoder.config),
@@ -101,6 +105,25 @@ def _of_actions(folder: Path) -> dict[str, Any]:
         "video": to_dict(loaded.video),
         "temperature": loaded.temperature,
         "trained_on": loaded.trained_on,
+    }
+
+
+def _of_words(folder: Path) -> dict[str, Any]:
+    from captioner.storage import digest, load_encoder, read_tuned, tuned_weights
+    from captioner.vision.backbones import origin
+    from captioner.vision.config import EncoderConfig
+
+    encoder, config = load_encoder(folder, EncoderConfig()), read_tuned(folder)
+    return {
+        "task": "words",
+        **_identity(folder, digest(folder / "config.json")[:12]),
+        "cnn_from": origin(encoder.config.source),
+        "cnn_weights": sum(p.numel() for p in encoder.parameters()),
+        "cnn_weights_tuned": tuned_weights(encoder),
+        "words": len(config["words"]),
+        "actions": config["labels"],
+        "video": config["video"],
+        "trained_on": config["trained_on"],
     }
 
 

@@ -47,15 +47,14 @@ def features(options: argparse.Namespace) -> int:
     from captioner.training.corpus import training_clips, validation_sets
     from captioner.training.features import FeatureCache
     from captioner.training.log import TrainingLog
-    from captioner.training.start import load_start
+    from captioner.training.start import cached_encoder, load_start
 
     log = TrainingLog(None, quiet=options.quiet)
     targets = recipe.task.targets
     clips = training_clips(recipe.data, targets)[0]
     seen = [clip for group in validation_sets(recipe.data, targets).values() for clip in group]
     start = load_start(recipe)
-    encoder = None if recipe.train.train_encoder else start.encoder
-    cache = FeatureCache(recipe.data.cache, video=start.video, encoder=encoder)
+    cache = FeatureCache(recipe.data.cache, video=start.video, encoder=cached_encoder(recipe, start))
     count = log.counter("features", len(clips) + len(seen))
     failures = cache.fill(clips, views=recipe.data.views, on_clip=count) + cache.fill(seen, on_clip=count)
     for clip, error in failures:

@@ -19,7 +19,7 @@ from captioner.errors import ConfigError, DataError
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
-from captioner.training.start import load_start
+from captioner.training.start import cached_encoder, load_start
 from captioner.training.task import Batch, Scores, Stage
 
 _BATCH = 64
@@ -36,7 +36,8 @@ class ActionTask:
         self.recipe, self.config, self.device = recipe, recipe.train, device
         begun = load_start(recipe)
         start, self.video, self.start = begun.checkpoint, begun.video, begun.fingerprint
-        self.corpus, self.val = load_corpora(recipe, begun.encoder, video=self.video, log=log)
+        encoder = cached_encoder(recipe, begun)
+        self.corpus, self.val = load_corpora(recipe, encoder, video=self.video, log=log, in_memory=encoder is not None)
         counts = Counter(label for clip in self.corpus.clips for label in clip.labels)
         self.labels = tuple(sorted(counts))
         self._check(counts, log)

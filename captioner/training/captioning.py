@@ -19,7 +19,7 @@ from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
 from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from captioner.training.runstate import digest
-from captioner.training.start import load_start
+from captioner.training.start import cached_encoder, load_start
 from captioner.training.task import Batch, Scores, Stage
 from captioner.training.texts import load_caption_data
 from captioner.training.validation import Validator
@@ -34,7 +34,11 @@ class CaptionTask:
         self.video, self.start = begun.video, begun.fingerprint
         start = begun.checkpoint if isinstance(begun.checkpoint, Checkpoint) else None
         data = load_caption_data(
-            recipe, begun.encoder, video=self.video, tokenizer=start.tokenizer if start else None, log=log
+            recipe,
+            cached_encoder(recipe, begun),
+            video=self.video,
+            tokenizer=start.tokenizer if start else None,
+            log=log,
         )
         self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
         self.silent = {name for name, corpus in self.val.items() if not corpus.can_be_scored()}

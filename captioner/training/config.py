@@ -13,7 +13,7 @@ from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConf
 from captioner.video.config import VideoConfig
 from captioner.vision.config import EncoderConfig
 
-Targets = Literal["captions", "labels"]
+Targets = Literal["captions", "labels", "described"]
 """What a clip of a manifest must have to be learned from."""
 
 
@@ -21,16 +21,17 @@ Targets = Literal["captions", "labels"]
 class TaskConfig:
     """What the network is asked."""
 
-    kind: Literal["captions", "actions"] = "captions"
+    kind: Literal["captions", "actions", "words"] = "captions"
     """``captions``: sentences, from manifests with captions. ``actions``: labels, from manifests with labels; the
-    network is then set in [head] in place of [decoder]."""
+    network is then set in [head] in place of [decoder]. ``words``: the last stages of a packaged CNN, from manifests
+    with captions, labels or both; what comes of it is an ``encoder.source`` for the others."""
     class_weights: bool = False
     """Actions: let every label count the same, however few clips it has."""
 
     @property
     def targets(self) -> Targets:
         """What is learned from."""
-        return "labels" if self.kind == "actions" else "captions"
+        return {"actions": "labels", "words": "described"}.get(self.kind, "captions")  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,16 +144,13 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        require(
-            self.decoder.evidence in ("", self.encoder.source),
-            f"decoder.evidence is {self.decoder.evidence!r}; it must be encoder.source ({self.encoder.source!r}), "
-            "since the classifier reads that CNN's features",
-        )
-        unused: tuple[str, type] = ("head", HeadConfig) if self.task.kind == "captions" else ("decoder", DecoderConfig)
-        require(
-            getattr(self, unused[0]) == unused[1](),
-            f"the recipe has settings in [{unused[0]}], which are not of task.kind = {self.task.kind!r}",
-        )
+        networks: dict[str, type] = {"decoder": DecoderConfig, "head": HeadConfig}
+        networks.pop({"captions": "decoder", "actions": "head"}.get(self.task.kind, ""), None)
+        for name, kind in networks.items():
+            require(
+                getattr(self, name) == kind(),
+                f"the recipe has settings in [{name}], which are not of task.kind = {self.task.kind!r}",
+            )
         for name, kind in _STARTED.items():
             require(
                 not self.train.start or getattr(self, name) == kind(),

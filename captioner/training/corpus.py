@@ -45,18 +45,17 @@ class Corpus:
 
 
 def load_corpora(
-    recipe: Recipe, encoder: FrameEncoder, *, video: VideoConfig, log: TrainingLog
+    recipe: Recipe, encoder: FrameEncoder | None, *, video: VideoConfig, log: TrainingLog, in_memory: bool
 ) -> tuple[Corpus, dict[str, Corpus]]:
     """The training clips and each validation set's, with their features; what is missing of these is made.
 
-    With ``train.train_encoder`` the arrays are pixels, read from disk as they are needed. Clips that cannot be
-    decoded are left out and reported; raises DataError when nothing is left.
+    Without an encoder the arrays are pixels. Arrays that are not ``in_memory`` are read from disk as they are needed.
+    Clips that cannot be decoded are left out and reported; raises DataError when nothing is left.
     """
     targets = recipe.task.targets
     clips, repeat = training_clips(recipe.data, targets)
     val = validation_sets(recipe.data, targets)
-    end_to_end = recipe.train.train_encoder
-    cache = FeatureCache(recipe.data.cache, video=video, encoder=None if end_to_end else encoder)
+    cache = FeatureCache(recipe.data.cache, video=video, encoder=encoder)
     seen = [clip for group in val.values() for clip in group]
     count = log.counter("features", len(clips) + len(seen))
     processes = Processes()
@@ -76,9 +75,9 @@ def load_corpora(
         load = cache.load
         return Corpus(
             clips=[clips[i] for i in kept],
-            arrays=[load(clips[i], in_memory=not end_to_end) for i in kept],
+            arrays=[load(clips[i], in_memory=in_memory) for i in kept],
             repeat=[repeat[i] for i in kept],
-            views=[[load(clips[i], v, in_memory=not end_to_end) for v in range(1, views)] for i in kept],
+            views=[[load(clips[i], v, in_memory=in_memory) for v in range(1, views)] for i in kept],
         )
 
     return corpus(clips, repeat, recipe.data.views), {n: corpus(group, [1] * len(group), 1) for n, group in val.items()}

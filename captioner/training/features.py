@@ -30,6 +30,27 @@ from captioner.vision.encoder import FrameEncoder
 _AHEAD = 8  # clips decoded ahead of the encoder: bounds the memory
 
 
+class Stored:
+    """An array on disk that is open only while it is read: a system lets a process hold some thousand files open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        array = self._open()
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return np.array(self._open()[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._open(), dtype=dtype)
+
+    def _open(self) -> np.ndarray:
+        return np.load(self._path, mmap_mode="r", allow_pickle=False)
+
+
 class FeatureCache:
     """Features (T, P, D) float16 of each clip; without an encoder its pixels (T, S, S, 3) uint8 (end to end)."""
 
@@ -52,10 +73,15 @@ class FeatureCache:
         return self.folder / f"{hashlib.sha256(part.encode()).hexdigest()[:32]}.npy"
 
     def load(self, clip: Clip, view: int = 0, *, in_memory: bool = True) -> np.ndarray:
-        """The cached array of a clip's view; raises DataError when it is not there or damaged."""
+        """The cached array of a clip's view; raises DataError when it is not there or damaged.
+
+        Not ``in_memory``: what stands for it, see :class:`Stored`.
+        """
         path = self.path(clip, view)
         try:
-            return np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
+            if not in_memory:
+                return Stored(path)  # type: ignore[return-value]
+            return np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(f"the cached features of {clip.id!r} cannot be read ({path.name}): {error}") from error
 

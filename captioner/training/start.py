@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
 from captioner.checkpoint import Checkpoint, checkpoint_folder, load_checkpoint
-from captioner.storage import is_for
+from captioner.errors import ConfigError
+from captioner.storage import is_for, load_encoder
 from captioner.training.config import Recipe
 from captioner.video.config import VideoConfig
 from captioner.vision.encoder import FrameEncoder
+from captioner.vision.tail import trunk_encoder
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,26 @@ class Start:
         return self.checkpoint.fingerprint if self.checkpoint else ""
 
 
+def cached_encoder(recipe: Recipe, begun: Start) -> FrameEncoder | None:
+    """What makes the features that the training reads from the cache; None where it reads pixels."""
+    if recipe.task.kind == "words":
+        return trunk_encoder(begun.encoder, size=begun.video.size)
+    return None if recipe.train.train_encoder else begun.encoder
+
+
 def load_start(recipe: Recipe) -> Start:
     """Load what a recipe begins with. Raises CheckpointError and ConfigError."""
     source = recipe.train.start
     if not source:
-        return Start(None, FrameEncoder.load(recipe.encoder), recipe.video)
+        tuned = Path(recipe.encoder.source)
+        own = is_for(tuned, "words")
+        encoder = load_encoder(tuned, recipe.encoder) if own else FrameEncoder.load(recipe.encoder)
+        if recipe.decoder.evidence not in ("", encoder.config.source):
+            raise ConfigError(
+                f"decoder.evidence is {recipe.decoder.evidence!r}; it must be the CNN that the features are of "
+                f"({encoder.config.source!r}), since the classifier reads them"
+            )
+        return Start(None, encoder, recipe.video)
     own = recipe.task.kind == "actions" and is_for(checkpoint_folder(source), "actions")
     checkpoint = load_recognizer(source) if own else load_checkpoint(source)
     return Start(checkpoint, checkpoint.model.encoder, checkpoint.video)

@@ -11,10 +11,12 @@ from captioner.training.captioning import CaptionTask
 from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
 from captioner.training.task import Task
+from captioner.training.words import WordsTask
 
 TASKS: dict[str, Callable[[Recipe, TrainingLog, torch.device], Task]] = {
     "captions": CaptionTask,
     "actions": ActionTask,
+    "words": WordsTask,
 }
 
 

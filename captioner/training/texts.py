@@ -47,7 +47,7 @@ class CaptionData:
 
 def load_caption_data(
     recipe: Recipe,
-    encoder: FrameEncoder,
+    encoder: FrameEncoder | None,
     *,
     video: VideoConfig,
     tokenizer: CaptionTokenizer | None = None,
@@ -55,13 +55,14 @@ def load_caption_data(
 ) -> CaptionData:
     """Read the recipe's manifests, make the tokenizer (unless given) and whatever features are missing.
 
-    Captions that are too long are left out and reported; raises DataError when nothing is left.
+    Without an encoder the clips are pixels. Captions that are too long are left out and reported; raises DataError when
+    nothing is left.
     """
     text = text_captions(recipe.data)
     if tokenizer is None:
         clips, _ = training_clips(recipe.data)
         tokenizer = _tokenizer(recipe.tokenizer, [normalise(c) for clip in clips for c in clip.captions] + text)
-    train, val = load_corpora(recipe, encoder, video=video, log=log)
+    train, val = load_corpora(recipe, encoder, video=video, log=log, in_memory=encoder is not None)
     longest = recipe.search.max_length - 1
 
     def with_tokens(corpus: Corpus) -> CaptionCorpus:

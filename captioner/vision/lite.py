@@ -24,6 +24,8 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _STEM, _HEAD = 32, 1280
+_TRUNK = 5
+"""Stages of the trunk, up to maps of 1/16 of the size; the others and the head are the tail, which can be tuned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +62,32 @@ class EfficientNetLite(nn.Module):
             if 0 < stage < len(_STAGES) - 1:
                 repeats = math.ceil(repeats * config.depth)
             for repeat in range(repeats):
-                blocks.append(_Block(inputs, outputs, kernel, 1 if repeat else stride, expansion))
+                blocks.append(Block(inputs, outputs, kernel, 1 if repeat else stride, expansion))
                 inputs = outputs
+            if stage < _TRUNK:
+                self.trunk_blocks, self.trunk_width = len(blocks), outputs
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = nn.Conv2d(inputs, _HEAD, 1, bias=False)
         self._bn1 = _norm(_HEAD)
 
     def forward(self, pixels: Tensor) -> Maps:
-        maps = _relu6(self._bn0(self._conv_stem(_pad_same(pixels, 3))))
-        for block in self._blocks:
+        return Maps(self.finish(self.begin(pixels)))
+
+    def begin(self, pixels: Tensor) -> Tensor:
+        """The trunk: pixels to maps of 1/16 of the size."""
+        maps = relu6(self._bn0(self._conv_stem(pad_same(pixels, 3))))
+        for block in self._blocks[: self.trunk_blocks]:
             maps = block(maps)
-        return Maps(_relu6(self._bn1(self._conv_head(maps))))
+        return maps
+
+    def finish(self, maps: Tensor) -> Tensor:
+        """The tail: what :meth:`begin` gave to the last feature map."""
+        for block in self._blocks[self.trunk_blocks :]:
+            maps = block(maps)
+        return relu6(self._bn1(self._conv_head(maps)))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Inverted residual (Sandler et al., MobileNetV2, CVPR 2018): expand, filter each channel, project."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
@@ -91,19 +105,19 @@ class _Block(nn.Module):
         self.kernel, self.strided, self.residual = kernel, stride == 2, stride == 1 and inputs == outputs
 
     def forward(self, maps: Tensor) -> Tensor:
-        inner = _relu6(self._bn0(self._expand_conv(maps))) if self.expands else maps
+        inner = relu6(self._bn0(self._expand_conv(maps))) if self.expands else maps
         if self.strided:
-            inner = _pad_same(inner, self.kernel)
-        inner = _relu6(self._bn1(self._depthwise_conv(inner)))
+            inner = pad_same(inner, self.kernel)
+        inner = relu6(self._bn1(self._depthwise_conv(inner)))
         outer: Tensor = self._bn2(self._project_conv(inner))
         return outer + maps if self.residual else outer
 
 
-def _relu6(maps: Tensor) -> Tensor:
+def relu6(maps: Tensor) -> Tensor:
     return F.hardtanh(maps, 0.0, 6.0)  # a step that a recording knows
 
 
-def _pad_same(maps: Tensor, kernel: int) -> Tensor:
+def pad_same(maps: Tensor, kernel: int) -> Tensor:
     """TensorFlow's "same" padding for stride 2: of an odd number of zeros the larger half right and below."""
     height, width = maps.shape[-2:]
     rows, columns = kernel - 2 + height % 2, kernel - 2 + width % 2

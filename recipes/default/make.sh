@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # From the raw data to the checkpoint in the package: `make model`. Every stage goes on where it was stopped.
 #
-#   DATA=../shared/data   folder with msvd, flickr8k and msrvtt, as docs/data.md describes them
+#   DATA=../shared/data   folder with msvd, flickr8k, stanford40 and msrvtt, as docs/data.md describes them
 #   BIN=.venv/bin         where python is
+#   PROCESSES=2           that train together, a core each
 #
-# About eighty minutes of one core; docs/training.md has the minutes of each stage. The log is runs/model.log.
+# docs/training.md has the minutes of each stage. The log is runs/model.log.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-data=${DATA:-../shared/data} python=${BIN:-.venv/bin}/python
+data=${DATA:-../shared/data} bin=${BIN:-.venv/bin}
 mkdir -p work runs
 exec > >(tee -a runs/model.log) 2>&1
 
@@ -16,13 +17,24 @@ stage() {
     "$@"
 }
 
-[ -e work/msvd/manifest.jsonl ] || stage "$python" -m data msvd "$data/msvd" --out work/msvd
-[ -e work/flickr8k/manifest.jsonl ] || stage "$python" -m data flickr8k "$data/flickr8k" --out work/flickr8k
-[ -e work/msrvtt/text.jsonl ] || stage "$python" -m data msrvtt "$data/msrvtt" --out work/msrvtt --text-only
-stage "$python" -m captioner train recipes/default/captioner.toml --out runs/captions
-stage "$python" -m captioner train recipes/default/selfcritical.toml --out runs/selfcritical
-stage "$python" -m eval calibrate runs/selfcritical/checkpoint work/msvd/manifest.jsonl work/flickr8k/manifest.jsonl
+train() {
+    OMP_NUM_THREADS=1 stage "$bin/torchrun" --standalone --nproc-per-node "${PROCESSES:-2}" -m captioner train \
+        "recipes/default/$1.toml" --out "runs/$1"
+}
+
+[ -e work/msvd/manifest.jsonl ] || stage "$bin/python" -m data msvd "$data/msvd" --out work/msvd
+[ -e work/flickr8k/manifest.jsonl ] || stage "$bin/python" -m data flickr8k "$data/flickr8k" --out work/flickr8k
+[ -e work/msrvtt/text.jsonl ] || stage "$bin/python" -m data msrvtt "$data/msrvtt" --out work/msrvtt --text-only
+if [ ! -e work/stanford40/manifest.jsonl ]; then
+    mkdir -p work/stanford40/photos
+    tar -xf "$data/stanford40/images.tar" -C work/stanford40/photos
+    stage "$bin/python" -m data labels work/stanford40/photos --out work/stanford40
+fi
+train words
+train captions
+train selfcritical
+stage "$bin/python" -m eval calibrate runs/selfcritical/checkpoint work/msvd/manifest.jsonl work/flickr8k/manifest.jsonl
 for set in msvd flickr8k; do
-    stage "$python" -m eval run runs/selfcritical/checkpoint "work/$set/manifest.jsonl" --out "runs/default-$set"
+    stage "$bin/python" -m eval run runs/selfcritical/checkpoint "work/$set/manifest.jsonl" --out "runs/default-$set"
 done
 echo "the checkpoint is runs/selfcritical/checkpoint; copy it over captioner/default to ship it"

@@ -17,8 +17,9 @@ from captioner.checkpoint import load_checkpoint, read_config, write_calibration
 from captioner.errors import CheckpointError, ConfigError, DataError
 from captioner.language.calibration import Calibration
 from captioner.manifest import Clip, write_manifest
+from captioner.metrics.content import content_words
 from eval.__main__ import main
-from eval.goodness import content_words, is_good
+from eval.goodness import is_good
 from eval.reliability import cross_validate, fit, fit_offset, measure
 from tests.media import render_clip
 

@@ -15,7 +15,7 @@ from captioner.vision import backbones
 from captioner.vision.backbones import PACKAGED, build_backbone, classifier_weights, load_backbone
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
-from captioner.vision.lite import EfficientNetLite, LiteConfig, _pad_same
+from captioner.vision.lite import EfficientNetLite, LiteConfig, pad_same
 from tests.cnns import frames
 
 
@@ -46,7 +46,7 @@ def test_padding_is_tensorflows(size: int, kernel: int) -> None:
     """Same, by its definition: ceil(n / stride) outputs, of an odd number of zeros the larger half at the end."""
     total = max((math.ceil(size / 2) - 1) * 2 + kernel - size, 0)
     expected = F.pad(torch.ones(1, 1, size, size), (total // 2, total - total // 2) * 2)
-    assert torch.equal(_pad_same(torch.ones(1, 1, size, size), kernel), expected)
+    assert torch.equal(pad_same(torch.ones(1, 1, size, size), kernel), expected)
 
 
 @pytest.mark.parametrize(("size", "side"), [(64, 2), (65, 3), (224, 7), (260, 9)])

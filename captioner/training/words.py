@@ -1,0 +1,214 @@
+"""The CNN's own schooling: its last stages learn the words that people use of photos and clips, and actions.
+
+Multi-label detection of caption words (Fang et al. 2015; Gan et al. 2017) and of labelled actions on the pooled map,
+while the CNN's ImageNet classifier must go on saying what it said (learning without forgetting; Li & Hoiem 2016), so
+that it can still be asked for nouns. The maps of the stages before are made once and cached.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from captioner.config import to_dict
+from captioner.errors import ConfigError, DataError
+from captioner.manifest import Clip
+from captioner.metrics.content import content_words
+from captioner.storage import write_model
+from captioner.training.config import Recipe
+from captioner.training.corpus import Corpus, load_corpora
+from captioner.training.log import TrainingLog
+from captioner.training.start import cached_encoder, load_start
+from captioner.training.task import Batch, Scores, Stage
+from captioner.vision.backbones import classifier_weights
+from captioner.vision.encoder import FrameEncoder
+from captioner.vision.lite import EfficientNetLite
+from captioner.vision.tail import Tail
+
+_BATCH = 64
+_LEAST_CLIPS = 12
+"""A word that fewer training clips have is not learned."""
+_CERTAIN = 0.5
+"""A word that this share of a clip's captions has, or more, is there; below it the target is in proportion."""
+
+
+class TunedCNN(nn.Module):
+    """The tail that is tuned, and what it is asked: words and actions, of the mean of its map."""
+
+    def __init__(self, cnn: EfficientNetLite, *, words: int, actions: int, width: int) -> None:
+        super().__init__()
+        self.encoder = Tail(cnn)
+        self.words = nn.Linear(width, max(1, words))
+        self.actions = nn.Linear(width, max(1, actions))
+        for head in (self.words, self.actions):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps of the trunk (N, P, C) to the pooled features (N, D) in float32."""
+        features: Tensor = self.encoder(maps).float().mean(dim=(2, 3))
+        return features
+
+
+class WordsTask:
+    """What :class:`captioner.training.task.Task` asks for, for the words of a CNN."""
+
+    def __init__(self, recipe: Recipe, log: TrainingLog, device: torch.device) -> None:
+        self.recipe, self.config, self.device = recipe, recipe.train, device
+        begun = load_start(recipe)
+        self.video, self.start, self._full = begun.video, begun.fingerprint, begun.encoder
+        if not isinstance(begun.encoder.cnn, EfficientNetLite):
+            raise ConfigError(
+                f"encoder.source is {recipe.encoder.source!r}; the task words tunes a packaged CNN (efficientnet-lite2)"
+            )
+        if not recipe.train.train_encoder:
+            raise ConfigError("task.kind = 'words' tunes the CNN: set train.train_encoder = true")
+        trunk = cached_encoder(recipe, begun)
+        self.corpus, self.val = load_corpora(recipe, trunk, video=self.video, log=log, in_memory=False)
+        self.words, self.actions = _vocabulary(self.corpus.clips), _actions(self.corpus.clips)
+        if not self.words and not self.actions:
+            raise DataError(f"no word is in the captions of {_LEAST_CLIPS} clips or more, and there are no labels")
+        log.say(
+            f"train: {len(self.corpus.clips)} clips; {len(self.words)} words, {len(self.actions)} actions; val: "
+            + ", ".join(f"{name} {len(corpus.clips)}" for name, corpus in self.val.items())
+        )
+        weight, bias = classifier_weights(begun.encoder.config.source)
+        self._classifier = weight.to(device), bias.to(device)
+        width = begun.encoder.width
+        self.model = TunedCNN(begun.encoder.cnn, words=len(self.words), actions=len(self.actions), width=width).to(
+            device
+        )
+        self._untuned = copy.deepcopy(self.model.encoder).requires_grad_(False)
+        self._dropout = nn.Dropout(0.3)
+        self._wanted = {id(corpus): self._targets(corpus.clips) for corpus in (self.corpus, *self.val.values())}
+        self.stages = (Stage("words", self.config.epochs, self.config.learning_rate),)
+
+    def _targets(self, clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
+        """Words (clips, W) as probabilities, NaN for a clip without captions; actions (clips,), -1 without a label."""
+        words = torch.full((len(clips), max(1, len(self.words))), torch.nan)
+        actions = torch.full((len(clips),), -1)
+        columns = {word: i for i, word in enumerate(self.words)}
+        for row, clip in enumerate(clips):
+            if clip.captions and self.words:
+                words[row] = 0
+                for word, share in _shares(clip).items():
+                    if word in columns:
+                        words[row, columns[word]] = min(1.0, share / _CERTAIN)
+            if clip.labels and clip.labels[0] in self.actions:
+                actions[row] = self.actions.index(clip.labels[0])
+        return words.to(self.device), actions.to(self.device)
+
+    def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
+        visits = rng.permutation([i for i, times in enumerate(self.corpus.repeat) for _ in range(times)])
+        for start in range(0, len(visits), self.config.batch_size):
+            yield visits[start : start + self.config.batch_size].tolist()
+
+    def loss(
+        self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """One frame of one view of each clip of the batch, mirrored or not."""
+        arrays = [self.corpus.draw(clip, rng) for clip in batch]
+        maps = torch.from_numpy(np.stack([array[rng.integers(len(array))] for array in arrays])).to(self.device)
+        if rng.integers(2):
+            side = int(maps.shape[1] ** 0.5)
+            maps = maps.unflatten(1, (side, side)).flip(2).flatten(1, 2)
+        features = self.model(maps)
+        with torch.no_grad():
+            before = self._nouns(self._untuned(maps).float().mean(dim=(2, 3))).exp()
+        forgotten = nn.functional.kl_div(self._nouns(features), before, reduction="batchmean")
+        words, actions = self._costs(self._dropout(features), self.corpus, batch)
+        return words / 10 + actions / 2 + forgotten, {"words": words.item(), "forgotten": forgotten.item()}
+
+    def weight(self, stage: Stage, batch: Batch) -> float:
+        return float(len(batch))
+
+    def _nouns(self, features: Tensor) -> Tensor:
+        return nn.functional.linear(features, *self._classifier).log_softmax(dim=1)
+
+    def _costs(self, features: Tensor, corpus: Corpus, clips: Batch) -> tuple[Tensor, Tensor]:
+        """Of words, in nats a clip, and of actions; zero where none of the clips has any."""
+        words, actions = (wanted[clips] for wanted in self._wanted[id(corpus)])
+        told, labelled = ~words[:, 0].isnan(), actions >= 0
+        nothing = features.sum() * 0
+        spoken = nn.functional.binary_cross_entropy_with_logits(
+            self.model.words(features[told]).float(), words[told], reduction="none"
+        )
+        acted = nn.functional.cross_entropy(
+            self.model.actions(features[labelled]).float(), actions[labelled], label_smoothing=0.1
+        )
+        return (
+            spoken.sum(dim=1).mean() if told.any() else nothing,
+            acted if labelled.any() else nothing,
+        )
+
+    def validate(self) -> Scores:
+        """Mean average precision of words, and accuracy of actions, over the first frame of each clip's middle."""
+        values: dict[str, float] = {}
+        for name, corpus in self.val.items():
+            frames = np.stack([array[len(array) // 2] for array in corpus.arrays])
+            with torch.inference_mode():
+                features = torch.cat(
+                    [
+                        self.model(torch.from_numpy(chunk).to(self.device))
+                        for chunk in np.array_split(frames, -(-len(frames) // _BATCH))
+                    ]
+                )
+                words, actions = self._wanted[id(corpus)]
+                told, labelled = ~words[:, 0].isnan(), actions >= 0
+                if told.any():
+                    values[f"words_{name}"] = _mean_precision(self.model.words(features[told]), words[told] >= 0.8)
+                if labelled.any():
+                    right = self.model.actions(features[labelled]).argmax(dim=1) == actions[labelled]
+                    values[f"actions_{name}"] = right.float().mean().item()
+        mean = float(np.mean(list(values.values())))
+        return Scores(mean, {"mean": mean}, values)
+
+    def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
+        config = {
+            "task": "words",
+            "video": to_dict(self.video),
+            "words": list(self.words),
+            "labels": list(self.actions),
+            "trained_on": trained_on,
+        }
+        write_model(folder, model=_Whole(self._full, self.model), size=self.video.size, config=config)
+
+
+class _Whole(nn.Module):
+    """As it is saved: the whole CNN, and the two heads."""
+
+    def __init__(self, encoder: FrameEncoder, tuned: TunedCNN) -> None:
+        super().__init__()
+        self.encoder, self.words, self.actions = encoder, tuned.words, tuned.actions
+
+
+def _shares(clip: Clip) -> dict[str, float]:
+    """Each content word's stem and the share of the clip's captions that has it."""
+    counts = Counter(word for caption in clip.captions for word in content_words(caption) if word.isalpha())
+    return {word: count / len(clip.captions) for word, count in counts.items()}
+
+
+def _vocabulary(clips: Sequence[Clip]) -> tuple[str, ...]:
+    """Stems that enough clips have, each in several of its captions."""
+    counts = Counter(word for clip in clips for word, share in _shares(clip).items() if share >= 0.15)
+    return tuple(sorted(word for word, count in counts.items() if count >= _LEAST_CLIPS))
+
+
+def _actions(clips: Sequence[Clip]) -> tuple[str, ...]:
+    return tuple(sorted({clip.labels[0] for clip in clips if clip.labels}))
+
+
+def _mean_precision(logits: Tensor, wanted: Tensor) -> float:
+    """Mean over words of the average precision, of words that five clips or more have."""
+    ranked = wanted.gather(0, logits.argsort(dim=0, descending=True)).float()
+    precision = ranked.cumsum(dim=0) / torch.arange(1, len(ranked) + 1, device=ranked.device)[:, None]
+    found = ranked.sum(dim=0)
+    average = (precision * ranked).sum(dim=0) / found.clamp(min=1)
+    return average[found >= 5].mean().item() if (found >= 5).any() else 0.0
