@@ -38,14 +38,24 @@ def draw_examples(
 
 
 def bucket(
-    examples: Sequence[Example], *, size: int, rng: np.random.Generator, pool: int = POOL
+    examples: Sequence[Example],
+    *,
+    size: int,
+    rng: np.random.Generator,
+    pool: int = POOL,
+    is_photo: Sequence[bool] = (),
 ) -> list[list[Example]]:
-    """Shuffled batches of ``size`` examples of similar length; with a ``pool`` of 1 batch, of any length."""
-    order = rng.permutation(len(examples))
+    """Shuffled batches of ``size`` examples of similar length; with a ``pool`` of 1 batch, of any length.
+
+    ``is_photo``, by clip, keeps photos and clips apart: a photo beside a clip would be padded to the clip's frames.
+    """
+    shuffled = [examples[i] for i in rng.permutation(len(examples))]
+    kinds = [[e for e in shuffled if is_photo[e.clip] == kind] for kind in (False, True)] if is_photo else [shuffled]
     batches: list[list[Example]] = []
-    for start in range(0, len(order), size * pool):
-        alike = sorted((examples[i] for i in order[start : start + size * pool]), key=lambda e: len(e.tokens))
-        batches += [alike[i : i + size] for i in range(0, len(alike), size)]
+    for order in kinds:
+        for start in range(0, len(order), size * pool):
+            alike = sorted(order[start : start + size * pool], key=lambda e: len(e.tokens))
+            batches += [alike[i : i + size] for i in range(0, len(alike), size)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 

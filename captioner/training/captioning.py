@@ -41,6 +41,7 @@ class CaptionTask:
             log=log,
         )
         self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
+        self._is_photo = [len(array) == 1 for array in self.corpus.arrays]
         self.silent = {name for name, corpus in self.val.items() if not corpus.can_be_scored()}
         if self.silent:
             log.say(
@@ -68,11 +69,12 @@ class CaptionTask:
             examples = draw_examples(
                 self.corpus.tokens, repeat=self.corpus.repeat, per_clip=self.config.captions_per_clip, rng=rng
             )
-            batches = bucket(examples, size=size, rng=rng, pool=pool)
+            batches = bucket(examples, size=size, rng=rng, pool=pool, is_photo=self._is_photo)
             yield from mix_text(batches, self.text, share=self.config.text_share, rng=rng)
         else:
             clips = [Example(i, ()) for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
-            yield from bucket(clips, size=max(1, size // self.config.scst_samples), rng=rng)
+            size = max(1, size // self.config.scst_samples)
+            yield from bucket(clips, size=size, rng=rng, is_photo=self._is_photo)
 
     def loss(
         self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int

@@ -33,6 +33,21 @@ def test_buckets_hold_everything_once(lengths: list[int], size: int, seed: int) 
     assert batches == bucket(examples, size=size, rng=np.random.default_rng(seed))
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 9)), min_size=1, max_size=99), st.integers(1, 9))
+def test_photos_and_clips_are_kept_apart(examples: list[tuple[bool, int]], size: int) -> None:
+    is_photo = [photo for photo, _ in examples]
+    given_ = [Example(i, (7,) * n) for i, (_, n) in enumerate(examples)]
+    batches = bucket(given_, size=size, rng=np.random.default_rng(0), is_photo=is_photo)
+    assert sorted(e.clip for b in batches for e in b) == list(range(len(examples)))
+    assert all(len({is_photo[e.clip] for e in b}) == 1 and len(b) <= size for b in batches)
+
+
+def test_clips_alone_are_in_the_same_order_as_without_photos_to_keep_apart() -> None:
+    examples = [Example(i, (7,) * (1 + i % 5)) for i in range(50)]
+    apart = bucket(examples, size=4, rng=np.random.default_rng(1), is_photo=[False] * 50)
+    assert apart == bucket(examples, size=4, rng=np.random.default_rng(1))
+
+
 def test_a_pool_of_one_batch_leaves_lengths_mixed() -> None:
     examples = [Example(i, (1,) * (1 + i % 20)) for i in range(400)]
     batches = bucket(examples, size=20, rng=np.random.default_rng(3), pool=1)
