@@ -167,8 +167,9 @@ class WordsTask:
                 if labelled.any():
                     right = self.model.actions(features[labelled]).argmax(dim=1) == actions[labelled]
                     values[f"actions_{name}"] = right.float().mean().item()
-        mean = float(np.mean(list(values.values())))
-        return Scores(mean, {"mean": mean}, values)
+        for_words = [value for name, value in values.items() if name.startswith("words_")]
+        choice = float(np.mean(for_words or list(values.values())))  # actions only help the words
+        return Scores(choice, {"words" if for_words else "actions": choice}, values)
 
     def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
         config = {
