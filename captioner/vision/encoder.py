@@ -181,7 +181,8 @@ class FrameEncoder(nn.Module):
         for name, tensor in sorted(self.cnn.state_dict().items()):
             if not name.endswith("num_batches_tracked"):  # counts training steps, changes no feature
                 digest.update(f"{name} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+                unsigned = tensor.detach().float().cpu() + 0.0  # -0.0 becomes 0.0, as averaging the weights makes it
+                digest.update(unsigned.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
 
