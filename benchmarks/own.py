@@ -2,8 +2,8 @@
 
     python benchmarks/own.py [--clips 40] [--out DIR]
 
-Renders clips of moving shapes, which the package's checkpoint has never seen, trains ``recipes/own`` on some of them and
-scores the checkpoint before and after on held-out ones, from their files.
+Renders clips of moving shapes, which the package's checkpoint has never seen, trains ``recipes/own`` on some of them
+and scores the checkpoint before and after on held-out ones, from their files.
 """
 
 from __future__ import annotations

@@ -135,13 +135,8 @@ class Captioner(Reader):
             text = " ".join(spoken)
             seen = sights(nouns, frames.times_seconds, said=spoken)
         calibration = self.checkpoint.calibration
-        mean = best.log_prob / max(1, len(best.token_log_probs))
-        confidence = (
-            calibration.confidence(mean, moving=len(frames.times_seconds) > 1) if calibration else math.exp(mean)
-        )
-        warnings = frames.warnings
-        if frames.is_blank:
-            confidence, warnings = 0.0, (*warnings, BLANK)
+        confidence = self._confidence(best, frames, words=len(words), seen=seen)
+        warnings = (*frames.warnings, BLANK) if frames.is_blank else frames.warnings
         if min_confidence and not calibration:
             warnings = (*warnings, _UNCALIBRATED)
         return Caption(
@@ -161,6 +156,16 @@ class Captioner(Reader):
             model=self.checkpoint.fingerprint,
             evidence=seen,
         )
+
+    def _confidence(self, best: Hypothesis, frames: Frames, *, words: int, seen: tuple[Sight, ...]) -> float:
+        """The chance that the caption is good, where that is calibrated; else the mean probability of its tokens."""
+        mean, calibration = best.log_prob / max(1, len(best.token_log_probs)), self.checkpoint.calibration
+        if frames.is_blank:
+            return 0.0
+        if calibration is None:
+            return math.exp(mean)
+        likeliest = seen[0].probability if seen else 0.0
+        return calibration.confidence(mean, moving=len(frames.times_seconds) > 1, words=words, seen=likeliest)
 
     def _alternatives(self, hypotheses: list[Hypothesis], best: str) -> tuple[Alternative, ...]:
         """Each sentence once, the best way of writing it: pieces may spell the same words in several ways.

@@ -32,8 +32,8 @@ class Sample:
     """The captions of one split of one manifest."""
 
     name: str
-    signal: Floats
-    """(clips,) mean log-probability of the tokens of each caption."""
+    signals: Floats
+    """(clips, 3): of each caption the mean log-probability of its tokens, its words, and the likeliest noun seen."""
     moving: Booleans
     """Which are of more than one frame."""
     good: Booleans
@@ -89,19 +89,21 @@ def run(args: argparse.Namespace) -> int:
 
 def calibrate(samples: Sequence[Sample], *, weights: str, fitted_on: Sequence[str]) -> Calibration:
     """The calibration of the captions of all ``samples`` together, every clip counting the same."""
-    signal, good = np.concatenate([s.signal for s in samples]), np.concatenate([s.good for s in samples])
+    signals, good = np.concatenate([s.signals for s in samples]), np.concatenate([s.good for s in samples])
     moving = np.concatenate([s.moving for s in samples])
-    intercept, slope = fit(signal, good)
+    intercept, *slopes = fit(signals, good)
     share = float(good.mean())
     return Calibration(
         intercept=intercept,
-        slope=slope,
-        moving=fit_offset(intercept + slope * signal[moving], good[moving]),
+        slope=slopes[0],
+        moving=fit_offset(intercept + signals[moving] @ slopes, good[moving]),
+        words=slopes[1],
+        seen=slopes[2],
         good=GOOD,
         fitted_on=tuple(fitted_on),
         clips=len(good),
         good_share=share,
-        log_loss=cross_validate(signal, good),
+        log_loss=cross_validate(signals, good),
         constant_log_loss=-share * math.log(share) - (1 - share) * math.log(1 - share),
         weights=weights,
     )
@@ -139,11 +141,16 @@ def _sample(manifest: str, clips: Sequence[Clip], rows: Mapping[str, Mapping[str
     # Uncalibrated, the confidence is exp(mean log-probability), to four decimals.
     return Sample(
         name=manifest,
-        signal=np.log([max(rows[clip.id]["confidence"], 5e-5) for clip in said]),
+        signals=np.array([_signals(rows[clip.id]) for clip in said]).reshape(-1, 3),
         moving=np.array([len(rows[clip.id]["times_seconds"]) > 1 for clip in said], dtype=np.bool_),
         good=np.array([is_good(rows[clip.id]["caption"], clip.captions) for clip in said], dtype=np.bool_),
         failed=len(clips) - len(said),
     )
+
+
+def _signals(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    seen = max((sight["probability"] for sight in row.get("evidence", ())), default=0.0)
+    return math.log(max(row["confidence"], 5e-5)), float(len(row["words"])), seen
 
 
 def _measured(samples: Sequence[Sample], calibration: Calibration) -> Reliability:
@@ -154,8 +161,12 @@ def _confidences(samples: Sequence[Sample], calibration: Calibration) -> tuple[F
     good = np.concatenate([sample.good for sample in samples])
     if not len(good):
         raise DataError("no clip could be captioned; see above")
-    signals = [(x, bool(moving)) for s in samples for x, moving in zip(s.signal, s.moving, strict=True)]
-    return np.array([calibration.confidence(x, moving=moving) for x, moving in signals]), good
+    found = [
+        calibration.confidence(mean, moving=bool(moving), words=int(words), seen=seen)
+        for s in samples
+        for (mean, words, seen), moving in zip(s.signals.tolist(), s.moving, strict=True)
+    ]
+    return np.array(found), good
 
 
 def _label(manifest: str, split: str) -> str:
@@ -179,7 +190,8 @@ def _report(
         parts += [
             "",
             f"fitted: confidence = logistic({calibration.intercept:.3f} + {calibration.slope:.3f} * x "
-            f"{calibration.moving:+.3f} for clips), x the mean log-probability of a token; cross-validated log-loss "
+            f"{calibration.words:+.3f} a word {calibration.seen:+.3f} * s {calibration.moving:+.3f} for clips), x the "
+            "mean log-probability of a token, s the probability of the likeliest noun seen; cross-validated log-loss "
             f"{calibration.log_loss:.3f}, of a constant {calibration.constant_log_loss:.3f}",
             "the tables above are of the clips it was fitted to; see others with --check",
         ]

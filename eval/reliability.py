@@ -1,7 +1,7 @@
 """Fits the calibration of confidences and measures its error.
 
-``signal`` (n,) is the mean log-probability of a caption's tokens, ``good`` (n,) whether the caption was good,
-``confidence`` (n,) the chance given to that.
+``signals`` (n, k) are what tells a good caption, first the mean log-probability of its tokens; ``good`` (n,) is whether
+it was good, ``confidence`` (n,) the chance given to that.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Reliability:
     kept: tuple[Kept, ...]
 
 
-def fit(signal: Floats, good: Booleans) -> tuple[float, float]:
-    """Intercept and slope of Platt's map, by Newton's method; a slope below 0 is replaced by 0.
+def fit(signals: Floats, good: Booleans) -> tuple[float, ...]:
+    """Intercept and slopes of Platt's map, by Newton's method; a first slope below 0 is replaced by 0.
 
     Raises DataError where there are too few clips, or too few good or bad ones, to learn anything from.
     """
@@ -89,7 +89,7 @@ def fit(signal: Floats, good: Booleans) -> tuple[float, float]:
             f"{int(good.sum())} of {len(good)} captions are good: too few to calibrate on; "
             f"it takes {LEAST_CLIPS} clips, {LEAST_EACH} of them with a good caption and {LEAST_EACH} without"
         )
-    return _newton(signal, good)
+    return _platt(signals, good)
 
 
 def fit_offset(logits: Floats, good: Booleans) -> float:
@@ -105,7 +105,7 @@ def fit_offset(logits: Floats, good: Booleans) -> float:
     return offset
 
 
-def cross_validate(signal: Floats, good: Booleans, *, seed: int = 12345) -> float:
+def cross_validate(signals: Floats, good: Booleans, *, seed: int = 12345) -> float:
     """Log-loss (nats) of ten-fold cross-validation, the mean of ten random divisions into folds."""
     generator = np.random.default_rng(seed)
     losses = []
@@ -113,8 +113,8 @@ def cross_validate(signal: Floats, good: Booleans, *, seed: int = 12345) -> floa
         fold = generator.permutation(np.arange(len(good)) % _FOLDS)
         held = np.zeros(len(good))
         for k in range(_FOLDS):
-            intercept, slope = _newton(signal[fold != k], good[fold != k])
-            held[fold == k] = _logistic(intercept + slope * signal[fold == k])
+            intercept, *slopes = _platt(signals[fold != k], good[fold != k])
+            held[fold == k] = _logistic(intercept + signals[fold == k] @ slopes)
         losses.append(_log_loss(held, good))
     return float(np.mean(losses))
 
@@ -159,21 +159,26 @@ def unsure_below(confidence: Floats, good: Booleans, *, share: float = RIGHT) ->
     return 1.0
 
 
-def _newton(signal: Floats, good: Booleans) -> tuple[float, float]:
-    design = np.stack([np.ones_like(signal), signal], axis=1)
-    ridge, weights = np.diag([0.0, _RIDGE]), np.zeros(2)
+def _platt(signals: Floats, good: Booleans) -> tuple[float, ...]:
+    intercept, first, *others = _newton(signals, good)
+    if first < 0:
+        intercept, *others = _newton(signals[:, 1:], good)
+    return intercept, max(0.0, first), *others
+
+
+def _newton(signals: Floats, good: Booleans) -> tuple[float, ...]:
+    design = np.column_stack([np.ones(len(signals)), signals])
+    size = design.shape[1]
+    ridge, weights = np.diag([0.0] + [_RIDGE] * (size - 1)), np.zeros(size)
     for _ in range(100):
         chance = _logistic(design @ weights)
         gradient = design.T @ (chance - good) / len(good) + ridge @ weights
         curvature = (design * (chance * (1 - chance))[:, None]).T @ design / len(good) + ridge
-        step = np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient)
+        step = np.linalg.solve(curvature + 1e-12 * np.eye(size), gradient)
         weights -= step
         if np.abs(step).max() < 1e-10:
             break
-    if weights[1] < 0:
-        share = float(good.mean())
-        return float(np.log(share / (1 - share))), 0.0
-    return float(weights[0]), float(weights[1])
+    return tuple(float(weight) for weight in weights)
 
 
 def _logistic(x: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Calibration: maps a caption's log-probability to the chance that the caption is good.
+"""Calibration: maps a caption's log-probability, its length and what was seen to the chance that it is good.
 
 Fitted by ``python -m eval calibrate`` on validation clips and kept in the checkpoint's config.json. A model's own
 probabilities say how likely its words are to it, not how often it is right.
@@ -14,13 +14,17 @@ from captioner.config import require
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Platt's map (1999) of the mean log-probability of a caption's tokens, and where it comes from."""
+    """Platt's map (1999) of the mean log-probability of a caption's tokens, with what else tells a good caption."""
 
     intercept: float
     slope: float
     """Not negative: a likelier caption never has less confidence."""
     moving: float = 0.0
     """Added for clips of more than one frame: what people say of videos agrees more, or less, than of photos."""
+    words: float = 0.0
+    """Added for each word: the more a caption says, the more can be wrong."""
+    seen: float = 0.0
+    """Times the probability of the likeliest noun that the CNN's own classifier saw."""
     good: str
     """What the confidence is the chance of, in one sentence."""
     fitted_on: tuple[str, ...]
@@ -36,14 +40,16 @@ class Calibration:
     """SHA-256 of the weights it was fitted to: it says nothing of any others."""
 
     def __post_init__(self) -> None:
-        for name in ("intercept", "slope", "moving", "log_loss", "constant_log_loss"):
+        for name in ("intercept", "slope", "moving", "words", "seen", "log_loss", "constant_log_loss"):
             value = getattr(self, name)
             require(math.isfinite(value), f"calibration.{name} is {value}; it must be finite")
         require(self.slope >= 0, f"calibration.slope is {self.slope}; it must not be negative")
         require(0 < self.good_share < 1, f"calibration.good_share is {self.good_share}; it must be between 0 and 1")
         require(self.clips >= 1, f"calibration.clips is {self.clips}; it must be at least 1")
 
-    def confidence(self, mean_log_prob: float, *, moving: bool) -> float:
-        """The chance, 0 to 1, that a caption with this mean log-probability of its tokens (eos included) is good."""
-        x = self.intercept + self.slope * mean_log_prob + self.moving * moving
+    def confidence(self, mean_log_prob: float, *, moving: bool, words: int, seen: float) -> float:
+        """The chance, 0 to 1, that a caption of so many words, with this mean log-probability of its tokens (eos
+        included), is good. ``seen``: probability of the likeliest noun in its evidence, 0 without any.
+        """
+        x = self.intercept + self.slope * mean_log_prob + self.moving * moving + self.words * words + self.seen * seen
         return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from captioner.caption import Alternative, Caption, Word
+from captioner.caption import Alternative, Caption, Sight, Word
 from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
 from captioner.language.calibration import Calibration
@@ -108,20 +108,25 @@ class Runner:
             shares = attention[first:last].mean(axis=0)
             words.append((text, tuple(shares.tolist()), times[int(shares.argmax())]))
         spoken = [text for text, _, _ in words]
+        seen: tuple[Sight, ...] = ()
         if nouns is not None and not frames.is_blank:
             spoken = named(spoken, nouns.mean(axis=0))
-        mean = best.log_prob / max(1, best.length)
-        sure = self._calibration.confidence(mean, moving=len(times) > 1) if self._calibration else math.exp(mean)
-        confidence = 0.0 if frames.is_blank else sure
+            seen = sights(nouns, times, said=spoken)
+        mean, sure = best.log_prob / max(1, best.length), 0.0
+        if not frames.is_blank:
+            sure = math.exp(mean)
+            if self._calibration:
+                likeliest = seen[0].probability if seen else 0.0
+                sure = self._calibration.confidence(mean, moving=len(times) > 1, words=len(spoken), seen=likeliest)
         text = " ".join(spoken)
         return Caption(
             path=path,
             text=text,
             score=best.score,
             log_prob=best.log_prob,
-            confidence=confidence,
+            confidence=sure,
             calibrated=self._calibration is not None,
-            abstained=confidence < self.search.min_confidence,
+            abstained=sure < self.search.min_confidence,
             words=tuple(
                 Word(text=said, attention=shares, peak_seconds=peak)
                 for said, (_, shares, peak) in zip(spoken, words, strict=True)
@@ -138,7 +143,7 @@ class Runner:
             end_seconds=frames.duration_seconds,
             warnings=frames.warnings,
             model=self.fingerprint,
-            evidence=() if nouns is None or frames.is_blank else sights(nouns, times, said=spoken),
+            evidence=seen,
         )
 
 

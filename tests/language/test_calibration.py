@@ -52,10 +52,10 @@ def weights_of(folder: Path) -> str:
 
 
 def test_the_map_is_a_chance_that_rises_with_the_probability() -> None:
-    found = [calibration("").confidence(x, moving=False) for x in (-1e9, -3.0, -2 / 3, -0.1, 0.0)]
+    found = [calibration("").confidence(x, moving=False, words=0, seen=0.0) for x in (-1e9, -3.0, -2 / 3, -0.1, 0.0)]
     assert found[0] == 0 and found[2] == pytest.approx(0.5) and found == sorted(found)
     assert found[-1] == pytest.approx(1 / (1 + math.exp(-2)))
-    assert calibration("", intercept=900.0).confidence(0.0, moving=False) == 1
+    assert calibration("", intercept=900.0).confidence(0.0, moving=False, words=0, seen=0.0) == 1
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,9 @@ def test_a_calibrated_checkpoint_says_so(copy: Path, tmp_path: Path) -> None:
     assert after.checkpoint.calibration == mapped
     assert after.checkpoint.fingerprint != before.checkpoint.fingerprint
     assert caption.text == raw.text and caption.log_prob == raw.log_prob and caption.calibrated
-    assert caption.confidence == pytest.approx(mapped.confidence(math.log(raw.confidence), moving=True))
+    assert caption.confidence == pytest.approx(
+        mapped.confidence(math.log(raw.confidence), moving=True, words=len(raw.words), seen=0.0)
+    )
     assert not list(copy.glob(".*")), "temporary files are left behind"
 
 
@@ -168,26 +170,45 @@ def drawn(clips: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def test_fitting_finds_the_map_that_the_data_came_from() -> None:
     signal, _, good = drawn(50_000)
-    intercept, slope = fit(signal, good)
+    intercept, slope = fit(signal[:, None], good)
     assert intercept == pytest.approx(1.5, abs=0.1) and slope == pytest.approx(2.5, abs=0.1)
-    assert cross_validate(signal[:500], good[:500]) < math.log(2)
+    assert cross_validate(signal[:500, None], good[:500]) < math.log(2)
 
 
 def test_a_signal_that_misleads_is_not_followed() -> None:
     signal, _, good = drawn(1000)
-    assert fit(-signal, good) == (pytest.approx(math.log(good.mean() / (1 - good.mean()))), 0.0)
+    assert fit(-signal[:, None], good) == (pytest.approx(math.log(good.mean() / (1 - good.mean()))), 0.0)
+
+
+def test_every_signal_counts_by_what_it_tells() -> None:
+    generator = np.random.default_rng(1)
+    n = 50_000
+    signals = np.column_stack([generator.uniform(-2, 0, n), generator.integers(2, 12, n), generator.random(n)])
+    good = generator.random(n) < 1 / (1 + np.exp(-(4 + 2.5 * signals[:, 0] - 0.4 * signals[:, 1] + signals[:, 2])))
+    assert fit(signals, good) == pytest.approx((4, 2.5, -0.4, 1), abs=0.15)
+    assert cross_validate(signals[:2000], good[:2000]) < cross_validate(signals[:2000, :1], good[:2000]) - 0.05
+    misled = fit(signals * [-1, 1, 1], good)
+    assert misled[1] == 0 and misled[2] < -0.2 and misled[3] > 0.5  # the others are fitted anew, alone
+
+
+def test_words_and_what_was_seen_change_the_confidence() -> None:
+    mapped = calibration("", words=-0.3, seen=1.2)
+    one = mapped.confidence(-0.5, moving=False, words=4, seen=0.5)
+    assert one == pytest.approx(calibration("").confidence(-0.5 - 0.2, moving=False, words=0, seen=0.0))
+    assert mapped.confidence(-0.5, moving=False, words=5, seen=0.5) < one
+    assert mapped.confidence(-0.5, moving=False, words=4, seen=0.9) > one
 
 
 def test_a_signal_that_tells_all_gives_a_finite_map() -> None:
     signal = np.linspace(-1, 0, 100)
-    intercept, slope = fit(signal, signal > -0.3)
+    intercept, slope = fit(signal[:, None], signal > -0.3)
     assert 10 < slope < 1e4 and math.isfinite(intercept)
 
 
 @pytest.mark.parametrize("good", [0, 3, 97, 100])
 def test_too_little_to_learn_from_is_refused(good: int) -> None:
     with pytest.raises(DataError, match=f"{good} of 100 captions are good: too few"):
-        fit(np.linspace(-1, 0, 100), np.arange(100) < good)
+        fit(np.linspace(-1, 0, 100)[:, None], np.arange(100) < good)
 
 
 def test_a_true_confidence_has_no_error_but_chance() -> None:
@@ -274,8 +295,8 @@ def test_what_calibrate_refuses(
 
 
 def test_clips_have_an_offset_of_their_own() -> None:
-    assert calibration("", moving=1.5).confidence(-1.0, moving=True) == pytest.approx(
-        calibration("", intercept=calibration("").intercept + 1.5).confidence(-1.0, moving=False)
+    assert calibration("", moving=1.5).confidence(-1.0, moving=True, words=0, seen=0.0) == pytest.approx(
+        calibration("", intercept=calibration("").intercept + 1.5).confidence(-1.0, moving=False, words=0, seen=0.0)
     )
     rng = np.random.default_rng(0)
     logits = rng.normal(size=5000)
