@@ -20,10 +20,10 @@ WITH_PHOTOS = pytest.mark.skipif(
     importlib.util.find_spec("skimage") is None, reason="needs the photographs: pip install --no-deps scikit-image"
 )
 RECORDED = {
-    "cat": "a man is playing with a cat",
-    "coffee": "a woman is pushing a coffee",
-    "astronaut": "a man is playing",
-    "rocket": "a cat is walking on the water",
+    "cat": "a cat is playing with a toy",
+    "coffee": "a woman is seasoning a coffee",
+    "astronaut": "a boy is running",
+    "rocket": "a man is standing on a pole",
 }
 """What it says of the sample's shots: the same on every processor, in bfloat16 and in float32."""
 
@@ -34,7 +34,7 @@ def captioner() -> Captioner:
 
 
 def test_it_is_small_enough_to_ship() -> None:
-    assert sum(file.stat().st_size for file in DEFAULT.iterdir()) < 14e6
+    assert sum(file.stat().st_size for file in DEFAULT.iterdir()) < 19e6
     assert read_config(DEFAULT)["encoder"]["source"] == "efficientnet-lite2"
 
 

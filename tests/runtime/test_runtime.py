@@ -116,7 +116,7 @@ def test_the_packaged_captioner_says_the_same_without_torch(exported: Path, tmp_
         assert row["model"] == expected.model and row["times_seconds"] == pytest.approx(
             expected.times_seconds, abs=1e-3
         )
-        assert row["confidence"] == pytest.approx(expected.confidence, abs=0.03)  # torch computes in bfloat16 here
+        assert row["confidence"] == pytest.approx(expected.confidence, abs=0.06)  # torch computes in bfloat16 here
         assert row["log_prob"] == pytest.approx(expected.log_prob, abs=0.3)
         for word, own in zip(row["words"], expected.words, strict=True):
             np.testing.assert_allclose(word["attention"], own.attention, atol=0.05)

@@ -16,6 +16,7 @@ from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
 from captioner.naming import named, sights
 from captioner.training.config import Recipe
+from captioner.training.start import load_start
 from captioner.video.config import VideoConfig
 from captioner.vision.backbones import classifier_weights
 from captioner.vision.config import EncoderConfig
@@ -153,8 +154,9 @@ def test_sights_say_what_when_and_whether_it_was_said() -> None:
 
 
 def test_a_recipe_with_the_evidence_of_another_cnn_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"must be encoder\.source"):
-        Recipe(encoder=EncoderConfig(source="efficientnet-lite2"), decoder=DecoderConfig(evidence=SOURCE))
+    recipe = Recipe(encoder=EncoderConfig(source="efficientnet-lite2"), decoder=DecoderConfig(evidence=SOURCE))
+    with pytest.raises(ConfigError, match=r"it must be the CNN that the features are of \('efficientnet-lite2'\)"):
+        load_start(recipe)
 
 
 def test_photos_of_animals_and_things_are_named(shared: Path) -> None:
