@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,35 +163,10 @@ class _Undrawn(TorchFunctionMode):
         return options["tensor"] if func is torch.nn.init.normal_ else func(*args, **options)
 
 
-def load_encoder(folder: Path, config: EncoderConfig) -> FrameEncoder:
-    """The CNN that the task ``words`` has tuned, with the grid of ``config``. Raises CheckpointError."""
-    saved = read_tuned(folder)
-    check_files(folder, saved)
-    model = load_network(folder, saved, lambda encoder: _Heads(encoder, saved))
-    settings = replace(model.encoder.config, grid=config.grid)
-    return FrameEncoder(model.encoder.cnn, settings, width=model.encoder.width)
-
-
-def read_tuned(folder: Path) -> dict[str, Any]:
-    """The config.json of a folder of the task ``words``. Raises CheckpointError."""
-    keys = {"format", "captioner", "task", "video", "encoder", "cnn", "words", "labels", "trained_on", "files"}
-    return read_folder(folder, keys=keys, files={WEIGHTS}, task="words")
-
-
 def tuned_weights(encoder: FrameEncoder) -> int:
     """How many of the CNN's weights are not those of the pip package that it comes from; all without one."""
     shared = set(_of_package(encoder))
     return sum(p.numel() for name, p in encoder.cnn.named_parameters() if name not in shared)
-
-
-class _Heads(nn.Module):
-    """A tuned CNN as it was saved: with what it was asked."""
-
-    def __init__(self, encoder: FrameEncoder, saved: dict[str, Any]) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.words = nn.Linear(encoder.width, max(1, len(saved["words"])))
-        self.actions = nn.Linear(encoder.width, max(1, len(saved["labels"])))
 
 
 def _of_package(encoder: FrameEncoder) -> list[str]:

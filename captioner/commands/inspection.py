@@ -109,11 +109,12 @@ def _of_actions(folder: Path) -> dict[str, Any]:
 
 
 def _of_words(folder: Path) -> dict[str, Any]:
-    from captioner.storage import digest, load_encoder, read_tuned, tuned_weights
+    from captioner.storage import digest, tuned_weights
+    from captioner.training.tuned import load_tuned, read_tuned
     from captioner.vision.backbones import origin
     from captioner.vision.config import EncoderConfig
 
-    encoder, config = load_encoder(folder, EncoderConfig()), read_tuned(folder)
+    encoder, config = load_tuned(folder, EncoderConfig()), read_tuned(folder)
     return {
         "task": "words",
         **_identity(folder, digest(folder / "config.json")[:12]),

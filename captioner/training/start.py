@@ -8,8 +8,9 @@ from pathlib import Path
 from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
 from captioner.checkpoint import Checkpoint, checkpoint_folder, load_checkpoint
 from captioner.errors import ConfigError
-from captioner.storage import is_for, load_encoder
+from captioner.storage import is_for
 from captioner.training.config import Recipe
+from captioner.training.tuned import load_tuned
 from captioner.video.config import VideoConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.tail import trunk_encoder
@@ -43,7 +44,7 @@ def load_start(recipe: Recipe) -> Start:
     if not source:
         tuned = Path(recipe.encoder.source)
         own = is_for(tuned, "words")
-        encoder = load_encoder(tuned, recipe.encoder) if own else FrameEncoder.load(recipe.encoder)
+        encoder = load_tuned(tuned, recipe.encoder) if own else FrameEncoder.load(recipe.encoder)
         if recipe.decoder.evidence not in ("", encoder.config.source):
             raise ConfigError(
                 f"decoder.evidence is {recipe.decoder.evidence!r}; it must be the CNN that the features are of "

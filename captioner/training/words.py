@@ -17,18 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.config import to_dict
 from captioner.errors import ConfigError, DataError
 from captioner.manifest import Clip
 from captioner.metrics.content import content_words
-from captioner.storage import write_model
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
 from captioner.training.start import cached_encoder, load_start
 from captioner.training.task import Batch, Scores, Stage
+from captioner.training.tuned import Tuned, head, save_tuned
 from captioner.vision.backbones import classifier_weights
-from captioner.vision.encoder import FrameEncoder
 from captioner.vision.lite import EfficientNetLite
 from captioner.vision.tail import Tail
 
@@ -45,11 +43,10 @@ class TunedCNN(nn.Module):
     def __init__(self, cnn: EfficientNetLite, *, words: int, actions: int, width: int) -> None:
         super().__init__()
         self.encoder = Tail(cnn)
-        self.words = nn.Linear(width, max(1, words))
-        self.actions = nn.Linear(width, max(1, actions))
-        for head in (self.words, self.actions):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        self.words, self.actions = head(width, words), head(width, actions)
+        for linear in (self.words, self.actions):
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps of the trunk (N, P, C) to the pooled features (N, D) in float32."""
@@ -172,22 +169,8 @@ class WordsTask:
         return Scores(choice, {"words" if for_words else "actions": choice}, values)
 
     def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
-        config = {
-            "task": "words",
-            "video": to_dict(self.video),
-            "words": list(self.words),
-            "labels": list(self.actions),
-            "trained_on": trained_on,
-        }
-        write_model(folder, model=_Whole(self._full, self.model), size=self.video.size, config=config)
-
-
-class _Whole(nn.Module):
-    """As it is saved: the whole CNN, and the two heads."""
-
-    def __init__(self, encoder: FrameEncoder, tuned: TunedCNN) -> None:
-        super().__init__()
-        self.encoder, self.words, self.actions = encoder, tuned.words, tuned.actions
+        model = Tuned(self._full, self.model.words, self.model.actions)
+        save_tuned(folder, model, words=self.words, labels=self.actions, video=self.video, trained_on=trained_on)
 
 
 def _shares(clip: Clip) -> dict[str, float]:

@@ -96,6 +96,16 @@ def test_the_fingerprint_follows_what_features_depend_on(tmp_path: Path) -> None
     assert encoder.fingerprint() not in prints
 
 
+def test_the_sign_of_a_zero_does_not_change_the_fingerprint(tmp_path: Path) -> None:
+    """Averaging the weights of a frozen CNN makes +0 of -0; all clips were encoded anew for that."""
+    encoder = settled_encoder(tmp_path, "resnet")
+    weight = next(encoder.parameters()).detach().view(-1)
+    weight[0] = 0.0
+    before = encoder.fingerprint()
+    weight[0] = -0.0
+    assert encoder.fingerprint() == before
+
+
 # --- loading ---------------------------------------------------------------------------------------------------
 
 
