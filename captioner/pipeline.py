@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from captioner.caption import Alternative, Caption, Word
 from captioner.checkpoint import Checkpoint, load_checkpoint
 from captioner.collate import collate_captions
+from captioner.language.calibration import confidence_of
 from captioner.language.config import SearchConfig
 from captioner.language.search import Hypothesis
 from captioner.naming import Sight, named, sights
@@ -158,14 +158,16 @@ class Captioner(Reader):
         )
 
     def _confidence(self, best: Hypothesis, frames: Frames, *, words: int, seen: tuple[Sight, ...]) -> float:
-        """The chance that the caption is good, where that is calibrated; else the mean probability of its tokens."""
-        mean, calibration = best.log_prob / max(1, len(best.token_log_probs)), self.checkpoint.calibration
+        """The caption's; 0 where nothing can be seen."""
         if frames.is_blank:
             return 0.0
-        if calibration is None:
-            return math.exp(mean)
-        likeliest = seen[0].probability if seen else 0.0
-        return calibration.confidence(mean, moving=len(frames.times_seconds) > 1, words=words, seen=likeliest)
+        return confidence_of(
+            self.checkpoint.calibration,
+            best.log_prob / max(1, len(best.token_log_probs)),
+            moving=len(frames.times_seconds) > 1,
+            words=words,
+            seen=seen[0].probability if seen else 0.0,
+        )
 
     def _alternatives(self, hypotheses: list[Hypothesis], best: str) -> tuple[Alternative, ...]:
         """Each sentence once, the best way of writing it: pieces may spell the same words in several ways.

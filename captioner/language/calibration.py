@@ -53,3 +53,12 @@ class Calibration:
         """
         x = self.intercept + self.slope * mean_log_prob + self.moving * moving + self.words * words + self.seen * seen
         return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def confidence_of(
+    calibration: Calibration | None, mean_log_prob: float, *, moving: bool, words: int, seen: float
+) -> float:
+    """:meth:`Calibration.confidence`; without a calibration the mean probability of a token."""
+    if calibration is None:
+        return math.exp(mean_log_prob)
+    return calibration.confidence(mean_log_prob, moving=moving, words=words, seen=seen)

@@ -13,7 +13,7 @@ import numpy as np
 from captioner.caption import Alternative, Caption, Sight, Word
 from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
-from captioner.language.calibration import Calibration
+from captioner.language.calibration import Calibration, confidence_of
 from captioner.language.config import SearchConfig
 from captioner.language.pieces import Pieces
 from captioner.naming import named, sights
@@ -112,12 +112,15 @@ class Runner:
         if nouns is not None and not frames.is_blank:
             spoken = named(spoken, nouns.mean(axis=0))
             seen = sights(nouns, times, said=spoken)
-        mean, sure = best.log_prob / max(1, best.length), 0.0
+        sure = 0.0
         if not frames.is_blank:
-            sure = math.exp(mean)
-            if self._calibration:
-                likeliest = seen[0].probability if seen else 0.0
-                sure = self._calibration.confidence(mean, moving=len(times) > 1, words=len(spoken), seen=likeliest)
+            sure = confidence_of(
+                self._calibration,
+                best.log_prob / max(1, best.length),
+                moving=len(times) > 1,
+                words=len(spoken),
+                seen=seen[0].probability if seen else 0.0,
+            )
         text = " ".join(spoken)
         return Caption(
             path=path,

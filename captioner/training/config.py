@@ -31,7 +31,10 @@ class TaskConfig:
     @property
     def targets(self) -> Targets:
         """What is learned from."""
-        return {"actions": "labels", "words": "described"}.get(self.kind, "captions")  # type: ignore[return-value]
+        return _TARGETS[self.kind]
+
+
+_TARGETS: dict[str, Targets] = {"captions": "captions", "actions": "labels", "words": "described"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,11 +147,9 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        networks: dict[str, type] = {"decoder": DecoderConfig, "head": HeadConfig}
-        networks.pop({"captions": "decoder", "actions": "head"}.get(self.task.kind, ""), None)
-        for name, kind in networks.items():
+        for task, name, unset in (("captions", "decoder", DecoderConfig()), ("actions", "head", HeadConfig())):
             require(
-                getattr(self, name) == kind(),
+                self.task.kind == task or getattr(self, name) == unset,
                 f"the recipe has settings in [{name}], which are not of task.kind = {self.task.kind!r}",
             )
         for name, kind in _STARTED.items():

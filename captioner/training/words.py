@@ -146,7 +146,7 @@ class WordsTask:
         )
 
     def validate(self) -> Scores:
-        """Mean average precision of words, and accuracy of actions, over the first frame of each clip's middle."""
+        """Mean average precision of words, and accuracy of actions, over the middle frame of each clip."""
         values: dict[str, float] = {}
         for name, corpus in self.val.items():
             frames = np.stack([array[len(array) // 2] for array in corpus.arrays])
