@@ -86,8 +86,8 @@ class ActionTask:
     def loss(
         self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
-        stills = float(rng.random() < self.recipe.data.stills)  # all photos of a batch, or none
-        arrays = [self.corpus.draw(clip, rng, stills=stills) for clip in batch]
+        chance = rng.random()  # the same for all, so that of one manifest's photos all are shown still, or none
+        arrays = [self.corpus.draw(clip, rng, still=chance < self.corpus.stills[clip]) for clip in batch]
         clips, mask = collate_clips(arrays, like=arrays[0], frame_dropout=self.config.frame_dropout, rng=rng)
         self.model.train()
         logits, _ = self.model(clips.to(self.device), mask.to(self.device))

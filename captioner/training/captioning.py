@@ -17,11 +17,11 @@ from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
-from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
+from captioner.training.losses import Reward, cross_entropy, scheduled_inputs, self_critical_loss
 from captioner.training.runstate import digest
 from captioner.training.start import cached_encoder, load_start
 from captioner.training.task import Batch, Scores, Stage
-from captioner.training.texts import load_caption_data
+from captioner.training.texts import load_caption_data, text_captions
 from captioner.training.validation import Validator
 
 
@@ -41,7 +41,9 @@ class CaptionTask:
             log=log,
         )
         self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
-        self._is_photo = [len(array) == 1 for array in self.corpus.arrays]
+        self._is_photo = [
+            len(array) == 1 and still < 1 for array, still in zip(self.corpus.arrays, self.corpus.stills, strict=True)
+        ]
         self.silent = {name for name, corpus in self.val.items() if not corpus.can_be_scored()}
         if self.silent:
             log.say(
@@ -53,7 +55,7 @@ class CaptionTask:
         if model.evidence is not None and not start:
             model.evidence.learn_words(self.tokenizer)
         self.model = model.to(device)
-        self._cider: CiderReward | None = None
+        self._earned: Reward | None = None
         config = self.config
         self.stages = (
             Stage("text", config.text_epochs if self.text else 0, config.learning_rate, validated=False),
@@ -80,7 +82,7 @@ class CaptionTask:
         self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
         clips, mask = collate_clips(
-            [self.corpus.draw(e.clip, rng, stills=self.recipe.data.stills) if e.clip >= 0 else None for e in batch],
+            [self._draw(e.clip, rng) if e.clip >= 0 else None for e in batch],
             like=self.corpus.arrays[0],
             frame_dropout=self.config.frame_dropout,
             rng=rng,
@@ -103,6 +105,9 @@ class CaptionTask:
         sampled = self.config.scheduled_sampling * progress if stage.name == "captions" else 0.0
         return self._caption_loss(memory, [e.tokens for e in batch], sampled=sampled), {}
 
+    def _draw(self, clip: int, rng: np.random.Generator) -> np.ndarray:
+        return self.corpus.draw(clip, rng, still=rng.random() < self.corpus.stills[clip])
+
     def weight(self, stage: Stage, batch: Batch) -> float:
         """Words, eos included; of self-critical training clips."""
         return float(len(batch) if stage.name == "selfcritical" else sum(len(e.tokens) + 1 for e in batch))
@@ -119,10 +124,11 @@ class CaptionTask:
         logits, _ = self.model.decoder(memory, inputs[:, None])
         return cross_entropy(logits[:, 0], targets, pad=tokenizer.pad_id, smoothing=self.config.label_smoothing)
 
-    def _reward(self) -> CiderReward:
-        if self._cider is None:
-            self._cider = CiderReward(self.corpus.references())
-        return self._cider
+    def _reward(self) -> Reward:
+        if self._earned is None:
+            text = text_captions(self.recipe.data) if self.config.scst_fluency else []
+            self._earned = Reward(self.corpus.references(), text=text, price=self.config.scst_fluency)
+        return self._earned
 
     def validate(self) -> Scores:
         """CIDEr of each set where it can tell captions apart, else the loss."""

@@ -51,9 +51,10 @@ class DataConfig:
     """Manifests of captions without clips: their ``train`` captions warm up the decoder as a language model."""
     views: int = 1
     """Views of each training clip that are cached (flipped, cropped, shifted in time); an epoch sees one a clip."""
-    stills: float = 0.0
-    """Share of the visits to a photo in which three of its views are shown as a clip of 16 frames: so that the decoder
-    cannot tell a photo, and how people speak of photos, by the number of frames. It takes five ``views``."""
+    stills: tuple[float, ...] = ()
+    """For each manifest the share of the visits to a photo in which three of its views are shown as a clip of 16
+    frames: so that nothing can tell a photo, and how people speak of photos, by the number of frames. 1: always, where
+    the sentences are those of clips. It takes five ``views``; default: none."""
     cache: str = "features"
     """Folder of cached features."""
 
@@ -63,8 +64,12 @@ class DataConfig:
             f"data.repeat is {list(self.repeat)}; it must name a count from 1 for each of the manifests",
         )
         require(
-            0 <= self.stills <= 1 and (not self.stills or self.views >= 5),
-            f"data.stills is {self.stills} with data.views = {self.views}; it must be 0 to 1, and takes 5 views",
+            len(self.stills) in (0, len(self.manifests)) and all(0 <= share <= 1 for share in self.stills),
+            f"data.stills is {list(self.stills)}; it must name a share of 0 to 1 for each of the manifests",
+        )
+        require(
+            not any(self.stills) or self.views >= 5,
+            f"data.stills is {list(self.stills)} with data.views = {self.views}; it takes 5 views",
         )
         require(1 <= self.views <= 64, f"data.views is {self.views}; it must be 1 (the clip as it is) to 64")
 
@@ -118,6 +123,9 @@ class TrainConfig:
     scst_normalise: bool = False
     """Divide each clip's advantages by their deviation, so that a data set whose CIDEr is high (one reference a clip,
     say) does not outweigh the others."""
+    scst_fluency: float = 0.0
+    """What each 3-gram of words costs that no training caption has, nor any of ``data.text``: CIDEr alone teaches
+    "a man is riding a couch" where couch is right and riding likely."""
     threads: int = 0
     """CPU threads; 0 is all."""
 
@@ -129,6 +137,7 @@ class TrainConfig:
             require(0 <= getattr(self, name) < 1, f"train.{name} is {getattr(self, name)}; it must be in [0, 1)")
         for name in ("learning_rate", "encoder_learning_rate", "scst_learning_rate", "clip_norm"):
             require(getattr(self, name) > 0, f"train.{name} is {getattr(self, name)}; it must be above 0")
+        require(self.scst_fluency >= 0, f"train.scst_fluency is {self.scst_fluency}; it must not be negative")
         require(self.scst_samples >= 2, f"train.scst_samples is {self.scst_samples}; it must be at least 2")
 
 
