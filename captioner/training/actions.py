@@ -16,6 +16,7 @@ from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
 from captioner.collate import collate_clips
 from captioner.errors import ConfigError, DataError
+from captioner.training.batch import visits
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
@@ -75,10 +76,10 @@ class ActionTask:
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
         """Photos and clips apart: a photo beside a clip would be padded to the clip's frames."""
-        visits = [i for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
+        order = visits(self.corpus.repeat, rng)
         batches = []
         for photos in (True, False):
-            alike = rng.permutation([i for i in visits if (len(self.corpus.arrays[i]) == 1) == photos])
+            alike = rng.permutation([i for i in order if (len(self.corpus.arrays[i]) == 1) == photos])
             size = self.config.batch_size
             batches += [alike[start : start + size].tolist() for start in range(0, len(alike), size)]
         yield from (batches[i] for i in rng.permutation(len(batches)))

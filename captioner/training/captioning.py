@@ -74,7 +74,7 @@ class CaptionTask:
             batches = bucket(examples, size=size, rng=rng, pool=pool, is_photo=self._is_photo)
             yield from mix_text(batches, self.text, share=self.config.text_share, rng=rng)
         else:
-            clips = [Example(i, ()) for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
+            clips = draw_examples(self.corpus.tokens, repeat=self.corpus.repeat, per_clip=1, rng=rng)
             size = max(1, size // self.config.scst_samples)
             yield from bucket(clips, size=size, rng=rng, is_photo=self._is_photo)
 
@@ -101,6 +101,8 @@ class CaptionTask:
                 seed=step,
                 normalise=self.config.scst_normalise,
             )
+            if share := self.config.scst_captions:
+                loss = loss + share * self._caption_loss(memory, [e.tokens for e in batch], sampled=0.0)
             return loss, {"reward": reward}
         sampled = self.config.scheduled_sampling * progress if stage.name == "captions" else 0.0
         return self._caption_loss(memory, [e.tokens for e in batch], sampled=sampled), {}

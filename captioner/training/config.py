@@ -43,8 +43,8 @@ class DataConfig:
 
     manifests: tuple[str, ...] = ()
     """JSONL manifests (``python -m data ...``); their ``train`` clips are learned from."""
-    repeat: tuple[int, ...] = ()
-    """How often an epoch visits the clips of each manifest; default: once each."""
+    repeat: tuple[float, ...] = ()
+    """How often an epoch visits the clips of each manifest; below 1, that share of them. Default: once each."""
     val: tuple[str, ...] = ()
     """Manifests whose ``val`` clips choose the checkpoint; default: the first of ``manifests``."""
     text: tuple[str, ...] = ()
@@ -60,8 +60,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require(
-            len(self.repeat) in (0, len(self.manifests)) and all(n >= 1 for n in self.repeat),
-            f"data.repeat is {list(self.repeat)}; it must name a count from 1 for each of the manifests",
+            len(self.repeat) in (0, len(self.manifests)) and all(n > 0 for n in self.repeat),
+            f"data.repeat is {list(self.repeat)}; it must name a number above 0 for each of the manifests",
         )
         require(
             len(self.stills) in (0, len(self.manifests)) and all(0 <= share <= 1 for share in self.stills),
@@ -123,6 +123,9 @@ class TrainConfig:
     scst_normalise: bool = False
     """Divide each clip's advantages by their deviation, so that a data set whose CIDEr is high (one reference a clip,
     say) does not outweigh the others."""
+    scst_captions: float = 0.0
+    """Weight, beside the reward, of the cross-entropy of one of people's captions a clip (the mixed objective of Wu et
+    al. 2016, eq. 9): it keeps what CIDEr does not ask for."""
     scst_fluency: float = 0.0
     """What each 3-gram of words costs that no training caption has, nor any of ``data.text``: CIDEr alone teaches
     "a man is riding a couch" where couch is right and riding likely."""
@@ -137,7 +140,8 @@ class TrainConfig:
             require(0 <= getattr(self, name) < 1, f"train.{name} is {getattr(self, name)}; it must be in [0, 1)")
         for name in ("learning_rate", "encoder_learning_rate", "scst_learning_rate", "clip_norm"):
             require(getattr(self, name) > 0, f"train.{name} is {getattr(self, name)}; it must be above 0")
-        require(self.scst_fluency >= 0, f"train.scst_fluency is {self.scst_fluency}; it must not be negative")
+        for name in ("scst_captions", "scst_fluency"):
+            require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
         require(self.scst_samples >= 2, f"train.scst_samples is {self.scst_samples}; it must be at least 2")
 
 

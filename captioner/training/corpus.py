@@ -27,7 +27,7 @@ class Corpus:
 
     clips: list[Clip]
     arrays: list[np.ndarray]
-    repeat: list[int]
+    repeat: list[float]
     stills: list[float]
     """How often each clip, if it is a photo, is shown as a clip (``data.stills``)."""
     views: list[list[np.ndarray]]
@@ -72,7 +72,7 @@ def load_corpora(
         log.say(f"left out: {clip.path}: {error} [{error.code}]")
     failed = {id(clip) for clip, _ in failures}
 
-    def corpus(clips: Sequence[Clip], repeat: Sequence[int], stills: Sequence[float], views: int) -> Corpus:
+    def corpus(clips: Sequence[Clip], repeat: Sequence[float], stills: Sequence[float], views: int) -> Corpus:
         kept = [i for i, clip in enumerate(clips) if id(clip) not in failed]
         if not kept:
             raise DataError(f"none of the {len(clips)} clips can be used; the first: {failures[0][1]}")
@@ -90,10 +90,10 @@ def load_corpora(
     }
 
 
-def training_clips(data: DataConfig, targets: Targets = "captions") -> tuple[list[Clip], list[int], list[float]]:
+def training_clips(data: DataConfig, targets: Targets = "captions") -> tuple[list[Clip], list[float], list[float]]:
     """The ``train`` clips of all manifests, their ``data.repeat`` and their ``data.stills``."""
     clips: list[Clip] = []
-    repeat: list[int] = []
+    repeat: list[float] = []
     stills: list[float] = []
     for i, path in enumerate(data.manifests):
         found = [c for c in read_manifest(path, split="train") if c.path is not None and getattr(c, targets)]
