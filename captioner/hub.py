@@ -15,6 +15,8 @@ from typing import Any
 from captioner.errors import CheckpointError, ConfigError, first_line
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "vocabulary.json")
+_PAPERS = ("NOTICE*", "LICENSE*")
+"""What must go with weights that were made of others'."""
 _NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
 
 
@@ -49,7 +51,8 @@ def located(name: str | Path) -> Path:
 def push(
     folder: Path, name: str, *, card: str, private: bool = False, revision: str | None = None, message: str = ""
 ) -> str:
-    """Upload the files of a checkpoint folder and its card, in one commit; returns the commit's address.
+    """Upload the files of a checkpoint folder, notices and licences too, and its card, in one commit; returns the
+    commit's address.
 
     The repository is made where there is none; ``revision`` is a branch, made likewise. A README.md in the folder takes
     the place of ``card``. Raises ConfigError for a name that is none, CheckpointError where the hub refuses.
@@ -61,6 +64,7 @@ def push(
     api = HfApi(endpoint=_endpoint())
     own = folder / "README.md"
     files: dict[str, Any] = {file: folder / file for file in FILES if (folder / file).is_file()}
+    files |= {file.name: file for pattern in _PAPERS for file in sorted(folder.glob(pattern))}
     files["README.md"] = own if own.is_file() else card.encode()
     operations = [CommitOperationAdd(path_in_repo=file, path_or_fileobj=content) for file, content in files.items()]
     try:

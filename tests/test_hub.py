@@ -84,9 +84,13 @@ def test_a_branch_and_a_card_of_ones_own(server: Hub, checkpoint: Path, tmp_path
     own = tmp_path / "own"
     shutil.copytree(checkpoint, own)
     (own / "README.md").write_text("# Mine\n", encoding="utf-8")
+    (own / "NOTICE").write_text("weights of others", encoding="utf-8")
+    (own / "LICENSE-APACHE").write_text("their licence", encoding="utf-8")
     done = captioner(server, tmp_path / "home", "push", str(own), "me/tiny", "--revision", "v2", "--private")
     assert done.returncode == 0, done.stderr
     assert server.commits[server.repos["me/tiny"]["v2"]]["README.md"] == b"# Mine\n"
+    assert server.commits[server.repos["me/tiny"]["v2"]]["NOTICE"] == b"weights of others"
+    assert "LICENSE-APACHE" in server.commits[server.repos["me/tiny"]["v2"]]
     assert "config.json" not in server.commits[server.repos["me/tiny"]["main"]]
 
 
