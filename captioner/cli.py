@@ -14,7 +14,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from captioner import __version__
-from captioner.commands import actions, anomalies, caption, doctor, export, inspection, push, sample, search, training
+from captioner.commands import (
+    actions,
+    anomalies,
+    average,
+    caption,
+    doctor,
+    export,
+    inspection,
+    push,
+    sample,
+    search,
+    training,
+)
 from captioner.errors import CaptionerError, UsageError
 from captioner.platform import say_anything
 
@@ -126,6 +138,7 @@ def make_parser() -> Parser:
         ("anomalies", "find what normal footage does not have", anomalies.add, anomalies.run),
         ("train", "train a captioner, or a recogniser of actions, from a recipe", training.add_train, training.train),
         ("features", "fill the feature cache of a recipe", training.add_features, training.features),
+        ("average", "average the weights of captioners that began alike", average.add, average.run),
         ("search", "find settings of a recipe by trials", search.add, search.run),
         (
             "probe",
@@ -140,7 +153,8 @@ def make_parser() -> Parser:
         ("doctor", "check the installation, with a caption made on the spot", doctor.add, doctor.run),
     ):
         told = {
-            module.__name__.rpartition(".")[2]: module.ABOUT for module in (caption, actions, anomalies, export, push)
+            module.__name__.rpartition(".")[2]: module.ABOUT
+            for module in (caption, actions, anomalies, average, export, push)
         }
         description = told.get(name, about.capitalize() + ".")
         command = commands.add_parser(

@@ -1,0 +1,71 @@
+"""Averages the weights of checkpoints that were trained from one start: a model soup (Wortsman et al. 2022).
+
+Between a fine-tuning and what it began with (Wortsman et al., WiSE-FT, 2022) lies a network that has learned the
+one's lesson and not forgotten the other's, at the cost of neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from captioner.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from captioner.config import to_dict
+from captioner.errors import CheckpointError, UsageError
+
+
+def average(sources: Sequence[str | Path], out: str | Path, *, weights: Sequence[float] = ()) -> None:
+    """Write the mean of captioners to the folder ``out``, by ``weights`` (default: equal; they need not sum to one).
+
+    Everything but the weights is the last one's; a calibration is left out, as it belongs to other weights. Raises
+    UsageError for weights that do not fit, CheckpointError where the checkpoints are not of one kind.
+    """
+    shares = list(weights) or [1.0] * len(sources)
+    if len(shares) != len(sources) or any(share < 0 for share in shares) or not sum(shares):
+        raise UsageError(f"weights {shares} for {len(sources)} checkpoints; give each one number, none below 0")
+    shares = [share / sum(shares) for share in shares]
+    loaded = [load_checkpoint(source) for source in sources]
+    for source, other in zip(sources[1:], loaded[1:], strict=True):
+        if differs := _difference(loaded[0], other):
+            raise CheckpointError(f"{sources[0]} and {source} cannot be averaged: they differ in {differs}")
+    last = loaded[-1]
+    states = [checkpoint.model.state_dict() for checkpoint in loaded]
+    last.model.load_state_dict({name: _mean([state[name] for state in states], shares) for name in states[0]})
+    told: dict[str, Any] = {key: value for key, value in last.trained_on.items() if key not in _OF_ONE}
+    told["average_of"] = [
+        {"checkpoint": checkpoint.fingerprint, "weight": round(share, 4)}
+        for checkpoint, share in zip(loaded, shares, strict=True)
+    ]
+    save_checkpoint(
+        out, model=last.model, tokenizer=last.tokenizer, video=last.video, search=last.search, trained_on=told
+    )
+
+
+_OF_ONE = {"validation", "chosen_at"}
+"""What is true of one checkpoint, and of none that it is mixed into."""
+
+
+def _mean(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    first = tensors[0]
+    if all(torch.equal(first, tensor) for tensor in tensors):  # and stays what a package holds, bit for bit
+        return first
+    return torch.stack([share * tensor for share, tensor in zip(shares, tensors, strict=True)]).sum(dim=0)
+
+
+def _difference(one: Checkpoint, other: Checkpoint) -> str:
+    """The first thing that keeps two networks from being averaged; empty if nothing does."""
+    pairs = {
+        "the frames": (to_dict(one.video), to_dict(other.video)),
+        "the pieces": (one.tokenizer.pieces.spelled, other.tokenizer.pieces.spelled),
+        "the decoder": (to_dict(one.model.decoder.config), to_dict(other.model.decoder.config)),
+        "the CNN": (to_dict(one.model.encoder.config), to_dict(other.model.encoder.config)),
+        "the weights' shapes": tuple(
+            {name: tensor.shape for name, tensor in checkpoint.model.state_dict().items()}
+            for checkpoint in (one, other)
+        ),
+    }
+    return next((what for what, (mine, its) in pairs.items() if mine != its), "")
