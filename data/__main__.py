@@ -94,7 +94,14 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("source", type=Path, help="folder of the data set")
     command.set_defaults(run=_anomalies)
 
-    _add_conversions(add)
+    command = add("verbs", "captions become labels: the verb that most people say of a clip")
+    command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
+    command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
+    command.set_defaults(run=lambda args: verbs(args.manifest, at_least=args.at_least))
+    command = add("words", "captions become labels: all words that many people say of a clip")
+    command.add_argument("manifest", help="manifest.jsonl of captioned clips")
+    command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
+    command.set_defaults(run=lambda args: words(args.manifest, at_least=args.at_least))
 
     command = add("captions", "captions without clips, for the language model: one a line, or COCO captions")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt (a caption a line) or COCO .json")
@@ -110,35 +117,10 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     _rendered(add("order", rendered), train=600, val=120, test=300)
 
 
-def _add_conversions(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    """What makes one manifest of another."""
-    command = add("verbs", "captions become labels: the verb that most people say of a clip")
-    command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
-    command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
-    command.set_defaults(run=lambda args: verbs(args.manifest, at_least=args.at_least))
-    command = add("words", "captions become labels: all words that many people say of a clip")
-    command.add_argument("manifest", help="manifest.jsonl of captioned clips")
-    command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
-    command.set_defaults(run=lambda args: words(args.manifest, at_least=args.at_least))
-
-    command = add("sentences", "labels become captions: 'a woman is riding a horse'")
-    command.add_argument("manifest", type=Path, help="manifest.jsonl of labelled clips or photos")
-    command.add_argument(
-        "--cnn", type=Path, required=True, metavar="DIR", help="a CNN trained with task.kind = 'words'"
-    )
-    command.set_defaults(run=_sentences)
-
-
 def _anomalies(args: argparse.Namespace) -> Join:
     from data.anomalies import anomalies  # numpy and PyAV: only when films are read
 
     return anomalies(args.layout, args.source, out=args.out)
-
-
-def _sentences(args: argparse.Namespace) -> Join:
-    from data.sentences import sentences  # torch: only here
-
-    return sentences(args.manifest, args.cnn)
 
 
 def _rendered(command: argparse.ArgumentParser, **numbers: int) -> argparse.ArgumentParser:

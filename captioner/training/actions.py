@@ -16,7 +16,6 @@ from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
 from captioner.collate import collate_clips
 from captioner.errors import ConfigError, DataError
-from captioner.training.batch import visits
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
@@ -76,10 +75,10 @@ class ActionTask:
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
         """Photos and clips apart: a photo beside a clip would be padded to the clip's frames."""
-        order = visits(self.corpus.repeat, rng)
+        visits = [i for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
         batches = []
         for photos in (True, False):
-            alike = rng.permutation([i for i in order if (len(self.corpus.arrays[i]) == 1) == photos])
+            alike = rng.permutation([i for i in visits if (len(self.corpus.arrays[i]) == 1) == photos])
             size = self.config.batch_size
             batches += [alike[start : start + size].tolist() for start in range(0, len(alike), size)]
         yield from (batches[i] for i in rng.permutation(len(batches)))
@@ -87,8 +86,8 @@ class ActionTask:
     def loss(
         self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
-        chance = rng.random()  # the same for all, so that of one manifest's photos all are shown still, or none
-        arrays = [self.corpus.draw(clip, rng, still=chance < self.corpus.stills[clip]) for clip in batch]
+        stills = float(rng.random() < self.recipe.data.stills)  # all photos of a batch, or none
+        arrays = [self.corpus.draw(clip, rng, stills=stills) for clip in batch]
         clips, mask = collate_clips(arrays, like=arrays[0], frame_dropout=self.config.frame_dropout, rng=rng)
         self.model.train()
         logits, _ = self.model(clips.to(self.device), mask.to(self.device))

@@ -19,28 +19,21 @@ class Example:
     tokens: tuple[int, ...]  # without bos and eos
 
 
-def visits(repeat: Sequence[float], rng: np.random.Generator) -> list[int]:
-    """The clips of an epoch, each as often as it is repeated; a fraction is the chance of one visit more."""
-    whole = np.floor(repeat)
-    times = whole + (rng.random(len(repeat)) < np.asarray(repeat) - whole)
-    return np.repeat(np.arange(len(repeat)), times.astype(int)).tolist()
-
-
 def draw_examples(
     captions: Sequence[Sequence[tuple[int, ...]]],
     *,
-    repeat: Sequence[float],
+    repeat: Sequence[int],
     per_clip: int,
     rng: np.random.Generator,
 ) -> list[Example]:
-    """One epoch: at each of its :func:`visits` every caption of a clip, or ``per_clip`` drawn from it (0 is all)."""
+    """One epoch: ``repeat[clip]`` times every caption of a clip, or ``per_clip`` drawn from it (0 is all)."""
     examples = []
-    for clip in visits(repeat, rng):
-        tokens = captions[clip]
-        chosen: Sequence[int] = range(len(tokens))
-        if per_clip and len(tokens) > per_clip:
-            chosen = sorted(rng.choice(len(tokens), size=per_clip, replace=False))
-        examples += [Example(clip, tokens[i]) for i in chosen]
+    for clip, tokens in enumerate(captions):
+        for _ in range(repeat[clip]):
+            chosen: Sequence[int] = range(len(tokens))
+            if per_clip and len(tokens) > per_clip:
+                chosen = sorted(rng.choice(len(tokens), size=per_clip, replace=False))
+            examples += [Example(clip, tokens[i]) for i in chosen]
     return examples
 
 

@@ -17,11 +17,11 @@ from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
-from captioner.training.losses import Reward, cross_entropy, scheduled_inputs, self_critical_loss
+from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from captioner.training.runstate import digest
 from captioner.training.start import cached_encoder, load_start
 from captioner.training.task import Batch, Scores, Stage
-from captioner.training.texts import load_caption_data, text_captions
+from captioner.training.texts import load_caption_data
 from captioner.training.validation import Validator
 
 
@@ -41,9 +41,7 @@ class CaptionTask:
             log=log,
         )
         self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
-        self._is_photo = [
-            len(array) == 1 and still < 1 for array, still in zip(self.corpus.arrays, self.corpus.stills, strict=True)
-        ]
+        self._is_photo = [len(array) == 1 for array in self.corpus.arrays]
         self.silent = {name for name, corpus in self.val.items() if not corpus.can_be_scored()}
         if self.silent:
             log.say(
@@ -55,7 +53,7 @@ class CaptionTask:
         if model.evidence is not None and not start:
             model.evidence.learn_words(self.tokenizer)
         self.model = model.to(device)
-        self._earned: Reward | None = None
+        self._cider: CiderReward | None = None
         config = self.config
         self.stages = (
             Stage("text", config.text_epochs if self.text else 0, config.learning_rate, validated=False),
@@ -74,7 +72,7 @@ class CaptionTask:
             batches = bucket(examples, size=size, rng=rng, pool=pool, is_photo=self._is_photo)
             yield from mix_text(batches, self.text, share=self.config.text_share, rng=rng)
         else:
-            clips = draw_examples(self.corpus.tokens, repeat=self.corpus.repeat, per_clip=1, rng=rng)
+            clips = [Example(i, ()) for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
             size = max(1, size // self.config.scst_samples)
             yield from bucket(clips, size=size, rng=rng, is_photo=self._is_photo)
 
@@ -82,7 +80,7 @@ class CaptionTask:
         self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
         clips, mask = collate_clips(
-            [self._draw(e.clip, rng) if e.clip >= 0 else None for e in batch],
+            [self.corpus.draw(e.clip, rng, stills=self.recipe.data.stills) if e.clip >= 0 else None for e in batch],
             like=self.corpus.arrays[0],
             frame_dropout=self.config.frame_dropout,
             rng=rng,
@@ -101,14 +99,9 @@ class CaptionTask:
                 seed=step,
                 normalise=self.config.scst_normalise,
             )
-            if share := self.config.scst_captions:
-                loss = loss + share * self._caption_loss(memory, [e.tokens for e in batch], sampled=0.0)
             return loss, {"reward": reward}
         sampled = self.config.scheduled_sampling * progress if stage.name == "captions" else 0.0
         return self._caption_loss(memory, [e.tokens for e in batch], sampled=sampled), {}
-
-    def _draw(self, clip: int, rng: np.random.Generator) -> np.ndarray:
-        return self.corpus.draw(clip, rng, still=rng.random() < self.corpus.stills[clip])
 
     def weight(self, stage: Stage, batch: Batch) -> float:
         """Words, eos included; of self-critical training clips."""
@@ -126,11 +119,10 @@ class CaptionTask:
         logits, _ = self.model.decoder(memory, inputs[:, None])
         return cross_entropy(logits[:, 0], targets, pad=tokenizer.pad_id, smoothing=self.config.label_smoothing)
 
-    def _reward(self) -> Reward:
-        if self._earned is None:
-            text = text_captions(self.recipe.data) if self.config.scst_fluency else []
-            self._earned = Reward(self.corpus.references(), text=text, price=self.config.scst_fluency)
-        return self._earned
+    def _reward(self) -> CiderReward:
+        if self._cider is None:
+            self._cider = CiderReward(self.corpus.references())
+        return self._cider
 
     def validate(self) -> Scores:
         """CIDEr of each set where it can tell captions apart, else the loss."""

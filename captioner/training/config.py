@@ -43,33 +43,28 @@ class DataConfig:
 
     manifests: tuple[str, ...] = ()
     """JSONL manifests (``python -m data ...``); their ``train`` clips are learned from."""
-    repeat: tuple[float, ...] = ()
-    """How often an epoch visits the clips of each manifest; below 1, that share of them. Default: once each."""
+    repeat: tuple[int, ...] = ()
+    """How often an epoch visits the clips of each manifest; default: once each."""
     val: tuple[str, ...] = ()
     """Manifests whose ``val`` clips choose the checkpoint; default: the first of ``manifests``."""
     text: tuple[str, ...] = ()
     """Manifests of captions without clips: their ``train`` captions warm up the decoder as a language model."""
     views: int = 1
     """Views of each training clip that are cached (flipped, cropped, shifted in time); an epoch sees one a clip."""
-    stills: tuple[float, ...] = ()
-    """For each manifest the share of the visits to a photo in which three of its views are shown as a clip of 16
-    frames: so that nothing can tell a photo, and how people speak of photos, by the number of frames. 1: always, where
-    the sentences are those of clips. It takes five ``views``; default: none."""
+    stills: float = 0.0
+    """Share of the visits to a photo in which three of its views are shown as a clip of 16 frames: so that the decoder
+    cannot tell a photo, and how people speak of photos, by the number of frames. It takes five ``views``."""
     cache: str = "features"
     """Folder of cached features."""
 
     def __post_init__(self) -> None:
         require(
-            len(self.repeat) in (0, len(self.manifests)) and all(n > 0 for n in self.repeat),
-            f"data.repeat is {list(self.repeat)}; it must name a number above 0 for each of the manifests",
+            len(self.repeat) in (0, len(self.manifests)) and all(n >= 1 for n in self.repeat),
+            f"data.repeat is {list(self.repeat)}; it must name a count from 1 for each of the manifests",
         )
         require(
-            len(self.stills) in (0, len(self.manifests)) and all(0 <= share <= 1 for share in self.stills),
-            f"data.stills is {list(self.stills)}; it must name a share of 0 to 1 for each of the manifests",
-        )
-        require(
-            not any(self.stills) or self.views >= 5,
-            f"data.stills is {list(self.stills)} with data.views = {self.views}; it takes 5 views",
+            0 <= self.stills <= 1 and (not self.stills or self.views >= 5),
+            f"data.stills is {self.stills} with data.views = {self.views}; it must be 0 to 1, and takes 5 views",
         )
         require(1 <= self.views <= 64, f"data.views is {self.views}; it must be 1 (the clip as it is) to 64")
 
@@ -123,12 +118,6 @@ class TrainConfig:
     scst_normalise: bool = False
     """Divide each clip's advantages by their deviation, so that a data set whose CIDEr is high (one reference a clip,
     say) does not outweigh the others."""
-    scst_captions: float = 0.0
-    """Weight, beside the reward, of the cross-entropy of one of people's captions a clip (the mixed objective of Wu et
-    al. 2016, eq. 9): it keeps what CIDEr does not ask for."""
-    scst_fluency: float = 0.0
-    """What each 3-gram of words costs that no training caption has, nor any of ``data.text``: CIDEr alone teaches
-    "a man is riding a couch" where couch is right and riding likely."""
     threads: int = 0
     """CPU threads; 0 is all."""
 
@@ -140,8 +129,6 @@ class TrainConfig:
             require(0 <= getattr(self, name) < 1, f"train.{name} is {getattr(self, name)}; it must be in [0, 1)")
         for name in ("learning_rate", "encoder_learning_rate", "scst_learning_rate", "clip_norm"):
             require(getattr(self, name) > 0, f"train.{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("scst_captions", "scst_fluency"):
-            require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
         require(self.scst_samples >= 2, f"train.scst_samples is {self.scst_samples}; it must be at least 2")
 
 

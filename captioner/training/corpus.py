@@ -27,25 +27,21 @@ class Corpus:
 
     clips: list[Clip]
     arrays: list[np.ndarray]
-    repeat: list[float]
-    stills: list[float]
-    """How often each clip, if it is a photo, is shown as a clip (``data.stills``)."""
+    repeat: list[int]
     views: list[list[np.ndarray]]
     """Other views of each clip (training.views), for training only."""
 
-    def draw(self, clip: int, rng: np.random.Generator, *, still: bool = False) -> np.ndarray:
-        """One view of a clip, each as likely; of a photo that is shown ``still``, three views as a clip."""
+    def draw(self, clip: int, rng: np.random.Generator, *, stills: float = 0.0) -> np.ndarray:
+        """One view of a clip, each as likely; of a photo, in a share ``stills`` of the draws, three views as a clip."""
         own, others = self.arrays[clip], self.views[clip]
-        if still and len(own) == 1:
+        if stills and len(own) == 1 and rng.random() < stills:
             return np.repeat(np.concatenate([own, others[1], others[3]]), [6, 5, 5], axis=0)  # none of them mirrored
         view = int(rng.integers(1 + len(others)))
         return others[view - 1] if view else own
 
     def with_targets(self, kind: type[C], **targets: Any) -> C:
         """The same clips in a corpus that has targets too."""
-        return kind(
-            clips=self.clips, arrays=self.arrays, repeat=self.repeat, stills=self.stills, views=self.views, **targets
-        )
+        return kind(clips=self.clips, arrays=self.arrays, repeat=self.repeat, views=self.views, **targets)
 
 
 def load_corpora(
@@ -57,7 +53,7 @@ def load_corpora(
     Clips that cannot be decoded are left out and reported; raises DataError when nothing is left.
     """
     targets = recipe.task.targets
-    clips, repeat, stills = training_clips(recipe.data, targets)
+    clips, repeat = training_clips(recipe.data, targets)
     val = validation_sets(recipe.data, targets)
     cache = FeatureCache(recipe.data.cache, video=video, encoder=encoder)
     seen = [clip for group in val.values() for clip in group]
@@ -72,7 +68,7 @@ def load_corpora(
         log.say(f"left out: {clip.path}: {error} [{error.code}]")
     failed = {id(clip) for clip, _ in failures}
 
-    def corpus(clips: Sequence[Clip], repeat: Sequence[float], stills: Sequence[float], views: int) -> Corpus:
+    def corpus(clips: Sequence[Clip], repeat: Sequence[int], views: int) -> Corpus:
         kept = [i for i, clip in enumerate(clips) if id(clip) not in failed]
         if not kept:
             raise DataError(f"none of the {len(clips)} clips can be used; the first: {failures[0][1]}")
@@ -81,28 +77,23 @@ def load_corpora(
             clips=[clips[i] for i in kept],
             arrays=[load(clips[i], in_memory=in_memory) for i in kept],
             repeat=[repeat[i] for i in kept],
-            stills=[stills[i] for i in kept],
             views=[[load(clips[i], v, in_memory=in_memory) for v in range(1, views)] for i in kept],
         )
 
-    return corpus(clips, repeat, stills, recipe.data.views), {
-        name: corpus(group, [1] * len(group), [0.0] * len(group), 1) for name, group in val.items()
-    }
+    return corpus(clips, repeat, recipe.data.views), {n: corpus(group, [1] * len(group), 1) for n, group in val.items()}
 
 
-def training_clips(data: DataConfig, targets: Targets = "captions") -> tuple[list[Clip], list[float], list[float]]:
-    """The ``train`` clips of all manifests, their ``data.repeat`` and their ``data.stills``."""
+def training_clips(data: DataConfig, targets: Targets = "captions") -> tuple[list[Clip], list[int]]:
+    """The ``train`` clips of all manifests, and how often an epoch visits each."""
     clips: list[Clip] = []
-    repeat: list[float] = []
-    stills: list[float] = []
+    repeat: list[int] = []
     for i, path in enumerate(data.manifests):
         found = [c for c in read_manifest(path, split="train") if c.path is not None and getattr(c, targets)]
         clips += found
         repeat += [data.repeat[i] if data.repeat else 1] * len(found)
-        stills += [data.stills[i] if data.stills else 0.0] * len(found)
     if not clips:
         raise DataError(f"there is nothing to train on: data.manifests names no train clip with {targets}")
-    return clips, repeat, stills
+    return clips, repeat
 
 
 def validation_sets(data: DataConfig, targets: Targets = "captions") -> dict[str, list[Clip]]:

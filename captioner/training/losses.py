@@ -6,8 +6,7 @@ the mean reward of the clip's other samples (Luo 2020), which needs no greedy de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +18,6 @@ from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.metrics.cider import CiderScorer
 from captioner.model import CaptionModel
-from captioner.training.fluency import Fluency
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, *, pad: int, smoothing: float = 0.0) -> Tensor:
@@ -50,21 +48,14 @@ def scheduled_inputs(model: CaptionModel, memory: Memory, inputs: Tensor, *, sha
 _END = " endofcaption"  # scored as a word, so that a caption broken off ("a man is playing a") earns less
 
 
-class Reward:
-    """CIDEr-D of captions against their clip's references, ends included; less ``price`` for each 3-gram of words that
-    neither the references nor the ``text`` has.
-    """
+class CiderReward:
+    """CIDEr-D of captions against their clip's references, ends included."""
 
-    def __init__(
-        self, references: Mapping[str, Sequence[str]], *, text: Iterable[str] = (), price: float = 0.0
-    ) -> None:
+    def __init__(self, references: Mapping[str, Sequence[str]]) -> None:
         self._scorer = CiderScorer({clip: [r + _END for r in refs] for clip, refs in references.items()})
-        self._price = price
-        self._fluency = Fluency(chain(text, *references.values())) if price else None
 
     def __call__(self, clips: Sequence[str], captions: Sequence[str]) -> np.ndarray:
-        earned = self._scorer.score(clips, [c + _END for c in captions])
-        return earned - self._price * self._fluency(captions) if self._fluency else earned
+        return self._scorer.score(clips, [c + _END for c in captions])
 
 
 def self_critical_loss(
@@ -72,7 +63,7 @@ def self_critical_loss(
     memory: Memory,
     *,
     clips: Sequence[str],
-    reward: Reward,
+    reward: CiderReward,
     tokenizer: CaptionTokenizer,
     samples: int,
     max_length: int,

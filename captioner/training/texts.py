@@ -60,7 +60,7 @@ def load_caption_data(
     """
     text = text_captions(recipe.data)
     if tokenizer is None:
-        clips = training_clips(recipe.data)[0]
+        clips, _ = training_clips(recipe.data)
         tokenizer = _tokenizer(recipe.tokenizer, [normalise(c) for clip in clips for c in clip.captions] + text)
     train, val = load_corpora(recipe, encoder, video=video, log=log, in_memory=encoder is not None)
     longest = recipe.search.max_length - 1

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from captioner.config import to_dict
-from captioner.storage import WEIGHTS, check_files, load_network, read_folder, section, write_model
+from captioner.storage import WEIGHTS, check_files, load_network, read_folder, write_model
 from captioner.video.config import VideoConfig
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
@@ -57,16 +57,11 @@ def read_tuned(folder: Path) -> dict[str, Any]:
 
 def load_tuned(folder: Path, config: EncoderConfig) -> FrameEncoder:
     """The CNN alone, with the grid of ``config``. Raises CheckpointError."""
-    encoder = load_words(folder)[0].encoder
-    return FrameEncoder(encoder.cnn, replace(encoder.config, grid=config.grid), width=encoder.width)
-
-
-def load_words(folder: Path) -> tuple[Tuned, tuple[str, ...], VideoConfig]:
-    """The CNN with its heads, the words (stems) that the first head detects, and its frames. Raises CheckpointError."""
     saved = read_tuned(folder)
     check_files(folder, saved)
 
     def make(encoder: FrameEncoder) -> Tuned:
         return Tuned(encoder, head(encoder.width, len(saved["words"])), head(encoder.width, len(saved["labels"])))
 
-    return load_network(folder, saved, make), tuple(saved["words"]), section(VideoConfig, saved, "video", folder)
+    encoder = load_network(folder, saved, make).encoder
+    return FrameEncoder(encoder.cnn, replace(encoder.config, grid=config.grid), width=encoder.width)

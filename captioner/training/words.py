@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from captioner.errors import ConfigError, DataError
 from captioner.manifest import Clip
 from captioner.metrics.content import content_words
-from captioner.training.batch import visits
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
@@ -104,9 +103,9 @@ class WordsTask:
         return words.to(self.device), actions.to(self.device)
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
-        order = rng.permutation(visits(self.corpus.repeat, rng))
-        for start in range(0, len(order), self.config.batch_size):
-            yield order[start : start + self.config.batch_size].tolist()
+        visits = rng.permutation([i for i, times in enumerate(self.corpus.repeat) for _ in range(times)])
+        for start in range(0, len(visits), self.config.batch_size):
+            yield visits[start : start + self.config.batch_size].tolist()
 
     def loss(
         self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int

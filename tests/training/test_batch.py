@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.collate import collate_captions, collate_clips
-from captioner.training.batch import Example, bucket, draw_examples, mix_text, visits
+from captioner.training.batch import Example, bucket, draw_examples, mix_text
 
 captions = st.lists(st.lists(st.tuples(st.integers(4, 9)) | st.just((5, 6, 7)), max_size=6), min_size=1, max_size=9)
 
@@ -22,16 +22,6 @@ def test_an_epoch_holds_each_clips_captions(tokens: list[list[tuple[int, ...]]],
         mine = [e.tokens for e in drawn if e.clip == clip]
         assert len(mine) == repeat[clip] * (min(per_clip, len(of_clip)) if per_clip else len(of_clip))
         assert not Counter(mine) - Counter(repeat[clip] * of_clip)
-
-
-def test_a_fraction_is_a_share_of_the_clips_and_another_one_each_epoch() -> None:
-    repeat = [2.0] * 3 + [0.3] * 400 + [1.5] * 400
-    epochs = [Counter(visits(repeat, np.random.default_rng(seed))) for seed in range(3)]
-    for seen in epochs:
-        assert all(seen[clip] == 2 for clip in range(3))
-        assert max(seen[clip] for clip in range(3, 403)) == 1 and 80 < sum(seen[clip] for clip in range(3, 403)) < 160
-        assert {seen[clip] for clip in range(403, 803)} == {1, 2}
-    assert epochs[0] != epochs[1]
 
 
 @given(st.lists(st.integers(1, 20), max_size=300), st.integers(1, 40), st.integers(0, 99))

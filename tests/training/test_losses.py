@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from captioner.collate import collate_captions
-from captioner.training.losses import Reward, cross_entropy, scheduled_inputs, self_critical_loss
+from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from tests.tiny import tiny_model
 
 
@@ -45,19 +45,9 @@ def test_the_reward_is_cider_and_punishes_broken_off_captions() -> None:
         "1": ["a dog runs on the beach", "the dog is running"],
         "2": ["two cats sleep"],
     }
-    reward = Reward(references)
+    reward = CiderReward(references)
     whole, broken, wrong = reward(["0"] * 3, ["a man is playing a guitar", "a man is playing a", "two cats sleep"])
     assert whole > broken > wrong == 0
-
-
-def test_each_word_sequence_that_nobody_wrote_has_its_price() -> None:
-    references = {"0": ["a man is riding a horse"], "1": ["a dog sits on a couch"], "2": ["two cats sleep"]}
-    text = ["a man is riding a bike", "he sits on a horse"]
-    captions = ["a man is riding a bike", "a man is riding a couch", "A man sits on a couch.", "", "two"]
-    free, priced = Reward(references), Reward(references, text=text, price=0.5)
-    paid = free(["0"] * 5, captions) - priced(["0"] * 5, captions)
-    # unheard of: "riding a couch"; "a man sits" and "man sits on"; "<start> two <end>"
-    np.testing.assert_allclose(paid, [0, 0.5, 1.0, 0, 0.5], atol=1e-6)
 
 
 @pytest.mark.parametrize("normalise", [False, True])
@@ -94,7 +84,7 @@ def test_self_critical_training_turns_to_the_caption_that_scores(tmp_path: Path,
         step(taught())
     before = chosen_probability()
     assert (before > 0.3).all() and (before < 0.7).all()
-    reward = Reward({"0": [both[0][0]], "1": [both[1][0]], "2": [both[0][1]], "3": [both[1][1]]})
+    reward = CiderReward({"0": [both[0][0]], "1": [both[1][0]], "2": [both[0][1]], "3": [both[1][1]]})
     rewards = []
     for group in optimizer.param_groups:  # where most samples agree, one that differs weighs much: small steps
         group["lr"] = 0.005
@@ -123,7 +113,7 @@ def test_normalised_advantages_do_not_depend_on_the_scale_of_the_reward(tmp_path
     model, tokenizer = tiny_model(tmp_path)
     features, mask = torch.randn(1, 1, 1, model.encoder.width), torch.ones(1, 1, dtype=torch.bool)
 
-    class Scaled(Reward):
+    class Scaled(CiderReward):
         def __init__(self, scale: float) -> None:
             self.scale = scale
 

@@ -18,12 +18,9 @@ from captioner.errors import CaptionerError, CheckpointError, ConfigError, DataE
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
 from captioner.lock import FolderLock
 from captioner.manifest import Clip, read_manifest, write_manifest
-from captioner.training.captioning import CaptionTask
 from captioner.training.config import DataConfig, Recipe, TrainConfig
 from captioner.training.log import TrainingLog
-from captioner.training.processes import Processes
-from captioner.training.train import Trainer, fit
-from captioner.training.validation import Validator
+from captioner.training.train import fit
 from captioner.video.config import VideoConfig
 from captioner.vision.config import EncoderConfig
 from tests.media import render_text
@@ -102,17 +99,6 @@ def test_it_learns_and_says_what_it_learned_from(recipe: Recipe, tmp_path: Path,
     clip = read_manifest(manifest, split="test")[0]
     assert clip.path is not None
     assert Captioner.load(out).caption(clip.path).text
-
-
-def test_captions_beside_the_reward_keep_teaching(recipe: Recipe, tmp_path: Path) -> None:
-    losses = {}
-    for share in (0.0, 3.0):
-        mixed = changed(recipe, epochs=0, scst_epochs=12, scst_learning_rate=0.01, scst_captions=share)
-        fit(mixed, tmp_path / str(share), quiet=True)
-        task = Trainer(mixed, tmp_path / str(share), Processes(), quiet=True).task
-        assert isinstance(task, CaptionTask)
-        losses[share] = Validator(task.model.eval(), task.tokenizer, search=mixed.search).loss([task.corpus])
-    assert losses[3.0] < losses[0.0] - 0.5
 
 
 def test_the_language_model_warms_up_on_text(recipe: Recipe, tmp_path: Path, manifest: Path) -> None:
