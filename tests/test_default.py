@@ -20,8 +20,8 @@ WITH_PHOTOS = pytest.mark.skipif(
     importlib.util.find_spec("skimage") is None, reason="needs the photographs: pip install --no-deps scikit-image"
 )
 RECORDED = {
-    "cat": "a cat is playing with a toy",
-    "coffee": "a woman is seasoning a coffee",
+    "cat": "a cat is holding a paper",
+    "coffee": "a woman is putting a coffee",
     "astronaut": "a boy is running",
     "rocket": "a man is standing on a pole",
 }

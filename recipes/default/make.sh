@@ -33,8 +33,7 @@ fi
 train words
 train captions
 train selfcritical
-[ -e runs/default ] || stage "$bin/captioner" average runs/captions/checkpoint runs/selfcritical/checkpoint \
-    --weights 0.6 0.4 -o runs/default
+[ -e runs/default ] || stage "$bin/captioner" average runs/captions/checkpoint runs/selfcritical/checkpoint -o runs/default
 stage "$bin/python" -m eval calibrate runs/default work/msvd/manifest.jsonl work/flickr8k/manifest.jsonl
 for set in msvd flickr8k; do
     stage "$bin/python" -m eval run runs/default "work/$set/manifest.jsonl" --out "runs/default-$set"

@@ -94,8 +94,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_packaged_captioner_says_the_same_without_torch(exported: Path, tmp_path: Path) -> None:
+def test_the_packaged_captioner_says_the_same_without_torch(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a process that never loads torch: sentence, confidence, words, times and evidence."""
+    monkeypatch.setattr("captioner.vision.encoder.fast_dtype", lambda device: torch.float32)  # as the runtime computes
     clips = [shapes_clip(tmp_path / f"{n}.mp4", number=n) for n in range(3)]
     (tmp_path / "notes.mp4").write_text("no video", encoding="utf-8")
     code = (
@@ -116,10 +119,10 @@ def test_the_packaged_captioner_says_the_same_without_torch(exported: Path, tmp_
         assert row["model"] == expected.model and row["times_seconds"] == pytest.approx(
             expected.times_seconds, abs=1e-3
         )
-        assert row["confidence"] == pytest.approx(expected.confidence, abs=0.06)  # torch computes in bfloat16 here
-        assert row["log_prob"] == pytest.approx(expected.log_prob, abs=0.3)
+        assert row["confidence"] == pytest.approx(expected.confidence, abs=2e-3)
+        assert row["log_prob"] == pytest.approx(expected.log_prob, abs=0.02)
         for word, own in zip(row["words"], expected.words, strict=True):
-            np.testing.assert_allclose(word["attention"], own.attention, atol=0.05)
+            np.testing.assert_allclose(word["attention"], own.attention, atol=5e-3)
 
 
 def test_a_tiny_captioner_with_two_layers_in_eight_bits(tmp_path: Path) -> None:
