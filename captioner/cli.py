@@ -93,8 +93,19 @@ class Parser(argparse.ArgumentParser):
         if extra:
             command = self.commands.get(getattr(options, "command", ""), self)
             command = command.commands.get(getattr(options, "part", ""), command)
-            command.error(command._unknown(extra[0]))
+            command._append(extra, options)
         return options
+
+    def _append(self, arguments: list[str], options: Any) -> None:
+        """Files that stand after options: argparse takes only the first run of them (``a.mp4 -m DIR b.mp4``)."""
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        files = arguments[:end] + arguments[end + 1 :]
+        places = self._get_positional_actions()
+        takes_more = bool(places) and places[-1].nargs in ("*", "+")
+        wrong = [argument for argument in arguments[:end] if len(argument) > 1 and argument.startswith("-")]
+        if wrong or not takes_more:
+            self.error(self._unknown((wrong or files or arguments)[0]))
+        setattr(options, places[-1].dest, [*getattr(options, places[-1].dest), *files])
 
     def _unknown(self, argument: str) -> str:
         name = argument.partition("=")[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from captioner.cli import main
+from captioner.cli import main, make_parser
 from captioner.commands.options import moment
 from tests.media import render_clip, render_text
 
@@ -91,6 +91,30 @@ def test_wrong_commands_say_so_in_one_line(
         found = int(stop.code or 0)
     message = capsys.readouterr().err
     assert found == status and said in message and message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "paths"),
+    [
+        (["caption", "a.mp4", "-m", "DIR", "b.mp4", "-q", "c.mp4"], ["a.mp4", "b.mp4", "c.mp4"]),
+        (["caption", "-m", "DIR", "a.mp4", "b.mp4"], ["a.mp4", "b.mp4"]),
+        (["caption", "a.mp4", "-m", "DIR", "-"], ["a.mp4", "-"]),
+        (["caption", "a.mp4", "-q", "--", "-b.mp4", "--fast"], ["a.mp4", "-b.mp4", "--fast"]),
+        (["caption", "a.mp4", "-q", "--"], ["a.mp4"]),
+        (["anomalies", "score", "a.mp4", "-m", "DIR", "b.mp4"], ["a.mp4", "b.mp4"]),
+    ],
+)
+def test_files_may_stand_after_options(arguments: list[str], paths: list[str]) -> None:
+    assert make_parser().parse_args(arguments).paths == paths
+
+
+@pytest.mark.parametrize(
+    "arguments", [["info", "DIR", "--json", "more"], ["caption", "a.mp4", "-q", "b.mp4", "--fast"]]
+)
+def test_what_a_command_does_not_take_stays_an_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2 and f"unknown argument {arguments[-1]}" in capsys.readouterr().err
 
 
 def test_a_name_that_looks_like_an_option(
