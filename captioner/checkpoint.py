@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
-from captioner.hub import located
+from captioner.hub import find_papers, located
 from captioner.language.calibration import Calibration
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
@@ -47,6 +48,8 @@ class Checkpoint:
     trained_on: dict[str, Any]
     calibration: Calibration | None = None
     """None: the confidence of its captions is not calibrated."""
+    papers: dict[str, bytes] = field(default_factory=dict)
+    """Notices and licences that go with what is made of it."""
     fingerprint: str
     """Twelve hex digits that change with any weight, piece or setting."""
 
@@ -59,15 +62,19 @@ def save_checkpoint(
     video: VideoConfig,
     search: SearchConfig,
     trained_on: dict[str, Any],
+    papers: Mapping[str, bytes] = {},
 ) -> None:
-    """Write a checkpoint to a temporary sibling, then rename it to ``folder`` (replacing what was there)."""
+    """Write a checkpoint to a temporary sibling, then rename it to ``folder`` (replacing what was there).
+
+    ``papers`` are those of the weights that it was made of (:func:`captioner.hub.find_papers`).
+    """
     config = {
         "video": to_dict(video),
         "decoder": to_dict(model.decoder.config),
         "search": to_dict(search),
         "trained_on": trained_on,
     }
-    write_model(folder, model=model, size=video.size, config=config, add_files=tokenizer.save)
+    write_model(folder, model=model, size=video.size, config=config, add_files=tokenizer.save, papers=papers)
 
 
 def checkpoint_folder(name: str | Path | None) -> Path:
@@ -98,6 +105,7 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
         search=section(SearchConfig, config, "search", folder),
         trained_on=config["trained_on"],
         calibration=_calibration(config, folder),
+        papers=find_papers(folder),
         fingerprint=digest(folder / "config.json")[:12],
     )
 

@@ -154,6 +154,8 @@ def _write(checkpoint: Checkpoint, folder: Path) -> None:
         "pieces": [piece.decode("latin-1") for piece in checkpoint.tokenizer.pieces.spelled],
     }
     (folder / CONFIG).write_text(json.dumps(config) + "\n", encoding="utf-8")
+    for name, paper in checkpoint.papers.items():
+        (folder / name).write_bytes(paper)
 
 
 def _save(

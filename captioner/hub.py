@@ -15,8 +15,7 @@ from typing import Any
 from captioner.errors import CheckpointError, ConfigError, first_line
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "vocabulary.json")
-_PAPERS = ("NOTICE*", "LICENSE*")
-"""What must go with weights that were made of others'."""
+PAPERS = ("NOTICE*", "LICENSE*")
 _NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
 
 
@@ -34,7 +33,7 @@ def located(name: str | Path) -> Path:
 
     repo, revision = match["repo"], match["revision"]
     try:
-        folder = snapshot_download(repo, revision=revision, allow_patterns=list(FILES), endpoint=_endpoint())
+        folder = snapshot_download(repo, revision=revision, allow_patterns=[*FILES, *PAPERS], endpoint=_endpoint())
     except RepositoryNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint folder {name}, and none on the Hugging Face hub") from error
     except RevisionNotFoundError as error:
@@ -46,6 +45,11 @@ def located(name: str | Path) -> Path:
     if not (Path(folder) / FILES[0]).is_file():
         raise CheckpointError(f"{repo} on the Hugging Face hub is no captioner checkpoint: it has no {FILES[0]}")
     return Path(folder)
+
+
+def find_papers(folder: Path) -> dict[str, bytes]:
+    """Notices and licences beside weights, which go with whatever is made of these: by the names of their files."""
+    return {path.name: path.read_bytes() for pattern in PAPERS for path in sorted(folder.glob(pattern))}
 
 
 def push(
@@ -64,7 +68,7 @@ def push(
     api = HfApi(endpoint=_endpoint())
     own = folder / "README.md"
     files: dict[str, Any] = {file: folder / file for file in FILES if (folder / file).is_file()}
-    files |= {file.name: file for pattern in _PAPERS for file in sorted(folder.glob(pattern))}
+    files |= find_papers(folder)
     files["README.md"] = own if own.is_file() else card.encode()
     operations = [CommitOperationAdd(path_in_repo=file, path_or_fileobj=content) for file, content in files.items()]
     try:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ def write_model(
     size: int,
     config: dict[str, Any],
     add_files: Callable[[Path], None] = lambda folder: None,
+    papers: Mapping[str, bytes] = {},
 ) -> None:
     """Write the folder of a model that has its CNN in ``encoder``, which is recorded for frames of ``size`` pixels."""
     encoder: Any = model.encoder
@@ -52,6 +53,7 @@ def write_model(
         weights=half(model, without=frozenset(f"encoder.cnn.{name}" for name in shared)),
         config=cnn | config,
         add_files=add_files,
+        papers=papers,
     )
 
 
@@ -61,11 +63,12 @@ def write_folder(
     weights: dict[str, torch.Tensor],
     config: dict[str, Any],
     add_files: Callable[[Path], None] = lambda folder: None,
+    papers: Mapping[str, bytes] = {},
 ) -> None:
     """Write a folder to a temporary sibling, then rename it to ``folder`` (replacing what was there).
 
-    ``add_files`` writes what there is beside the weights. ``config`` is completed by the format, the version and the
-    files' digests.
+    ``add_files`` writes what there is beside the weights; ``papers`` (:func:`captioner.hub.find_papers`) come to it.
+    ``config`` is completed by the format, the version and the files' digests.
     """
     from safetensors.torch import save_file
 
@@ -80,6 +83,8 @@ def write_folder(
         digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
         whole = {"format": FORMAT, "captioner": __version__} | config | {"files": digests}
         (temporary / "config.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        for name, content in papers.items():
+            (temporary / name).write_bytes(content)
         _swap(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

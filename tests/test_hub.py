@@ -92,6 +92,9 @@ def test_a_branch_and_a_card_of_ones_own(server: Hub, checkpoint: Path, tmp_path
     assert server.commits[server.repos["me/tiny"]["v2"]]["NOTICE"] == b"weights of others"
     assert "LICENSE-APACHE" in server.commits[server.repos["me/tiny"]["v2"]]
     assert "config.json" not in server.commits[server.repos["me/tiny"]["main"]]
+    told = captioner(server, tmp_path / "home", "info", "me/tiny@v2")
+    assert told.returncode == 0, told.stderr
+    assert [path.read_text() for path in (tmp_path / "home").rglob("NOTICE")] == ["weights of others"]
 
 
 def test_a_folder_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

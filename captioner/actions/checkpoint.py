@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
-from captioner.hub import located
+from captioner.hub import find_papers, located
 from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
 from captioner.video.config import VideoConfig
 
@@ -33,6 +34,8 @@ class ActionCheckpoint:
     temperature: float
     """Divides the logits, so that probabilities hold on validation clips."""
     trained_on: dict[str, Any]
+    papers: dict[str, bytes] = field(default_factory=dict)
+    """Notices and licences that go with what is made of it."""
     fingerprint: str
 
 
@@ -44,8 +47,12 @@ def save_recognizer(
     video: VideoConfig,
     temperature: float,
     trained_on: dict[str, Any],
+    papers: Mapping[str, bytes] = {},
 ) -> None:
-    """Write a checkpoint to a temporary sibling, then rename it to ``folder`` (replacing what was there)."""
+    """Write a checkpoint to a temporary sibling, then rename it to ``folder`` (replacing what was there).
+
+    ``papers`` are those of the weights that it was made of (:func:`captioner.hub.find_papers`).
+    """
     config = {
         "task": "actions",
         "video": to_dict(video),
@@ -54,7 +61,7 @@ def save_recognizer(
         "temperature": temperature,
         "trained_on": trained_on,
     }
-    write_model(folder, model=model, size=video.size, config=config)
+    write_model(folder, model=model, size=video.size, config=config, papers=papers)
 
 
 def load_recognizer(folder: str | Path | None = None) -> ActionCheckpoint:
@@ -74,5 +81,6 @@ def load_recognizer(folder: str | Path | None = None) -> ActionCheckpoint:
         video=section(VideoConfig, config, "video", folder),
         temperature=temperature,
         trained_on=config["trained_on"],
+        papers=find_papers(folder),
         fingerprint=digest(folder / "config.json")[:12],
     )

@@ -36,6 +36,7 @@ class ActionTask:
         self.recipe, self.config, self.device = recipe, recipe.train, device
         begun = load_start(recipe)
         start, self.video, self.start = begun.checkpoint, begun.video, begun.fingerprint
+        self._papers = begun.papers
         encoder = cached_encoder(recipe, begun)
         self.corpus, self.val = load_corpora(recipe, encoder, video=self.video, log=log, in_memory=encoder is not None)
         counts = Counter(label for clip in self.corpus.clips for label in clip.labels)
@@ -149,4 +150,5 @@ class ActionTask:
             video=self.video,
             temperature=self.temperature,
             trained_on=trained_on | {"clips": len(self.corpus.clips)},
+            papers=self._papers,
         )

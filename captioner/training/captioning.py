@@ -31,7 +31,7 @@ class CaptionTask:
     def __init__(self, recipe: Recipe, log: TrainingLog, device: torch.device) -> None:
         self.recipe, self.config, self.device = recipe, recipe.train, device
         begun = load_start(recipe)
-        self.video, self.start = begun.video, begun.fingerprint
+        self.video, self.start, self._papers = begun.video, begun.fingerprint, begun.papers
         start = begun.checkpoint if isinstance(begun.checkpoint, Checkpoint) else None
         data = load_caption_data(
             recipe,
@@ -148,4 +148,5 @@ class CaptionTask:
             video=self.video,
             search=self.recipe.search,
             trained_on=trained_on | learned,
+            papers=self._papers,
         )

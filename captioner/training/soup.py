@@ -1,11 +1,12 @@
 """Averages the weights of checkpoints that were trained from one start: a model soup (Wortsman et al. 2022).
 
 Between a fine-tuning and what it began with (Wortsman et al., WiSE-FT, 2022) lies a network that has learned the
-one's lesson and not forgotten the other's, at the cost of neither.
+one's lesson and has not forgotten the other's.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from captioner.errors import CheckpointError, UsageError
 def average(sources: Sequence[str | Path], out: str | Path, *, weights: Sequence[float] = ()) -> None:
     """Write the mean of captioners to the folder ``out``, by ``weights`` (default: equal; they need not sum to one).
 
-    Everything but the weights is the last one's; a calibration is left out, as it belongs to other weights. Raises
-    UsageError for weights that do not fit, CheckpointError where the checkpoints are not of one kind.
+    Everything but the weights is the last one's, and the notices and licences are those of all; a calibration is left
+    out, as it belongs to other weights. Raises UsageError for weights that do not fit, CheckpointError where the
+    checkpoints are not of one kind.
     """
     shares = list(weights) or [1.0] * len(sources)
-    if len(shares) != len(sources) or any(share < 0 for share in shares) or not sum(shares):
+    if len(shares) != len(sources) or min(shares) < 0 or not 0 < sum(shares) < math.inf:
         raise UsageError(f"weights {shares} for {len(sources)} checkpoints; give each one number, none below 0")
     shares = [share / sum(shares) for share in shares]
     loaded = [load_checkpoint(source) for source in sources]
@@ -41,7 +43,13 @@ def average(sources: Sequence[str | Path], out: str | Path, *, weights: Sequence
         for checkpoint, share in zip(loaded, shares, strict=True)
     ]
     save_checkpoint(
-        out, model=last.model, tokenizer=last.tokenizer, video=last.video, search=last.search, trained_on=told
+        out,
+        model=last.model,
+        tokenizer=last.tokenizer,
+        video=last.video,
+        search=last.search,
+        trained_on=told,
+        papers=_together([checkpoint.papers for checkpoint in loaded]),
     )
 
 
@@ -54,6 +62,16 @@ def _mean(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
     if all(torch.equal(first, tensor) for tensor in tensors):  # and stays what a package holds, bit for bit
         return first
     return torch.stack([share * tensor for share, tensor in zip(shares, tensors, strict=True)]).sum(dim=0)
+
+
+def _together(papers: Sequence[dict[str, bytes]]) -> dict[str, bytes]:
+    """The papers of all; where two have a name for different texts, the second gets another name."""
+    found: dict[str, bytes] = {}
+    for name, content in (item for those in papers for item in those.items()):
+        while found.get(name, content) != content:
+            name += "-2"
+        found[name] = content
+    return found
 
 
 def _difference(one: Checkpoint, other: Checkpoint) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
 from captioner.checkpoint import Checkpoint, checkpoint_folder, load_checkpoint
 from captioner.errors import ConfigError
+from captioner.hub import find_papers
 from captioner.storage import is_for
 from captioner.training.config import Recipe
 from captioner.training.tuned import load_tuned
@@ -24,6 +25,8 @@ class Start:
     """What ``train.start`` names; a recogniser of actions only for the same task."""
     encoder: FrameEncoder
     video: VideoConfig
+    papers: dict[str, bytes]
+    """Notices and licences that go with what the run makes."""
 
     @property
     def fingerprint(self) -> str:
@@ -50,7 +53,7 @@ def load_start(recipe: Recipe) -> Start:
                 f"decoder.evidence is {recipe.decoder.evidence!r}; it must be the CNN that the features are of "
                 f"({encoder.config.source!r}), since the classifier reads them"
             )
-        return Start(None, encoder, recipe.video)
+        return Start(None, encoder, recipe.video, find_papers(tuned) if own else {})
     own = recipe.task.kind == "actions" and is_for(checkpoint_folder(source), "actions")
     checkpoint = load_recognizer(source) if own else load_checkpoint(source)
-    return Start(checkpoint, checkpoint.model.encoder, checkpoint.video)
+    return Start(checkpoint, checkpoint.model.encoder, checkpoint.video, checkpoint.papers)

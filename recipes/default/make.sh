@@ -17,7 +17,12 @@ stage() {
     "$@"
 }
 
+# train RECIPE [BEGINS-WITH]: go on with runs/RECIPE, unless what it began with was trained anew since.
 train() {
+    if [ -n "${2:-}" ] && [ "runs/$2/checkpoint" -nt "runs/$1/state.pt" ] && [ -e "runs/$1/state.pt" ]; then
+        echo "runs/$1 began with an earlier runs/$2/checkpoint; move runs/$1 away to train it anew" >&2
+        exit 1
+    fi
     OMP_NUM_THREADS=1 stage "$bin/torchrun" --standalone --nproc-per-node "${PROCESSES:-2}" -m captioner train \
         "recipes/default/$1.toml" --out "runs/$1"
 }
@@ -31,9 +36,12 @@ if [ ! -e work/stanford40/manifest.jsonl ]; then
     stage "$bin/python" -m data labels work/stanford40/photos --out work/stanford40
 fi
 train words
-train captions
-train selfcritical
-[ -e runs/default ] || stage "$bin/captioner" average runs/captions/checkpoint runs/selfcritical/checkpoint -o runs/default
+train captions words
+train selfcritical captions
+if [ runs/selfcritical/checkpoint -nt runs/default ]; then # or there is none yet
+    rm -rf runs/default
+    stage "$bin/captioner" average runs/captions/checkpoint runs/selfcritical/checkpoint -o runs/default
+fi
 stage "$bin/python" -m eval calibrate runs/default work/msvd/manifest.jsonl work/flickr8k/manifest.jsonl
 for set in msvd flickr8k; do
     stage "$bin/python" -m eval run runs/default "work/$set/manifest.jsonl" --out "runs/default-$set"

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner import Captioner
+from captioner.checkpoint import DEFAULT
 from captioner.cli import main
 from captioner.errors import CaptionerError, CheckpointError
 from captioner.language.config import SearchConfig
@@ -110,6 +111,7 @@ def test_the_packaged_captioner_says_the_same_without_torch(
         [sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
     )
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "notes.mp4" in done.stderr, done.stderr
+    assert (exported / "NOTICE").read_bytes() == (DEFAULT / "NOTICE").read_bytes()  # it goes with the CNN's weights
     captioner = Captioner.load()
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == len(clips)

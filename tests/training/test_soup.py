@@ -60,10 +60,23 @@ def test_three_alike_are_the_same_again(pair: tuple[Path, Path], tmp_path: Path)
     assert (tmp_path / "soup" / "model.safetensors").read_bytes() == (pair[0] / "model.safetensors").read_bytes()
 
 
+def test_notices_and_licences_go_along(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    for folder, text in zip(pair, ("weights of one", "weights of another"), strict=True):
+        (folder / "NOTICE").write_text(text)
+        (folder / "LICENSE-APACHE").write_text("the licence of both")
+    average(pair, tmp_path / "soup")
+    found = {path.name: path.read_text() for path in (tmp_path / "soup").glob("[LN]*")}
+    assert found == {
+        "NOTICE": "weights of one",
+        "NOTICE-2": "weights of another",
+        "LICENSE-APACHE": "the licence of both",
+    }
+
+
 def test_what_cannot_be_averaged_is_said(
     pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for weights in (["1"], ["1", "-1"], ["0", "0"]):
+    for weights in (["1"], ["1", "-1"], ["0", "0"], ["nan", "1"], ["1", "nan"], ["inf", "1"]):
         assert main(["average", *map(str, pair), "--weights", *weights, "-o", str(tmp_path / "soup")]) == 2
         assert "for 2 checkpoints; give each one number, none below 0" in capsys.readouterr().err
     other = tiny_checkpoint(tmp_path / "other", grid=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -286,6 +287,16 @@ def test_captions_in_a_script_that_the_start_does_not_know(
     )
     fit(own, tmp_path / "run")
     assert "warning: the tokenizer lacks" in capsys.readouterr().err
+
+
+def test_notices_and_licences_go_with_what_is_made_of_them(recipe: Recipe, checkpoint: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(checkpoint, own)
+    (own / "NOTICE").write_text("weights of others")
+    train = TrainConfig(start=str(own), epochs=1, batch_size=8, threads=1)
+    made = fit(Recipe(data=recipe.data, train=train), tmp_path / "run", quiet=True)
+    assert (made / "NOTICE").read_text() == "weights of others"
+    assert load_checkpoint(made).papers == {"NOTICE": b"weights of others"}
 
 
 def test_one_run_a_folder(recipe: Recipe, tmp_path: Path) -> None:
