@@ -44,7 +44,7 @@ class Caption:
     """Its name in a manifest; empty outside one."""
     text: str
     score: float
-    """Length-penalised log-probability: what the search ranks by."""
+    """Length-penalised log-probability: what the search ranks by, before the detector of words has its say."""
     log_prob: float
     """Log-probability of the whole caption."""
     confidence: float
@@ -55,7 +55,7 @@ class Caption:
     """Whether the confidence is below ``SearchConfig.min_confidence``: the text is a guess not to be relied on."""
     words: tuple[Word, ...]
     alternatives: tuple[Alternative, ...]
-    """The n-best list, this caption first."""
+    """The n-best list, this caption first, in the order of the choice."""
     times_seconds: tuple[float, ...]
     """When each frame that was looked at is shown."""
     start_seconds: float

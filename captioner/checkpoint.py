@@ -1,7 +1,7 @@
 """A trained captioner as a folder: weights, tokenizer and settings; nothing in it can run code.
 
     config.json         format number, every setting, the CNN's architecture, what it was trained on, file digests,
-                        and (optional) the calibration of its confidence
+                        and (optional) the calibration of its confidence and the detector's words
     model.safetensors   the weights, float16; those of a CNN that comes as a pip package are read from there
     tokenizer.json      the pretrained tokenizer
     vocabulary.json     the pieces the output layer covers
@@ -28,13 +28,14 @@ from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
 from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
 from captioner.video.config import VideoConfig
+from captioner.vision.encoder import FrameEncoder
 
 DEFAULT = Path(__file__).parent / "default"
 """The checkpoint inside the package."""
 
 _FILES = {WEIGHTS, "tokenizer.json", "vocabulary.json"}
 _KEYS = {"format", "captioner", "video", "encoder", "cnn", "decoder", "search", "trained_on", "files"}
-_CALIBRATION = "calibration"  # the one key that may be absent
+_CALIBRATION, _FORMS = "calibration", "words"  # keys that may be absent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +69,14 @@ def save_checkpoint(
 
     ``papers`` are those of the weights that it was made of (:func:`captioner.hub.find_papers`).
     """
-    config = {
+    config: dict[str, Any] = {
         "video": to_dict(video),
         "decoder": to_dict(model.decoder.config),
         "search": to_dict(search),
         "trained_on": trained_on,
     }
+    if model.detector is not None:
+        config[_FORMS] = list(model.detector.forms)
     write_model(folder, model=model, size=video.size, config=config, add_files=tokenizer.save, papers=papers)
 
 
@@ -97,7 +100,14 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
     check_files(folder, config)
     tokenizer = CaptionTokenizer.load(folder)
     decoder = section(DecoderConfig, config, "decoder", folder)
-    model = load_network(folder, config, lambda encoder: CaptionModel(encoder, decoder, vocabulary=len(tokenizer)))
+    forms = config.get(_FORMS, [])
+    if not isinstance(forms, list) or not all(isinstance(form, str) for form in forms):
+        raise CheckpointError(f"{folder / 'config.json'}: {_FORMS} must be a list of words")
+
+    def make(encoder: FrameEncoder) -> CaptionModel:
+        return CaptionModel(encoder, decoder, vocabulary=len(tokenizer), forms=forms)
+
+    model = load_network(folder, config, make)
     return Checkpoint(
         model=model,
         tokenizer=tokenizer,
@@ -134,7 +144,7 @@ def write_calibration(folder: str | Path, calibration: Calibration, *, min_confi
 
 def read_config(folder: str | Path) -> dict[str, Any]:
     """A checkpoint's config.json, its format and keys checked; cheap (no torch work, no weights)."""
-    return read_folder(Path(folder), keys=_KEYS, optional={_CALIBRATION}, files=_FILES)
+    return read_folder(Path(folder), keys=_KEYS, optional={_CALIBRATION, _FORMS}, files=_FILES)
 
 
 def _calibration(config: dict[str, Any], folder: Path) -> Calibration | None:

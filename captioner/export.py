@@ -48,11 +48,13 @@ class _Encoder(nn.Module):
 
 
 class _Memory(nn.Module):
-    """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), and the first state (1, H) each."""
+    """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), words (W), and the first state
+    (1, H) each.
+    """
 
     def __init__(self, model: CaptionModel) -> None:
         super().__init__()
-        self.decoder, self.evidence = model.decoder, model.evidence
+        self.decoder, self.evidence, self.detector = model.decoder, model.evidence, model.detector
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         clip = features[None]
@@ -64,7 +66,8 @@ class _Memory(nn.Module):
         else:
             seen = self.evidence(clip, mask, vocabulary=len(self.decoder.bias))[0]
             nouns = self.evidence.probabilities(features)
-        return (memory.values[0], memory.keys[0], seen, nouns, *(part[0] for part in state))
+        words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
+        return (memory.values[0], memory.keys[0], seen, nouns, words, *(part[0] for part in state))
 
 
 class _Step(nn.Module):
@@ -128,11 +131,11 @@ def _write(checkpoint: Checkpoint, folder: Path) -> None:
     pixels = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     features = torch.zeros(3, model.encoder.places, model.encoder.width)
     with torch.no_grad():
-        values, keys, evidence, _, *state = memory(features)
+        values, keys, evidence, _, _, *state = memory(features)
     states = [f"state{i}" for i in range(len(state))]
     some = torch.export.Dim("some", min=1, max=4096)
     _save(encoder, (pixels,), folder / ENCODER, ["pixels"], ["features"], [{0: some}])
-    outputs = ["values", "keys", "evidence", "nouns", *states]
+    outputs = ["values", "keys", "evidence", "nouns", "words", *states]
     _save(memory, (features,), folder / MEMORY, ["features"], outputs, [{0: some}])
     beams, seen = torch.export.Dim("beams", min=1, max=4096), torch.export.Dim("positions", min=1, max=1 << 20)
     given = (torch.zeros(3, dtype=torch.long), values, keys, evidence, *(part.expand(3, -1).clone() for part in state))
@@ -151,6 +154,7 @@ def _write(checkpoint: Checkpoint, folder: Path) -> None:
         "calibration": to_dict(calibration) if calibration else None,
         "places": model.encoder.places,
         "evidence": model.evidence is not None,
+        "words": list(model.detector.forms) if model.detector is not None else [],
         "pieces": [piece.decode("latin-1") for piece in checkpoint.tokenizer.pieces.spelled],
     }
     (folder / CONFIG).write_text(json.dumps(config) + "\n", encoding="utf-8")

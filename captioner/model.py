@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from captioner.language.attention import Memory
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.decoder import AttentionGRU
 from captioner.language.search import Hypothesis, search
+from captioner.vision.detector import WordDetector
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.evidence import Evidence
 
@@ -16,11 +19,16 @@ from captioner.vision.evidence import Evidence
 class CaptionModel(nn.Module):
     """Pixels or features in, a memory to write captions from out."""
 
-    def __init__(self, encoder: FrameEncoder, config: DecoderConfig, *, vocabulary: int) -> None:
+    def __init__(
+        self, encoder: FrameEncoder, config: DecoderConfig, *, vocabulary: int, forms: Sequence[str] = ()
+    ) -> None:
+        """``forms``: the words of the detector, where ``config`` has one."""
         super().__init__()
         self.encoder = encoder
         self.decoder = AttentionGRU(config, vocabulary=vocabulary, width=encoder.width, places=encoder.places)
         self.evidence = Evidence(config.evidence) if config.evidence else None
+        rank = config.detector
+        self.detector = WordDetector(forms, width=encoder.width, rank=rank) if rank else None
 
     def remember(self, clips: Tensor, mask: Tensor) -> Memory:
         """Clips as uint8 pixels (B, T, H, W, 3) or as features (B, T, P, D), with mask (B, T) -> Memory."""

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from captioner.caption import Alternative, Caption, Word
 from captioner.checkpoint import Checkpoint, load_checkpoint
 from captioner.collate import collate_captions
+from captioner.language.attention import Memory
 from captioner.language.calibration import confidence_of
+from captioner.language.choice import Choice
 from captioner.language.config import SearchConfig
 from captioner.language.search import Hypothesis
 from captioner.naming import Sight, named, sights
@@ -38,6 +41,7 @@ class Captioner(Reader):
         self._begins_word = torch.tensor(checkpoint.tokenizer.begins_word())
         self._model = checkpoint.model
         self._decoder = self._model.decoder
+        self._choice = Choice(self._model.detector.forms) if self._model.detector else None
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Captioner:
@@ -58,17 +62,11 @@ class Captioner(Reader):
         config: SearchConfig,
         shape: tuple[int, int],
     ) -> list[Caption]:
-        memory = self._model.read(*self._padded(features, shape))
+        given = self._padded(features, shape)
+        memory = self._model.read(*given)
         if not config.evidence:
             memory = memory._replace(evidence=None)
-        found = self._model.generate(
-            memory,
-            config,
-            bos_id=self.tokenizer.bos_id,
-            eos_id=self.tokenizer.eos_id,
-            banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
-            begins_word=self._begins_word,
-        )
+        found = self._find(memory, *given, config=config)
         attention, gates = self._trace(memory, [group[0] for group in found])
         nouns = self._nouns(features, config)
         return [
@@ -82,6 +80,28 @@ class Captioner(Reader):
                 min_confidence=config.min_confidence,
             )
             for i, (frames, place) in enumerate(zip(clips, places, strict=True))
+        ]
+
+    def _find(self, memory: Memory, features: Tensor, mask: Tensor, *, config: SearchConfig) -> list[list[Hypothesis]]:
+        """The hypotheses of every clip, best first, by the search and, where there is one, by the detector of words."""
+        detector, choice = self._model.detector, self._choice
+        chosen = detector is not None and choice is not None and config.word_weight > 0 and config.temperature == 0
+        found = self._model.generate(
+            memory,
+            replace(config, n_best=config.beams) if chosen else config,
+            bos_id=self.tokenizer.bos_id,
+            eos_id=self.tokenizer.eos_id,
+            banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
+            begins_word=self._begins_word,
+        )
+        if detector is None or choice is None or not chosen:
+            return found
+        seen = detector(features, mask).cpu().numpy()
+        return [
+            choice.order(group, [self.tokenizer.decode(h.tokens) for h in group], seen=row, weight=config.word_weight)[
+                : config.n_best
+            ]
+            for group, row in zip(found, seen, strict=True)
         ]
 
     def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[np.ndarray | None]:

@@ -114,7 +114,7 @@ def _of_words(folder: Path) -> dict[str, Any]:
     from captioner.vision.backbones import origin
     from captioner.vision.config import EncoderConfig
 
-    encoder, config = load_tuned(folder, EncoderConfig()), read_tuned(folder)
+    (encoder, _), config = load_tuned(folder, EncoderConfig()), read_tuned(folder)
     return {
         "task": "words",
         **_identity(folder, digest(folder / "config.json")[:12]),

@@ -31,6 +31,9 @@ class DecoderConfig:
     evidence: str = ""
     """Name of the packaged CNN (encoder.source) whose ImageNet classifier tells the decoder which nouns it sees; empty:
     none."""
+    detector: int = 0
+    """Rank of the detector of words, which helps to choose between the beams; 0: none. It comes with a CNN that the
+    task ``words`` tuned."""
     attend: bool = True
     """False: mean pooling in place of attention (for ablations)."""
     dropout: float = 0.4
@@ -39,6 +42,7 @@ class DecoderConfig:
         for name in ("embed", "hidden", "attention", "layers"):
             require(getattr(self, name) >= 1, f"decoder.{name} is {getattr(self, name)}; it must be at least 1")
         require(self.hidden % 2 == 0, f"decoder.hidden is {self.hidden}; it must be even")
+        require(self.detector >= 0, f"decoder.detector is {self.detector}; it must not be negative")
         require(0 <= self.dropout < 1, f"decoder.dropout is {self.dropout}; it must be in [0, 1)")
 
 
@@ -88,6 +92,9 @@ class SearchConfig:
     """Of the samples."""
     evidence: bool = True
     """Let the caption say nouns that the CNN's own classifier sees, where the checkpoint has one."""
+    word_weight: float = 0.3
+    """How much it counts in the choice between the beams whether the CNN's detector of words sees those that they say,
+    where the checkpoint has one; 0: nothing."""
     min_confidence: float = 0.0
     """A caption with less confidence than this is marked ``abstained``; 0 is never."""
 
@@ -108,4 +115,5 @@ class SearchConfig:
         require(self.temperature == 0 or self.groups == 1, "search.groups and search.temperature exclude each other")
         require(self.top_k >= 0, f"search.top_k is {self.top_k}; it must not be negative")
         require(0 < self.top_p <= 1, f"search.top_p is {self.top_p}; it must be in (0, 1]")
+        require(self.word_weight >= 0, f"search.word_weight is {self.word_weight}; it must not be negative")
         require(0 <= self.min_confidence <= 1, f"search.min_confidence is {self.min_confidence}; it must be in [0, 1]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from captioner.caption import Alternative, Caption, Sight, Word
 from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
 from captioner.language.calibration import Calibration, confidence_of
+from captioner.language.choice import Choice
 from captioner.language.config import SearchConfig
 from captioner.language.pieces import Pieces
 from captioner.naming import named, sights
@@ -21,7 +23,7 @@ from captioner.runtime.beam import Sentence, State, beam_search
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 
-FORMAT = 1
+FORMAT = 2
 ENCODER, MEMORY, STEP = "encoder.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
 _FRAMES_AT_ONCE = 8
@@ -54,6 +56,7 @@ class Runner:
         self._pieces = Pieces([piece.encode("latin-1") for piece in values["pieces"]])
         self._places = int(values["places"])
         self._has_evidence = bool(values["evidence"])
+        self._choice = Choice(values["words"]) if values["words"] else None
         self.fingerprint = str(values["fingerprint"])
         self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
 
@@ -65,7 +68,7 @@ class Runner:
         """Caption the frames of a clip."""
         parts = np.array_split(frames.pixels, math.ceil(len(frames.pixels) / _FRAMES_AT_ONCE))
         features = np.concatenate([self._encoder.run(None, {"pixels": part})[0] for part in parts])
-        values, keys, evidence, nouns, *start = self._memory.run(None, {"features": features})
+        values, keys, evidence, nouns, words, *start = self._memory.run(None, {"features": features})
         memory = {"values": values, "keys": keys, "evidence": evidence}
 
         def step(tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
@@ -73,15 +76,20 @@ class Runner:
             return log_probs, tuple(after)
 
         state = tuple(start)
+        chosen = self._choice is not None and self.search.word_weight > 0
         found = beam_search(
             step,
             state,
-            config=self.search,
+            config=replace(self.search, n_best=self.search.beams) if chosen else self.search,
             bos_id=_BOS,
             eos_id=_EOS,
             banned=(_PAD, _UNK),
             begins_word=np.array(self._pieces.begins_word()),
         )
+        if self._choice is not None and chosen:
+            texts = [self._pieces.decode(sentence.tokens) for sentence in found]
+            weight = self.search.word_weight
+            found = self._choice.order(found, texts, seen=words, weight=weight)[: self.search.n_best]
         attention = self._attend(memory, state, found[0].tokens)
         return self._tell(frames, path, found, attention, nouns if self._has_evidence else None)
 

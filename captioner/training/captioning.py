@@ -19,9 +19,9 @@ from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
 from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from captioner.training.runstate import digest
-from captioner.training.start import cached_encoder, load_start
+from captioner.training.start import Start, cached_encoder, load_start
 from captioner.training.task import Batch, Scores, Stage
-from captioner.training.texts import load_caption_data
+from captioner.training.texts import load_caption_data, text_captions, word_forms
 from captioner.training.validation import Validator
 
 
@@ -49,10 +49,7 @@ class CaptionTask:
                 "same captions for all): "
                 + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
             )
-        model = start.model if start else CaptionModel(begun.encoder, recipe.decoder, vocabulary=len(self.tokenizer))
-        if model.evidence is not None and not start:
-            model.evidence.learn_words(self.tokenizer)
-        self.model = model.to(device)
+        self.model = (start.model if start else self._new_model(begun)).to(device)
         self._cider: CiderReward | None = None
         config = self.config
         self.stages = (
@@ -60,6 +57,21 @@ class CaptionTask:
             Stage("captions", config.epochs, config.learning_rate),
             Stage("selfcritical", config.scst_epochs, config.scst_learning_rate),
         )
+
+    def _new_model(self, begun: Start) -> CaptionModel:
+        words, decoder = begun.words, self.recipe.decoder
+        if words and decoder.detector:
+            said = [caption for clip in self.corpus.clips for caption in clip.captions]
+            forms = word_forms(words.stems, said + text_captions(self.recipe.data))
+        else:
+            forms = []
+        model = CaptionModel(begun.encoder, decoder, vocabulary=len(self.tokenizer), forms=forms)
+        if model.evidence is not None:
+            model.evidence.learn_words(self.tokenizer)
+        if words and model.detector is not None:
+            frames = [torch.from_numpy(array).float().mean(dim=1) for array in self.corpus.arrays]
+            model.detector.learn(words.layer.weight.detach(), words.layer.bias.detach(), frames)
+        return model
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
         size, pool = self.config.batch_size, POOL if self.config.length_buckets else 1

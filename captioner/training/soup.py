@@ -74,12 +74,17 @@ def _together(papers: Sequence[dict[str, bytes]]) -> dict[str, bytes]:
     return found
 
 
+def _forms(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return checkpoint.model.detector.forms if checkpoint.model.detector else ()
+
+
 def _difference(one: Checkpoint, other: Checkpoint) -> str:
     """The first thing that keeps two networks from being averaged; empty if nothing does."""
     pairs = {
         "the frames": (to_dict(one.video), to_dict(other.video)),
         "the pieces": (one.tokenizer.pieces.spelled, other.tokenizer.pieces.spelled),
         "the decoder": (to_dict(one.model.decoder.config), to_dict(other.model.decoder.config)),
+        "the words of the detector": (_forms(one), _forms(other)),
         "the CNN": (to_dict(one.model.encoder.config), to_dict(other.model.encoder.config)),
         "the weights' shapes": tuple(
             {name: tensor.shape for name, tensor in checkpoint.model.state_dict().items()}

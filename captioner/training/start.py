@@ -11,7 +11,7 @@ from captioner.errors import ConfigError
 from captioner.hub import find_papers
 from captioner.storage import is_for
 from captioner.training.config import Recipe
-from captioner.training.tuned import load_tuned
+from captioner.training.tuned import WordHead, load_tuned
 from captioner.video.config import VideoConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.tail import trunk_encoder
@@ -27,6 +27,8 @@ class Start:
     video: VideoConfig
     papers: dict[str, bytes]
     """Notices and licences that go with what the run makes."""
+    words: WordHead | None = None
+    """What detects words, where the CNN was tuned on them."""
 
     @property
     def fingerprint(self) -> str:
@@ -47,13 +49,20 @@ def load_start(recipe: Recipe) -> Start:
     if not source:
         tuned = Path(recipe.encoder.source)
         own = is_for(tuned, "words")
-        encoder = load_tuned(tuned, recipe.encoder) if own else FrameEncoder.load(recipe.encoder)
+        encoder, words = load_tuned(tuned, recipe.encoder) if own else (FrameEncoder.load(recipe.encoder), None)
         if recipe.decoder.evidence not in ("", encoder.config.source):
             raise ConfigError(
                 f"decoder.evidence is {recipe.decoder.evidence!r}; it must be the CNN that the features are of "
                 f"({encoder.config.source!r}), since the classifier reads them"
             )
-        return Start(None, encoder, recipe.video, find_papers(tuned) if own else {})
+        if recipe.decoder.detector and not (words and words.stems):
+            raise ConfigError(
+                f"decoder.detector is {recipe.decoder.detector}; encoder.source ({recipe.encoder.source!r}) must be a "
+                "CNN that the task words tuned on captions"
+            )
+        if recipe.decoder.detector and recipe.train.train_encoder:
+            raise ConfigError("decoder.detector reads features that train.train_encoder would change; leave one out")
+        return Start(None, encoder, recipe.video, find_papers(tuned) if own else {}, words)
     own = recipe.task.kind == "actions" and is_for(checkpoint_folder(source), "actions")
     checkpoint = load_recognizer(source) if own else load_checkpoint(source)
     return Start(checkpoint, checkpoint.model.encoder, checkpoint.video, checkpoint.papers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from captioner.errors import DataError
@@ -10,6 +10,7 @@ from captioner.language.config import TokenizerConfig
 from captioner.language.tokenizer import CaptionTokenizer, normalise
 from captioner.manifest import Clip, read_manifest
 from captioner.metrics.cider import CiderScorer
+from captioner.metrics.content import content_words
 from captioner.training.config import DataConfig, Recipe
 from captioner.training.corpus import Corpus, load_corpora, training_clips
 from captioner.training.log import TrainingLog
@@ -124,3 +125,13 @@ def _warn_of_unknown(data: CaptionData, log: TrainingLog) -> None:
 def text_captions(data: DataConfig) -> list[str]:
     """The ``train`` captions of all text manifests, normalised."""
     return [normalise(c) for path in data.text for clip in read_manifest(path, split="train") for c in clip.captions]
+
+
+def word_forms(stems: Sequence[str], captions: Iterable[str]) -> list[str]:
+    """For each stem the words of ``captions`` that have it, with spaces between them: "dog dogs"."""
+    found: dict[str, list[str]] = {stem: [] for stem in stems}
+    for word in sorted({word for caption in captions for word in normalise(caption).split()}):
+        for stem in content_words(word):
+            if stem in found:
+                found[stem].append(word)
+    return [" ".join(words) for words in found.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -23,6 +23,13 @@ class Tuned(nn.Module):
     def __init__(self, encoder: FrameEncoder, words: nn.Linear, actions: nn.Linear) -> None:
         super().__init__()
         self.encoder, self.words, self.actions = encoder, words, actions
+
+
+class WordHead(NamedTuple):
+    """A linear detector of words in the features of one frame."""
+
+    stems: tuple[str, ...]
+    layer: nn.Linear
 
 
 def head(width: int, targets: int) -> nn.Linear:
@@ -55,13 +62,15 @@ def read_tuned(folder: Path) -> dict[str, Any]:
     return read_folder(folder, keys=_KEYS, files={WEIGHTS}, task="words")
 
 
-def load_tuned(folder: Path, config: EncoderConfig) -> FrameEncoder:
-    """The CNN alone, with the grid of ``config``. Raises CheckpointError."""
+def load_tuned(folder: Path, config: EncoderConfig) -> tuple[FrameEncoder, WordHead]:
+    """The CNN, with the grid of ``config``, and its head for words. Raises CheckpointError."""
     saved = read_tuned(folder)
     check_files(folder, saved)
 
     def make(encoder: FrameEncoder) -> Tuned:
         return Tuned(encoder, head(encoder.width, len(saved["words"])), head(encoder.width, len(saved["labels"])))
 
-    encoder = load_network(folder, saved, make).encoder
-    return FrameEncoder(encoder.cnn, replace(encoder.config, grid=config.grid), width=encoder.width)
+    tuned = load_network(folder, saved, make)
+    encoder = tuned.encoder
+    grid = FrameEncoder(encoder.cnn, replace(encoder.config, grid=config.grid), width=encoder.width)
+    return grid, WordHead(tuple(saved["words"]), tuned.words)

@@ -16,7 +16,7 @@ from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConf
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.metrics.content import content_words
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig
-from captioner.training.features import Stored
+from captioner.training.features import FeatureCache, Stored
 from captioner.training.start import load_start
 from captioner.training.train import fit
 from captioner.training.words import _mean_precision
@@ -125,6 +125,29 @@ def test_a_captioner_begins_with_the_tuned_cnn_and_carries_only_what_changed(
     for name, tensor in begun.cnn.state_dict().items():
         assert torch.equal(loaded.cnn.state_dict()[name], tensor), name  # float16 is saved once, not rounded again
     assert begun.config.grid == 2 and begun.fingerprint() == loaded.fingerprint()
+
+
+def test_a_captioner_takes_the_detector_of_words_over(tuned: Path, recipe: Recipe, tmp_path: Path) -> None:
+    data = dataclasses.replace(recipe.data, manifests=recipe.data.manifests[:1], val=(), views=1)
+    train = TrainConfig(epochs=1, batch_size=8, threads=1)
+    captions = recipe_from(tuned, data=data, train=train, decoder=DecoderConfig(embed=8, hidden=8, detector=8))
+    folder = fit(captions, tmp_path / "run", quiet=True)
+    detector = load_checkpoint(folder).model.detector
+    assert detector is not None and len(detector.forms) == len(json.loads((tuned / "config.json").read_text())["words"])
+    assert any("moves" in forms.split() for forms in detector.forms)
+    clip = next(clip for clip in read_manifest(recipe.data.manifests[0]) if clip.split == "train")
+    colour = next(word for word in clip.captions[0].split() if any(word in f.split() for f in detector.forms))
+    model = load_checkpoint(folder).model
+    cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=model.encoder)
+    cache.fill([clip])
+    features = torch.from_numpy(cache.load(clip))[None]
+    seen = detector(features, torch.ones(features.shape[:2], dtype=torch.bool))[0]
+    column = next(i for i, forms in enumerate(detector.forms) if colour in forms.split())
+    assert seen.isfinite().all() and seen[column] > 0  # likelier here, where it is said, than in any clip
+    with pytest.raises(ConfigError, match="must be a CNN that the task words tuned on captions"):
+        load_start(dataclasses.replace(captions, encoder=EncoderConfig(source=SOURCE)))
+    with pytest.raises(ConfigError, match=r"features that train\.train_encoder would change"):
+        load_start(dataclasses.replace(captions, train=dataclasses.replace(train, train_encoder=True)))
 
 
 def test_info_says_what_was_tuned(tuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,47 @@
+"""The choice between sentences by the words that were seen."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captioner.language.choice import Choice
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    score: float
+
+
+FORMS = ("dog dogs", "run runs running", "cat cats")
+SEEN = np.array([1.0, 0.5, -2.0])
+
+
+def test_what_was_seen_wins_over_what_is_likely() -> None:
+    choice = Choice(FORMS)
+    found = [Said(-1.0), Said(-1.2), Said(-1.4)]
+    texts = ["a cat is running", "a dog is running", "a dog runs with dogs"]
+    assert choice.order(found, texts, seen=SEEN, weight=0.3) == [found[1], found[2], found[0]]  # -1.45, -0.75, -0.95
+    assert choice.order(found, texts, seen=SEEN, weight=0.0) == found
+    assert choice.order(found, ["what", "", "no word of these"], seen=SEEN, weight=9.0) == found
+
+
+@given(st.data())
+def test_the_order_is_that_of_the_sums(data: st.DataObject) -> None:
+    words = st.sampled_from(["dog", "dogs", "run", "runs", "cat", "a", "is"])
+    texts = data.draw(st.lists(st.lists(words, max_size=6).map(" ".join), min_size=1, max_size=6))
+    numbers = st.integers(-40, 0).map(lambda n: n / 8)
+    found = [Said(data.draw(numbers)) for _ in texts]
+    weight = data.draw(st.sampled_from([0.0, 0.25, 1.0]))
+    ordered = Choice(FORMS).order(found, texts, seen=SEEN, weight=weight)
+    sums = {id(said): said.score for said in found}
+    for said, text in zip(found, texts, strict=True):
+        for column, row in enumerate(FORMS):
+            if set(row.split()) & set(text.split()):  # each word once, however often and in whatever form
+                sums[id(said)] += weight * SEEN[column]
+    assert sorted(map(id, ordered)) == sorted(map(id, found))
+    told = [sums[id(said)] for said in ordered]
+    assert told == sorted(told, reverse=True)
