@@ -8,7 +8,7 @@ from pathlib import Path
 from captioner.errors import UsageError
 
 ABOUT = """\
-Average the weights of captioners that were trained from one start (a model soup).
+Average the weights of captioners that were trained from one start (a model soup), or of CNNs that were tuned from one.
 
     captioner average runs/captions/checkpoint runs/selfcritical/checkpoint --weights 0.6 0.4 -o runs/both
 

@@ -27,6 +27,17 @@ class TaskConfig:
     with captions, labels or both; what comes of it is an ``encoder.source`` for the others."""
     class_weights: bool = False
     """Actions: let every label count the same, however few clips it has."""
+    hold: float = 1.0
+    """Words: the weight of what the CNN's classifier must go on saying."""
+    mixup: float = 0.0
+    """Words: a and b of the Beta distribution that frames are mixed by in pairs (Zhang et al. 2018); 0 mixes none."""
+    window: float = 0.4
+    """Words: the least area that is cut out of a frame in training."""
+
+    def __post_init__(self) -> None:
+        require(self.hold >= 0, f"task.hold is {self.hold}; it must not be negative")
+        require(self.mixup >= 0, f"task.mixup is {self.mixup}; it must not be negative")
+        require(0 < self.window <= 1, f"task.window is {self.window}; it must be in (0, 1]")
 
     @property
     def targets(self) -> Targets:

@@ -17,10 +17,15 @@ from torch import Tensor
 from captioner.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from captioner.config import to_dict
 from captioner.errors import CheckpointError, UsageError
+from captioner.storage import digest, is_for, section
+from captioner.training.tuned import load_whole, save_tuned
+from captioner.video.config import VideoConfig
 
 
 def average(sources: Sequence[str | Path], out: str | Path, *, weights: Sequence[float] = ()) -> None:
-    """Write the mean of captioners to the folder ``out``, by ``weights`` (default: equal; they need not sum to one).
+    """Write the mean of captioners, or of CNNs that the task ``words`` tuned, to the folder ``out``.
+
+    By ``weights`` (default: equal; they need not sum to one).
 
     Everything but the weights is the last one's, and the notices and licences are those of all; a calibration is left
     out, as it belongs to other weights. Raises UsageError for weights that do not fit, CheckpointError where the
@@ -30,6 +35,9 @@ def average(sources: Sequence[str | Path], out: str | Path, *, weights: Sequence
     if len(shares) != len(sources) or min(shares) < 0 or not 0 < sum(shares) < math.inf:
         raise UsageError(f"weights {shares} for {len(sources)} checkpoints; give each one number, none below 0")
     shares = [share / sum(shares) for share in shares]
+    if is_for(Path(sources[0]), "words"):
+        _average_tuned([Path(source) for source in sources], Path(out), shares)
+        return
     loaded = [load_checkpoint(source) for source in sources]
     for source, other in zip(sources[1:], loaded[1:], strict=True):
         if differs := _difference(loaded[0], other):
@@ -37,11 +45,7 @@ def average(sources: Sequence[str | Path], out: str | Path, *, weights: Sequence
     last = loaded[-1]
     states = [checkpoint.model.state_dict() for checkpoint in loaded]
     last.model.load_state_dict({name: _mean([state[name] for state in states], shares) for name in states[0]})
-    told: dict[str, Any] = {key: value for key, value in last.trained_on.items() if key not in _OF_ONE}
-    told["average_of"] = [
-        {"checkpoint": checkpoint.fingerprint, "weight": round(share, 4)}
-        for checkpoint, share in zip(loaded, shares, strict=True)
-    ]
+    told = _told(last.trained_on, [checkpoint.fingerprint for checkpoint in loaded], shares)
     save_checkpoint(
         out,
         model=last.model,
@@ -51,6 +55,31 @@ def average(sources: Sequence[str | Path], out: str | Path, *, weights: Sequence
         trained_on=told,
         papers=_together([checkpoint.papers for checkpoint in loaded]),
     )
+
+
+def _average_tuned(folders: Sequence[Path], out: Path, shares: Sequence[float]) -> None:
+    loaded = [load_whole(folder) for folder in folders]
+    last, saved = loaded[-1]
+    for folder, (_, other) in zip(folders, loaded, strict=True):
+        for key in ("words", "labels", "video", "encoder"):
+            if other[key] != saved[key]:
+                raise CheckpointError(f"{folder} and {folders[-1]} cannot be averaged: they differ in the {key}")
+    states = [model.state_dict() for model, _ in loaded]
+    last.load_state_dict({name: _mean([state[name] for state in states], shares) for name in states[0]})
+    save_tuned(
+        out,
+        last,
+        words=tuple(saved["words"]),
+        labels=tuple(saved["labels"]),
+        video=section(VideoConfig, saved, "video", folders[-1]),
+        trained_on=_told(saved["trained_on"], [digest(folder / "config.json")[:12] for folder in folders], shares),
+    )
+
+
+def _told(trained_on: dict[str, Any], fingerprints: Sequence[str], shares: Sequence[float]) -> dict[str, Any]:
+    """What the average says of itself."""
+    averaged = [{"checkpoint": f, "weight": round(share, 4)} for f, share in zip(fingerprints, shares, strict=True)]
+    return {key: value for key, value in trained_on.items() if key not in _OF_ONE} | {"average_of": averaged}
 
 
 _OF_ONE = {"validation", "chosen_at"}

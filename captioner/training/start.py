@@ -14,7 +14,6 @@ from captioner.training.config import Recipe
 from captioner.training.tuned import WordHead, load_tuned
 from captioner.video.config import VideoConfig
 from captioner.vision.encoder import FrameEncoder
-from captioner.vision.tail import trunk_encoder
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,6 @@ class Start:
 
 def cached_encoder(recipe: Recipe, begun: Start) -> FrameEncoder | None:
     """What makes the features that the training reads from the cache; None where it reads pixels."""
-    if recipe.task.kind == "words":
-        return trunk_encoder(begun.encoder, size=begun.video.size)
     return None if recipe.train.train_encoder else begun.encoder
 
 

