@@ -66,6 +66,9 @@ class Caption:
     """Fingerprint of the checkpoint."""
     evidence: tuple[Sight, ...] = ()
     """Nouns that the CNN's own classifier saw, surest first; empty where the checkpoint has none."""
+    support: float | None = None
+    """Mean probability that the CNN's detector of words gives to those of the caption that it knows; None where the
+    checkpoint has no detector."""
 
     @property
     def told(self) -> str:

@@ -155,6 +155,7 @@ def _write(checkpoint: Checkpoint, folder: Path) -> None:
         "places": model.encoder.places,
         "evidence": model.evidence is not None,
         "words": list(model.detector.forms) if model.detector is not None else [],
+        "usual": [round(x, 4) for x in model.detector.usual.tolist()] if model.detector is not None else [],
         "pieces": [piece.decode("latin-1") for piece in checkpoint.tokenizer.pieces.spelled],
     }
     (folder / CONFIG).write_text(json.dumps(config) + "\n", encoding="utf-8")

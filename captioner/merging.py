@@ -65,6 +65,7 @@ def _merge(a: Caption, b: Caption) -> Caption:
         end_seconds=b.end_seconds,
         warnings=tuple(dict.fromkeys(a.warnings + b.warnings)),
         evidence=_evidence(a, b, share),
+        support=None if a.support is None or b.support is None else _mean(a.support, b.support, share),
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from captioner.caption import Alternative, Caption, Word
 from captioner.checkpoint import Checkpoint, load_checkpoint
@@ -41,7 +40,8 @@ class Captioner(Reader):
         self._begins_word = torch.tensor(checkpoint.tokenizer.begins_word())
         self._model = checkpoint.model
         self._decoder = self._model.decoder
-        self._choice = Choice(self._model.detector.forms) if self._model.detector else None
+        detector = self._model.detector
+        self._choice = Choice(detector.forms, detector.usual.cpu().numpy()) if detector else None
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Captioner:
@@ -66,7 +66,9 @@ class Captioner(Reader):
         memory = self._model.read(*given)
         if not config.evidence:
             memory = memory._replace(evidence=None)
-        found = self._find(memory, *given, config=config)
+        detector = self._model.detector
+        words = detector(*given).cpu().numpy() if detector else None
+        found = self._find(memory, words, config)
         attention, gates = self._trace(memory, [group[0] for group in found])
         nouns = self._nouns(features, config)
         return [
@@ -77,15 +79,15 @@ class Captioner(Reader):
                 attention=attention[i, :, : len(frames.times_seconds)],
                 gates=None if gates is None else gates[i],
                 nouns=nouns[i],
+                seen_words=None if words is None else words[i],
                 min_confidence=config.min_confidence,
             )
             for i, (frames, place) in enumerate(zip(clips, places, strict=True))
         ]
 
-    def _find(self, memory: Memory, features: Tensor, mask: Tensor, *, config: SearchConfig) -> list[list[Hypothesis]]:
-        """The hypotheses of every clip, best first, by the search and, where there is one, by the detector of words."""
-        detector, choice = self._model.detector, self._choice
-        chosen = detector is not None and choice is not None and config.word_weight > 0 and config.temperature == 0
+    def _find(self, memory: Memory, seen: np.ndarray | None, config: SearchConfig) -> list[list[Hypothesis]]:
+        """The hypotheses of every clip, best first: by the search, and by the words that are ``seen`` (B, W)."""
+        chosen = seen is not None and config.word_weight > 0 and config.temperature == 0
         found = self._model.generate(
             memory,
             replace(config, n_best=config.beams) if chosen else config,
@@ -94,15 +96,13 @@ class Captioner(Reader):
             banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
             begins_word=self._begins_word,
         )
-        if detector is None or choice is None or not chosen:
+        if self._choice is None or seen is None or not chosen:
             return found
-        seen = detector(features, mask).cpu().numpy()
-        return [
-            choice.order(group, [self.tokenizer.decode(h.tokens) for h in group], seen=row, weight=config.word_weight)[
-                : config.n_best
-            ]
-            for group, row in zip(found, seen, strict=True)
-        ]
+        ordered = []
+        for group, row in zip(found, seen, strict=True):
+            texts = [self.tokenizer.decode(h.tokens) for h in group]
+            ordered.append(self._choice.order(group, texts, seen=row, weight=config.word_weight)[: config.n_best])
+        return ordered
 
     def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[np.ndarray | None]:
         """The probabilities (T, N) of the nouns in each clip's frames."""
@@ -130,6 +130,7 @@ class Captioner(Reader):
         attention: torch.Tensor,
         gates: torch.Tensor | None,
         nouns: np.ndarray | None,
+        seen_words: np.ndarray | None,
         min_confidence: float,
     ) -> Caption:
         best = hypotheses[0]
@@ -155,7 +156,10 @@ class Captioner(Reader):
             text = " ".join(spoken)
             seen = sights(nouns, frames.times_seconds, said=spoken)
         calibration = self.checkpoint.calibration
-        confidence = self._confidence(best, frames, words=len(words), seen=seen)
+        support = None
+        if self._choice is not None and seen_words is not None:
+            support = self._choice.support(self.tokenizer.decode(best.tokens), seen=seen_words)
+        confidence = self._confidence(best, frames, words=len(words), seen=seen, support=support or 0.0)
         warnings = (*frames.warnings, BLANK) if frames.is_blank else frames.warnings
         if min_confidence and not calibration:
             warnings = (*warnings, _UNCALIBRATED)
@@ -175,9 +179,12 @@ class Captioner(Reader):
             warnings=warnings,
             model=self.checkpoint.fingerprint,
             evidence=seen,
+            support=support,
         )
 
-    def _confidence(self, best: Hypothesis, frames: Frames, *, words: int, seen: tuple[Sight, ...]) -> float:
+    def _confidence(
+        self, best: Hypothesis, frames: Frames, *, words: int, seen: tuple[Sight, ...], support: float
+    ) -> float:
         """The caption's; 0 where nothing can be seen."""
         if frames.is_blank:
             return 0.0
@@ -187,6 +194,7 @@ class Captioner(Reader):
             moving=len(frames.times_seconds) > 1,
             words=words,
             seen=seen[0].probability if seen else 0.0,
+            support=support,
         )
 
     def _alternatives(self, hypotheses: list[Hypothesis], best: str) -> tuple[Alternative, ...]:

@@ -18,20 +18,35 @@ class _Scored(Protocol):
     def score(self) -> float: ...
 
 
+_LEAST = 1e-6
 S = TypeVar("S", bound=_Scored)
 
 
 class Choice:
-    """``forms`` are the detector's words, each as all its forms with spaces between them."""
+    """``forms`` are the detector's words, each as all its forms with spaces between them; ``usual`` (W,) is the
+    logarithm of their probability in any clip.
+    """
 
-    def __init__(self, forms: Sequence[str]) -> None:
+    def __init__(self, forms: Sequence[str], usual: np.ndarray) -> None:
         self._column = {form: column for column, row in enumerate(forms) for form in row.split()}
+        self._usual = usual
 
     def order(self, found: Sequence[S], texts: Sequence[str], *, seen: np.ndarray, weight: float) -> list[S]:
-        """The sentences ``found``, best first. ``texts`` are what they say; ``seen`` (W,) is the detector's output."""
+        """The sentences ``found``, best first. ``texts`` are what they say; ``seen`` (W,) are the probabilities of the
+        words in the clip.
+        """
+        likelier = np.log(np.maximum(seen, _LEAST)) - self._usual
 
         def worth(place: int) -> float:
-            known = {self._column[word] for word in texts[place].split() if word in self._column}
-            return found[place].score + weight * float(sum(seen[column] for column in known))
+            return found[place].score + weight * float(likelier[self._columns(texts[place])].sum())
 
         return [found[place] for place in sorted(range(len(found)), key=worth, reverse=True)]
+
+    def support(self, text: str, *, seen: np.ndarray) -> float:
+        """The mean probability of the words of ``text`` that the detector knows; 0 where it knows none."""
+        known = self._columns(text)
+        return float(seen[known].mean()) if known else 0.0
+
+    def _columns(self, text: str) -> list[int]:
+        """Of the words of a sentence, each once."""
+        return sorted({self._column[word] for word in text.split() if word in self._column})

@@ -64,6 +64,8 @@ def row(caption: Caption, *, words: bool = True) -> dict[str, Any]:
             }
             for sight in caption.evidence
         ]
+    if caption.support is not None:
+        values["support"] = round(caption.support, 4)
     return values | {"warnings": list(caption.warnings), "model": caption.model}
 
 
@@ -95,6 +97,7 @@ def from_row(values: dict[str, Any]) -> Caption:
                 Alternative(text=a["caption"], score=a["score"], log_prob=a["log_prob"]) for a in values["alternatives"]
             ),
             evidence=tuple(Sight(**sight) for sight in values.get("evidence", ())),
+            support=values.get("support"),
             warnings=tuple(values["warnings"]),
             model=values["model"],
         )

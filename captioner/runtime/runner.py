@@ -56,7 +56,7 @@ class Runner:
         self._pieces = Pieces([piece.encode("latin-1") for piece in values["pieces"]])
         self._places = int(values["places"])
         self._has_evidence = bool(values["evidence"])
-        self._choice = Choice(values["words"]) if values["words"] else None
+        self._choice = Choice(values["words"], np.array(values["usual"])) if values["words"] else None
         self.fingerprint = str(values["fingerprint"])
         self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
 
@@ -91,7 +91,10 @@ class Runner:
             weight = self.search.word_weight
             found = self._choice.order(found, texts, seen=words, weight=weight)[: self.search.n_best]
         attention = self._attend(memory, state, found[0].tokens)
-        return self._tell(frames, path, found, attention, nouns if self._has_evidence else None)
+        support = None
+        if self._choice is not None:
+            support = self._choice.support(self._pieces.decode(found[0].tokens), seen=words)
+        return self._tell(frames, path, found, attention, nouns if self._has_evidence else None, support)
 
     def _advance(self, memory: dict[str, np.ndarray], tokens: np.ndarray, state: State) -> list[np.ndarray]:
         given = {f"state{i}": part for i, part in enumerate(state)}
@@ -108,7 +111,13 @@ class Runner:
         return np.stack(looked)
 
     def _tell(
-        self, frames: Frames, path: str, found: list[Sentence], attention: np.ndarray, nouns: np.ndarray | None
+        self,
+        frames: Frames,
+        path: str,
+        found: list[Sentence],
+        attention: np.ndarray,
+        nouns: np.ndarray | None,
+        support: float | None,
     ) -> Caption:
         best, times = found[0], frames.times_seconds
         words = []
@@ -128,6 +137,7 @@ class Runner:
                 moving=len(times) > 1,
                 words=len(spoken),
                 seen=seen[0].probability if seen else 0.0,
+                support=support or 0.0,
             )
         text = " ".join(spoken)
         return Caption(
@@ -155,6 +165,7 @@ class Runner:
             warnings=frames.warnings,
             model=self.fingerprint,
             evidence=seen,
+            support=support,
         )
 
 

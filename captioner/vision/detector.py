@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 
 class WordDetector(nn.Module):
-    """Features of frames to what each of W words is likelier by, in this clip, than in any.
+    """Features of frames to the probability of each of W words.
 
-    ``forms`` are the words, each as all its forms with spaces between them ("dog dogs"). Nothing in it is trained with
-    the decoder.
+    ``forms`` are the words, each as all its forms with spaces between them ("dog dogs"); ``usual`` (W,) is the
+    logarithm of what their probabilities are in training clips. Nothing in it is trained with the decoder.
     """
 
     narrow: Tensor
@@ -53,10 +53,6 @@ class WordDetector(nn.Module):
 
     @torch.no_grad()
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """``log p(word | clip) - log p(word)`` (B, W) from features (B, T, P, D) and mask (B, T).
-
-        The probability in a clip is the mean over its frames.
-        """
+        """Probabilities (B, W), means over the frames, from features (B, T, P, D) and mask (B, T)."""
         shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
-        seen = (shown[:, None] @ self._seen(features.float().mean(dim=2))).squeeze(1)
-        return seen.clamp(min=1e-6).log() - self.usual
+        return (shown[:, None] @ self._seen(features.float().mean(dim=2))).squeeze(1)

@@ -1,7 +1,7 @@
 """The last stages of an EfficientNet-Lite, ready to be tuned on maps that its trunk makes.
 
-The trunk runs forward only, as fast as inference; a step costs the tail, forward and back. Batch normalisation keeps its
-statistics and is folded into the convolution before it at every step; what is tuned are the weights themselves.
+The trunk runs forward only, as fast as inference; a step costs the tail, forward and back. Batch normalisation keeps
+its statistics and is folded into the convolution before it at every step; what is tuned are the weights themselves.
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,16 +19,18 @@ class Said:
 
 
 FORMS = ("dog dogs", "run runs running", "cat cats")
+USUAL = np.log([0.1, 0.2, 0.3])
 SEEN = np.array([1.0, 0.5, -2.0])
+CHANCES = np.exp(USUAL + SEEN)
 
 
 def test_what_was_seen_wins_over_what_is_likely() -> None:
-    choice = Choice(FORMS)
+    choice = Choice(FORMS, USUAL)
     found = [Said(-1.0), Said(-1.2), Said(-1.4)]
     texts = ["a cat is running", "a dog is running", "a dog runs with dogs"]
-    assert choice.order(found, texts, seen=SEEN, weight=0.3) == [found[1], found[2], found[0]]  # -1.45, -0.75, -0.95
-    assert choice.order(found, texts, seen=SEEN, weight=0.0) == found
-    assert choice.order(found, ["what", "", "no word of these"], seen=SEEN, weight=9.0) == found
+    assert choice.order(found, texts, seen=CHANCES, weight=0.3) == [found[1], found[2], found[0]]  # -1.45, -0.75, -0.95
+    assert choice.order(found, texts, seen=CHANCES, weight=0.0) == found
+    assert choice.order(found, ["what", "", "no word of these"], seen=CHANCES, weight=9.0) == found
 
 
 @given(st.data())
@@ -36,7 +40,7 @@ def test_the_order_is_that_of_the_sums(data: st.DataObject) -> None:
     numbers = st.integers(-40, 0).map(lambda n: n / 8)
     found = [Said(data.draw(numbers)) for _ in texts]
     weight = data.draw(st.sampled_from([0.0, 0.25, 1.0]))
-    ordered = Choice(FORMS).order(found, texts, seen=SEEN, weight=weight)
+    ordered = Choice(FORMS, USUAL).order(found, texts, seen=CHANCES, weight=weight)
     sums = {id(said): said.score for said in found}
     for said, text in zip(found, texts, strict=True):
         for column, row in enumerate(FORMS):
@@ -44,4 +48,12 @@ def test_the_order_is_that_of_the_sums(data: st.DataObject) -> None:
                 sums[id(said)] += weight * SEEN[column]
     assert sorted(map(id, ordered)) == sorted(map(id, found))
     told = [sums[id(said)] for said in ordered]
-    assert told == sorted(told, reverse=True)
+    assert all(first >= second - 1e-9 for first, second in itertools.pairwise(told))
+
+
+def test_support_is_the_mean_chance_of_the_words_it_knows() -> None:
+    choice = Choice(FORMS, USUAL)
+    assert choice.support("a dog runs with dogs", seen=CHANCES) == pytest.approx((CHANCES[0] + CHANCES[1]) / 2)
+    assert choice.support("a tram", seen=CHANCES) == 0
+    unseen = choice.order([Said(0), Said(0)], ["a cat", "a dog"], seen=np.zeros(3), weight=1.0)
+    assert all(np.isfinite(said.score) for said in unseen)  # a chance of nothing is no minus infinity

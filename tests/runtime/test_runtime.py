@@ -123,6 +123,7 @@ def test_the_packaged_captioner_says_the_same_without_torch(
         )
         assert row["confidence"] == pytest.approx(expected.confidence, abs=2e-3)
         assert row["log_prob"] == pytest.approx(expected.log_prob, abs=0.02)
+        assert row.get("support") == pytest.approx(expected.support, abs=2e-3)
         for word, own in zip(row["words"], expected.words, strict=True):
             np.testing.assert_allclose(word["attention"], own.attention, atol=5e-3)
 
