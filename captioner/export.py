@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -155,6 +156,7 @@ def _write(checkpoint: Checkpoint, folder: Path) -> None:
         "places": model.encoder.places,
         "evidence": model.evidence is not None,
         "words": list(model.detector.forms) if model.detector is not None else [],
+        "phrases": "" if model.phrases is None else base64.b64encode(model.phrases.cpu().numpy().tobytes()).decode(),
         "usual": [round(x, 4) for x in model.detector.usual.tolist()] if model.detector is not None else [],
         "pieces": [piece.decode("latin-1") for piece in checkpoint.tokenizer.pieces.spelled],
     }

@@ -29,6 +29,9 @@ class CaptionModel(nn.Module):
         self.evidence = Evidence(config.evidence) if config.evidence else None
         rank = config.detector
         self.detector = WordDetector(forms, width=encoder.width, rank=rank) if rank else None
+        self.phrases: Tensor | None
+        table = torch.zeros(1024 * config.phrases, dtype=torch.uint8) if config.phrases else None
+        self.register_buffer("phrases", table)
 
     def remember(self, clips: Tensor, mask: Tensor) -> Memory:
         """Clips as uint8 pixels (B, T, H, W, 3) or as features (B, T, P, D), with mask (B, T) -> Memory."""

@@ -21,6 +21,7 @@ from captioner.language.search import Hypothesis
 from captioner.naming import Sight, named, sights
 from captioner.reader import BLANK, Place, Reader
 from captioner.video.frames import Frames
+from captioner.vision.detector import WordDetector
 
 _UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"
 
@@ -41,7 +42,7 @@ class Captioner(Reader):
         self._model = checkpoint.model
         self._decoder = self._model.decoder
         detector = self._model.detector
-        self._choice = Choice(detector.forms, detector.usual.cpu().numpy()) if detector else None
+        self._choice = self._chooser(detector) if detector else None
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Captioner:
@@ -85,9 +86,13 @@ class Captioner(Reader):
             for i, (frames, place) in enumerate(zip(clips, places, strict=True))
         ]
 
+    def _chooser(self, detector: WordDetector) -> Choice:
+        table = self._model.phrases
+        return Choice(detector.forms, detector.usual.cpu().numpy(), None if table is None else table.cpu().numpy())
+
     def _find(self, memory: Memory, seen: np.ndarray | None, config: SearchConfig) -> list[list[Hypothesis]]:
         """The hypotheses of every clip, best first: by the search, and by the words that are ``seen`` (B, W)."""
-        chosen = seen is not None and config.word_weight > 0 and config.temperature == 0
+        chosen = seen is not None and config.temperature == 0
         found = self._model.generate(
             memory,
             replace(config, n_best=config.beams) if chosen else config,
@@ -101,7 +106,7 @@ class Captioner(Reader):
         ordered = []
         for group, row in zip(found, seen, strict=True):
             texts = [self.tokenizer.decode(h.tokens) for h in group]
-            ordered.append(self._choice.order(group, texts, seen=row, weight=config.word_weight)[: config.n_best])
+            ordered.append(self._choice.order(group, texts, seen=row, config=config)[: config.n_best])
         return ordered
 
     def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[np.ndarray | None]:

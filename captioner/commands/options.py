@@ -131,6 +131,9 @@ def _add_search(group: Any) -> None:
     group.add_argument(
         "--word-weight", type=float, metavar="W", help="how much the CNN's detector of words counts; 0 is nothing"
     )
+    group.add_argument(
+        "--odd-price", type=float, metavar="P", help="what a sequence of words costs that nobody wrote; 0 is nothing"
+    )
     group.add_argument("--min-confidence", type=float, metavar="C", help="mark captions below this as unsure")
     group.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
     group.add_argument("--min-length", type=int, metavar="L", help="tokens")

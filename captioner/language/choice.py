@@ -1,7 +1,8 @@
 """Which of the sentences that the search found to say, by the words that were seen in the clip.
 
 The search ranks sentences by how likely the decoder finds them. Each word of a sentence that the detector knows adds
-``weight`` times how much likelier it is in this clip than in any (Fang et al. 2015 rank sentences anew likewise).
+``word_weight`` times how much likelier it is in this clip than in any (Fang et al. 2015 rank sentences anew likewise);
+each sequence of words that people did not write costs ``odd_price``, as a right word may stand in an odd sentence.
 It knows no model, and no torch.
 """
 
@@ -11,6 +12,9 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
+
+from captioner.language.config import SearchConfig
+from captioner.language.phrases import Phrases
 
 
 class _Scored(Protocol):
@@ -24,21 +28,24 @@ S = TypeVar("S", bound=_Scored)
 
 class Choice:
     """``forms`` are the detector's words, each as all its forms with spaces between them; ``usual`` (W,) is the
-    logarithm of their probability in any clip.
+    logarithm of their probability in any clip; ``phrases`` is the table of what people wrote, if there is one.
     """
 
-    def __init__(self, forms: Sequence[str], usual: np.ndarray) -> None:
+    def __init__(self, forms: Sequence[str], usual: np.ndarray, phrases: np.ndarray | None = None) -> None:
         self._column = {form: column for column, row in enumerate(forms) for form in row.split()}
         self._usual = usual
+        self._phrases = None if phrases is None else Phrases(phrases)
 
-    def order(self, found: Sequence[S], texts: Sequence[str], *, seen: np.ndarray, weight: float) -> list[S]:
+    def order(self, found: Sequence[S], texts: Sequence[str], *, seen: np.ndarray, config: SearchConfig) -> list[S]:
         """The sentences ``found``, best first. ``texts`` are what they say; ``seen`` (W,) are the probabilities of the
         words in the clip.
         """
         likelier = np.log(np.maximum(seen, _LEAST)) - self._usual
 
         def worth(place: int) -> float:
-            return found[place].score + weight * float(likelier[self._columns(texts[place])].sum())
+            known = float(likelier[self._columns(texts[place])].sum())
+            odd = self._phrases.odd(texts[place]) if self._phrases and config.odd_price else 0
+            return found[place].score + config.word_weight * known - config.odd_price * odd
 
         return [found[place] for place in sorted(range(len(found)), key=worth, reverse=True)]
 

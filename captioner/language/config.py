@@ -34,6 +34,8 @@ class DecoderConfig:
     detector: int = 0
     """Rank of the detector of words, which helps to choose between the beams; 0: none. It comes with a CNN that the
     task ``words`` tuned."""
+    phrases: int = 0
+    """Kilobytes of a table of the sequences of three words that people wrote, for the same choice; 0: none."""
     attend: bool = True
     """False: mean pooling in place of attention (for ablations)."""
     dropout: float = 0.4
@@ -43,6 +45,8 @@ class DecoderConfig:
             require(getattr(self, name) >= 1, f"decoder.{name} is {getattr(self, name)}; it must be at least 1")
         require(self.hidden % 2 == 0, f"decoder.hidden is {self.hidden}; it must be even")
         require(self.detector >= 0, f"decoder.detector is {self.detector}; it must not be negative")
+        require(self.phrases >= 0, f"decoder.phrases is {self.phrases}; it must not be negative")
+        require(self.detector > 0 or not self.phrases, "decoder.phrases is for the choice that decoder.detector makes")
         require(0 <= self.dropout < 1, f"decoder.dropout is {self.dropout}; it must be in [0, 1)")
 
 
@@ -92,9 +96,11 @@ class SearchConfig:
     """Of the samples."""
     evidence: bool = True
     """Let the caption say nouns that the CNN's own classifier sees, where the checkpoint has one."""
-    word_weight: float = 0.3
+    word_weight: float = 0.2
     """How much it counts in the choice between the beams whether the CNN's detector of words sees those that they say,
     where the checkpoint has one; 0: nothing."""
+    odd_price: float = 1.0
+    """What each sequence of three words that people did not write costs a sentence in the same choice; 0: nothing."""
     min_confidence: float = 0.0
     """A caption with less confidence than this is marked ``abstained``; 0 is never."""
 
@@ -116,4 +122,5 @@ class SearchConfig:
         require(self.top_k >= 0, f"search.top_k is {self.top_k}; it must not be negative")
         require(0 < self.top_p <= 1, f"search.top_p is {self.top_p}; it must be in (0, 1]")
         require(self.word_weight >= 0, f"search.word_weight is {self.word_weight}; it must not be negative")
+        require(self.odd_price >= 0, f"search.odd_price is {self.odd_price}; it must not be negative")
         require(0 <= self.min_confidence <= 1, f"search.min_confidence is {self.min_confidence}; it must be in [0, 1]")

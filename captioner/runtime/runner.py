@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -56,7 +57,7 @@ class Runner:
         self._pieces = Pieces([piece.encode("latin-1") for piece in values["pieces"]])
         self._places = int(values["places"])
         self._has_evidence = bool(values["evidence"])
-        self._choice = Choice(values["words"], np.array(values["usual"])) if values["words"] else None
+        self._choice = _choice(values) if values["words"] else None
         self.fingerprint = str(values["fingerprint"])
         self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
 
@@ -76,7 +77,7 @@ class Runner:
             return log_probs, tuple(after)
 
         state = tuple(start)
-        chosen = self._choice is not None and self.search.word_weight > 0
+        chosen = self._choice is not None
         found = beam_search(
             step,
             state,
@@ -86,10 +87,9 @@ class Runner:
             banned=(_PAD, _UNK),
             begins_word=np.array(self._pieces.begins_word()),
         )
-        if self._choice is not None and chosen:
+        if self._choice is not None:
             texts = [self._pieces.decode(sentence.tokens) for sentence in found]
-            weight = self.search.word_weight
-            found = self._choice.order(found, texts, seen=words, weight=weight)[: self.search.n_best]
+            found = self._choice.order(found, texts, seen=words, config=self.search)[: self.search.n_best]
         attention = self._attend(memory, state, found[0].tokens)
         support = None
         if self._choice is not None:
@@ -167,6 +167,11 @@ class Runner:
             evidence=seen,
             support=support,
         )
+
+
+def _choice(values: dict[str, Any]) -> Choice:
+    table = np.frombuffer(base64.b64decode(values["phrases"]), dtype=np.uint8)
+    return Choice(values["words"], np.array(values["usual"]), table if len(table) else None)
 
 
 def _session(path: Path, threads: int | None) -> Any:

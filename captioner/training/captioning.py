@@ -13,6 +13,8 @@ from torch import Tensor
 from captioner.checkpoint import Checkpoint, save_checkpoint
 from captioner.collate import collate_captions, collate_clips
 from captioner.language.attention import Memory
+from captioner.language.normalisation import normalise
+from captioner.language.phrases import Phrases
 from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.training.config import Recipe
@@ -49,7 +51,10 @@ class CaptionTask:
                 "same captions for all): "
                 + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
             )
-        self.model = (start.model if start else self._new_model(begun)).to(device)
+        model = start.model if start else self._new_model(begun)
+        if model.phrases is not None:
+            self._tell(model.phrases, least=1 if start else 2)
+        self.model = model.to(device)
         self._cider: CiderReward | None = None
         config = self.config
         self.stages = (
@@ -72,6 +77,11 @@ class CaptionTask:
             frames = [torch.from_numpy(array).float().mean(dim=1) for array in self.corpus.arrays]
             model.detector.learn(words.layer.weight.detach(), words.layer.bias.detach(), frames)
         return model
+
+    def _tell(self, table: Tensor, *, least: int) -> None:
+        """Put into the table of phrases those that the captions have so often."""
+        said = [normalise(caption) for clip in self.corpus.clips for caption in clip.captions]
+        Phrases(table.numpy()).add(said + text_captions(self.recipe.data), least=least)
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
         size, pool = self.config.batch_size, POOL if self.config.length_buckets else 1

@@ -6,6 +6,7 @@ one's lesson and has not forgotten the other's.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,6 +91,8 @@ def _mean(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
     first = tensors[0]
     if all(torch.equal(first, tensor) for tensor in tensors):  # and stays what a package holds, bit for bit
         return first
+    if not first.is_floating_point():  # a table of bits: what any of them knows
+        return functools.reduce(torch.bitwise_or, tensors)
     return torch.stack([share * tensor for share, tensor in zip(shares, tensors, strict=True)]).sum(dim=0)
 
 

@@ -12,7 +12,7 @@ from captioner.checkpoint import load_checkpoint, save_checkpoint
 from captioner.cli import main
 from captioner.errors import CheckpointError
 from captioner.language.config import SearchConfig
-from captioner.training.soup import average
+from captioner.training.soup import _mean, average
 from captioner.video.config import VideoConfig
 from tests.tiny import tiny_checkpoint, tiny_model
 
@@ -71,6 +71,11 @@ def test_notices_and_licences_go_along(pair: tuple[Path, Path], tmp_path: Path) 
         "NOTICE-2": "weights of another",
         "LICENSE-APACHE": "the licence of both",
     }
+
+
+def test_tables_of_bits_are_united() -> None:
+    tables = [torch.tensor([1, 2, 0], dtype=torch.uint8), torch.tensor([1, 4, 8], dtype=torch.uint8)]
+    assert _mean(tables, [0.5, 0.5]).tolist() == [1, 6, 8]
 
 
 def test_what_cannot_be_averaged_is_said(

@@ -13,6 +13,7 @@ import torch
 from captioner.checkpoint import load_checkpoint, read_config
 from captioner.errors import CheckpointError, ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
+from captioner.language.phrases import Phrases
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.metrics.content import content_words
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig
@@ -132,12 +133,26 @@ def test_a_captioner_begins_with_the_tuned_cnn_and_carries_only_what_changed(
 def test_a_captioner_takes_the_detector_of_words_over(tuned: Path, recipe: Recipe, tmp_path: Path) -> None:
     data = dataclasses.replace(recipe.data, manifests=recipe.data.manifests[:1], val=(), views=1)
     train = TrainConfig(epochs=1, batch_size=8, threads=1)
-    captions = recipe_from(tuned, data=data, train=train, decoder=DecoderConfig(embed=8, hidden=8, detector=8))
+    captions = recipe_from(
+        tuned, data=data, train=train, decoder=DecoderConfig(embed=8, hidden=8, detector=8, phrases=8)
+    )
     folder = fit(captions, tmp_path / "run", quiet=True)
     detector = load_checkpoint(folder).model.detector
     assert detector is not None and len(detector.forms) == len(json.loads((tuned / "config.json").read_text())["words"])
     assert any("moves" in forms.split() for forms in detector.forms)
     clip = next(clip for clip in read_manifest(recipe.data.manifests[0]) if clip.split == "train")
+    table = load_checkpoint(folder).model.phrases
+    assert table is not None
+    assert Phrases(table.numpy()).odd("two green hairs are") > 0
+    told = dataclasses.replace(clip, captions=("two green hairs are",))
+    write_manifest(tmp_path / "own" / "manifest.jsonl", [told, dataclasses.replace(clip, id="v", split="val")])
+    own = Recipe(
+        data=DataConfig(manifests=(str(tmp_path / "own" / "manifest.jsonl"),), cache=recipe.data.cache),
+        train=dataclasses.replace(train, start=str(folder)),
+    )
+    after = load_checkpoint(fit(own, tmp_path / "again", quiet=True)).model.phrases
+    assert after is not None and torch.equal(after & table, table)  # nothing is forgotten
+    assert Phrases(after.numpy()).odd("two green hairs are") == 0
     colour = next(word for word in clip.captions[0].split() if any(word in f.split() for f in detector.forms))
     model = load_checkpoint(folder).model
     cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=model.encoder)

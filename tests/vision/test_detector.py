@@ -13,6 +13,7 @@ from captioner.checkpoint import load_checkpoint, save_checkpoint
 from captioner.cli import main
 from captioner.errors import CheckpointError
 from captioner.language.config import DecoderConfig, SearchConfig
+from captioner.language.phrases import Phrases
 from captioner.model import CaptionModel
 from captioner.video.config import VideoConfig
 from captioner.vision.detector import WordDetector
@@ -69,13 +70,15 @@ def checkpoint(clip: Path, tmp_path: Path) -> Path:
     save_checkpoint(tmp_path / "silent", model=model, **settings)
     said = Captioner.load(tmp_path / "silent").caption(clip).alternatives
     forms = sorted({word for alternative in said for word in alternative.text.split()})
-    config = DecoderConfig(embed=16, hidden=16, attention=8, detector=3)
+    config = DecoderConfig(embed=16, hidden=16, attention=8, detector=3, phrases=1)
     telling = CaptionModel(model.encoder, config, vocabulary=len(tokenizer), forms=forms).eval()
     telling.load_state_dict(model.state_dict(), strict=False)
     assert telling.detector is not None
     random = torch.Generator().manual_seed(4)
     weight = 3 * torch.randn(len(forms), model.encoder.width, generator=random)
     telling.detector.learn(weight, torch.zeros(len(forms)), clips(20, width=model.encoder.width))
+    assert telling.phrases is not None
+    Phrases(telling.phrases.numpy()).add([alternative.text for alternative in said[1:3]])
     save_checkpoint(tmp_path / "telling", model=telling, **settings)
     return tmp_path / "telling"
 
@@ -90,10 +93,11 @@ def test_a_captioner_chooses_by_it_and_by_nothing_else(checkpoint: Path, clip: P
         assert found.text == found.alternatives[0].text == " ".join(word.text for word in found.words)
         return [alternative.text for alternative in found.alternatives]
 
-    plain, chosen = texts(word_weight=0), texts(word_weight=5)
+    plain, chosen = texts(word_weight=0, odd_price=0), texts(word_weight=5, odd_price=0)
     assert sorted(plain) == sorted(chosen) and plain != chosen
-    assert texts(word_weight=5, n_best=1) == chosen[:1]  # all beams are looked at, however many are told
-    assert texts(word_weight=0, n_best=1) == plain[:1]
+    assert texts(word_weight=5, odd_price=0, n_best=1) == chosen[:1]  # all beams are looked at, however many are told
+    assert texts(word_weight=0, odd_price=0, n_best=1) == plain[:1]
+    assert texts(word_weight=0, odd_price=9) == [*plain[1:3], plain[0], plain[3]]  # what was written comes first
 
 
 def test_it_is_said_the_same_without_torch(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
