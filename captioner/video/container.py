@@ -155,8 +155,6 @@ def open_video(path: Path, deadline: Deadline) -> Iterator[tuple[Any, Any]]:
     except av.FFmpegError as error:
         raise _refusal(path, head, error, deadline) from None
     with container:
-        if form == "mov" and is_encrypted(path):  # by chance some of it can be decoded: as noise
-            raise _encrypted(path)
         stream = video_stream(path, container, form)
         if not stream.codec_context.width:  # damaged, or so large that FFmpeg did not even look at it
             _check_size(path, *_size_without_limit(path, form, head, deadline))
@@ -251,9 +249,9 @@ def _format_of(head: bytes, path: Path) -> str | None:
 
 def video_stream(path: Path, container: Any, form: str | None) -> Any:
     streams = [s for s in container.streams.video if not s.disposition.value & _NEVER_SHOWN]
+    if form == "mov" and (is_encrypted(path) or (not streams and is_cut_off(path))):  # or by chance noise is decoded
+        raise why_undecodable(path, "")
     if not streams:
-        if form == "mov" and is_cut_off(path):
-            raise _cut_off(path)
         others = sorted({_called(s) for s in container.streams})
         raise VideoError("no_video", f"{path} has no video in it, only {' and '.join(others) or 'nothing at all'}")
     stream = next((s for s in streams if s.disposition.value & Disposition.default.value), streams[0])
@@ -275,10 +273,6 @@ def _called(stream: Any) -> str:
     return "a cover picture" if stream.disposition.value & Disposition.attached_pic.value else str(stream.type)
 
 
-def _encrypted(path: Path) -> VideoError:
-    return VideoError("unsupported", f"{path} is encrypted; it can only be played with its key")
-
-
 def _cut_off(path: Path) -> VideoError:
     return VideoError(
         "damaged", f"{path} is cut off: its index is missing or incomplete, as when a recording breaks off"
@@ -289,7 +283,7 @@ def why_undecodable(path: Path, otherwise: str, *, code: VideoErrorCode = "damag
     """Why no frame of a file could be had, as far as its own structure tells; ``otherwise`` with ``code`` if not."""
     with contextlib.suppress(OSError):
         if is_encrypted(path):
-            return _encrypted(path)
+            return VideoError("unsupported", f"{path} is encrypted; it can only be played with its key")
         if is_cut_off(path):
             return _cut_off(path)
     return VideoError(code, otherwise)
