@@ -92,21 +92,21 @@ class Captioner(Reader):
 
     def _find(self, memory: Memory, seen: np.ndarray | None, config: SearchConfig) -> list[list[Hypothesis]]:
         """The hypotheses of every clip, best first: by the search, and by the words that are ``seen`` (B, W)."""
-        chosen = seen is not None and config.temperature == 0
+        choice = self._choice if config.reorders else None
         found = self._model.generate(
             memory,
-            replace(config, n_best=config.beams) if chosen else config,
+            replace(config, n_best=config.beams) if choice else config,
             bos_id=self.tokenizer.bos_id,
             eos_id=self.tokenizer.eos_id,
             banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
             begins_word=self._begins_word,
         )
-        if self._choice is None or seen is None or not chosen:
+        if choice is None or seen is None:
             return found
         ordered = []
         for group, row in zip(found, seen, strict=True):
             texts = [self.tokenizer.decode(h.tokens) for h in group]
-            ordered.append(self._choice.order(group, texts, seen=row, config=config)[: config.n_best])
+            ordered.append(choice.order(group, texts, seen=row, config=config)[: config.n_best])
         return ordered
 
     def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[np.ndarray | None]:

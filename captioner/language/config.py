@@ -124,3 +124,8 @@ class SearchConfig:
         require(self.word_weight >= 0, f"search.word_weight is {self.word_weight}; it must not be negative")
         require(self.odd_price >= 0, f"search.odd_price is {self.odd_price}; it must not be negative")
         require(0 <= self.min_confidence <= 1, f"search.min_confidence is {self.min_confidence}; it must be in [0, 1]")
+
+    @property
+    def reorders(self) -> bool:
+        """Whether the beams' sentences are ordered anew by the words that were seen, where a checkpoint can."""
+        return self.temperature == 0 and (self.word_weight > 0 or self.odd_price > 0)

@@ -77,19 +77,19 @@ class Runner:
             return log_probs, tuple(after)
 
         state = tuple(start)
-        chosen = self._choice is not None
+        choice = self._choice if self.search.reorders else None
         found = beam_search(
             step,
             state,
-            config=replace(self.search, n_best=self.search.beams) if chosen else self.search,
+            config=replace(self.search, n_best=self.search.beams) if choice else self.search,
             bos_id=_BOS,
             eos_id=_EOS,
             banned=(_PAD, _UNK),
             begins_word=np.array(self._pieces.begins_word()),
         )
-        if self._choice is not None:
+        if choice is not None:
             texts = [self._pieces.decode(sentence.tokens) for sentence in found]
-            found = self._choice.order(found, texts, seen=words, config=self.search)[: self.search.n_best]
+            found = choice.order(found, texts, seen=words, config=self.search)[: self.search.n_best]
         attention = self._attend(memory, state, found[0].tokens)
         support = None
         if self._choice is not None:

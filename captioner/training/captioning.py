@@ -13,7 +13,6 @@ from torch import Tensor
 from captioner.checkpoint import Checkpoint, save_checkpoint
 from captioner.collate import collate_captions, collate_clips
 from captioner.language.attention import Memory
-from captioner.language.normalisation import normalise
 from captioner.language.phrases import Phrases
 from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
@@ -23,7 +22,7 @@ from captioner.training.losses import CiderReward, cross_entropy, scheduled_inpu
 from captioner.training.runstate import digest
 from captioner.training.start import Start, cached_encoder, load_start
 from captioner.training.task import Batch, Scores, Stage
-from captioner.training.texts import load_caption_data, text_captions, word_forms
+from captioner.training.texts import load_caption_data, word_forms
 from captioner.training.validation import Validator
 
 
@@ -51,9 +50,9 @@ class CaptionTask:
                 "same captions for all): "
                 + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
             )
-        model = start.model if start else self._new_model(begun)
+        model = start.model if start else self._new_model(begun, data.said)
         if model.phrases is not None:
-            self._tell(model.phrases, least=1 if start else 2)
+            Phrases(model.phrases.numpy()).add(data.said, least=1 if start else 2)
         self.model = model.to(device)
         self._cider: CiderReward | None = None
         config = self.config
@@ -63,13 +62,9 @@ class CaptionTask:
             Stage("selfcritical", config.scst_epochs, config.scst_learning_rate),
         )
 
-    def _new_model(self, begun: Start) -> CaptionModel:
+    def _new_model(self, begun: Start, said: list[str]) -> CaptionModel:
         words, decoder = begun.words, self.recipe.decoder
-        if words and decoder.detector:
-            said = [caption for clip in self.corpus.clips for caption in clip.captions]
-            forms = word_forms(words.stems, said + text_captions(self.recipe.data))
-        else:
-            forms = []
+        forms = word_forms(words.stems, said) if words and decoder.detector else []
         model = CaptionModel(begun.encoder, decoder, vocabulary=len(self.tokenizer), forms=forms)
         if model.evidence is not None:
             model.evidence.learn_words(self.tokenizer)
@@ -77,11 +72,6 @@ class CaptionTask:
             frames = [torch.from_numpy(array).float().mean(dim=1) for array in self.corpus.arrays]
             model.detector.learn(words.layer.weight.detach(), words.layer.bias.detach(), frames)
         return model
-
-    def _tell(self, table: Tensor, *, least: int) -> None:
-        """Put into the table of phrases those that the captions have so often."""
-        said = [normalise(caption) for clip in self.corpus.clips for caption in clip.captions]
-        Phrases(table.numpy()).add(said + text_captions(self.recipe.data), least=least)
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
         size, pool = self.config.batch_size, POOL if self.config.length_buckets else 1

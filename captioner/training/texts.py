@@ -44,6 +44,8 @@ class CaptionData:
     val: dict[str, CaptionCorpus]
     text: list[tuple[int, ...]]
     """Captions without clips."""
+    said: list[str]
+    """All captions that are learned from, normalised: of clips, then without."""
 
 
 def load_caption_data(
@@ -59,10 +61,11 @@ def load_caption_data(
     Without an encoder the clips are pixels. Captions that are too long are left out and reported; raises DataError when
     nothing is left.
     """
-    text = text_captions(recipe.data)
+    text = _text_captions(recipe.data)
+    clips, _ = training_clips(recipe.data)
+    said = [normalise(c) for clip in clips for c in clip.captions] + text
     if tokenizer is None:
-        clips, _ = training_clips(recipe.data)
-        tokenizer = _tokenizer(recipe.tokenizer, [normalise(c) for clip in clips for c in clip.captions] + text)
+        tokenizer = _tokenizer(recipe.tokenizer, said)
     train, val = load_corpora(recipe, encoder, video=video, log=log, in_memory=encoder is not None)
     longest = recipe.search.max_length - 1
 
@@ -75,6 +78,7 @@ def load_caption_data(
         train=with_tokens(train),
         val={name: with_tokens(corpus) for name, corpus in val.items()},
         text=[c for c in coded if 0 < len(c) <= longest],
+        said=said,
     )
     _report(data, log, longest=longest)
     _warn_of_unknown(data, log)
@@ -122,15 +126,15 @@ def _warn_of_unknown(data: CaptionData, log: TrainingLog) -> None:
         )
 
 
-def text_captions(data: DataConfig) -> list[str]:
+def _text_captions(data: DataConfig) -> list[str]:
     """The ``train`` captions of all text manifests, normalised."""
     return [normalise(c) for path in data.text for clip in read_manifest(path, split="train") for c in clip.captions]
 
 
 def word_forms(stems: Sequence[str], captions: Iterable[str]) -> list[str]:
-    """For each stem the words of ``captions`` that have it, with spaces between them: "dog dogs"."""
+    """For each stem the words of ``captions``, normalised, that have it, with spaces between them: "dog dogs"."""
     found: dict[str, list[str]] = {stem: [] for stem in stems}
-    for word in sorted({word for caption in captions for word in normalise(caption).split()}):
+    for word in sorted({word for caption in captions for word in caption.split()}):
         for stem in content_words(word):
             if stem in found:
                 found[stem].append(word)

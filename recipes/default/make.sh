@@ -30,13 +30,17 @@ train() {
 }
 
 soup() {
-    local names=(words-plain words-mixed words-free) settings=(task.mixup=0 task.mixup=0.2 task.hold=0.3) made=()
+    local names=(words-plain words-mixed words-free) settings=(task.mixup=0 task.mixup=0.2 task.hold=0.3) made=() anew=
     for i in 0 1 2; do
         OMP_NUM_THREADS=1 stage "$bin/captioner" train recipes/default/words.toml --out "runs/${names[i]}" \
             --set train.epochs=20 --set "${settings[i]}"
         made+=("runs/${names[i]}/checkpoint")
+        if [ "${made[i]}" -nt runs/words/checkpoint ]; then anew=1; fi # or there is none yet
     done
-    [ -e runs/words/checkpoint ] || stage "$bin/captioner" average "${made[@]}" -o runs/words/checkpoint
+    if [ -n "$anew" ]; then
+        rm -rf runs/words/checkpoint
+        stage "$bin/captioner" average "${made[@]}" -o runs/words/checkpoint
+    fi
 }
 
 [ -e work/msvd/manifest.jsonl ] || stage "$bin/python" -m data msvd "$data/msvd" --out work/msvd
