@@ -23,7 +23,8 @@ from captioner.errors import CaptionerError, ConfigError
 from captioner.language.attention import Memory
 from captioner.language.decoder import AttentionGRU
 from captioner.model import CaptionModel
-from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, MEMORY, STEP
+from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, MEMORY, STEP, UNTUNED
+from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.fast import dead_leaves
 
@@ -56,17 +57,18 @@ class _Memory(nn.Module):
     def __init__(self, model: CaptionModel) -> None:
         super().__init__()
         self.decoder, self.evidence, self.detector = model.decoder, model.evidence, model.detector
+        self.parts = model.encoder.parts
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        clip = features[None]
+        clip, shown = self.parts(features[None])
         mask = torch.ones_like(clip[..., 0, 0], dtype=torch.bool)
         memory = self.decoder.remember(clip, mask)
         state = self.decoder.start(memory)
         if self.evidence is None:
             seen, nouns = torch.zeros_like(self.decoder.bias), features[..., 0, :1]
         else:
-            seen = self.evidence(clip, mask, vocabulary=len(self.decoder.bias))[0]
-            nouns = self.evidence.probabilities(features)
+            seen = self.evidence(shown, mask, vocabulary=len(self.decoder.bias))[0]
+            nouns = self.evidence.probabilities(shown[0])
         words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
         return (memory.values[0], memory.keys[0], seen, nouns, words, *(part[0] for part in state))
 
@@ -93,7 +95,7 @@ class _Step(nn.Module):
 
 
 def export(checkpoint: Checkpoint, folder: Path, *, int8: bool = False) -> None:
-    """Write encoder, memory and step as ONNX, and all else that the runtime needs, to a new folder.
+    """Write encoder (and untuned CNN), memory and step as ONNX, and all else that the runtime needs, to a new folder.
 
     ``int8`` keeps weights (and the CNN's maps) in 8 bits. Raises ConfigError where onnx is missing, CaptionerError for
     a folder that exists and for a checkpoint that cannot be exported.
@@ -130,12 +132,15 @@ def _write(checkpoint: Checkpoint, folder: Path) -> None:
     encoder = _Encoder(model.encoder, size).eval()
     memory, step = _Memory(model).eval(), _Step(model.decoder).eval()
     pixels = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    features = torch.zeros(3, model.encoder.places, model.encoder.width)
+    features = torch.zeros(3, model.encoder.places + model.encoder.config.untuned, model.encoder.width)
     with torch.no_grad():
         values, keys, evidence, _, _, *state = memory(features)
     states = [f"state{i}" for i in range(len(state))]
     some = torch.export.Dim("some", min=1, max=4096)
     _save(encoder, (pixels,), folder / ENCODER, ["pixels"], ["features"], [{0: some}])
+    if model.encoder.config.untuned:
+        untuned = _Encoder(FrameEncoder.load(EncoderConfig(source=model.encoder.config.source)), size).eval()
+        _save(untuned, (pixels,), folder / UNTUNED, ["pixels"], ["features"], [{0: some}])
     outputs = ["values", "keys", "evidence", "nouns", "words", *states]
     _save(memory, (features,), folder / MEMORY, ["features"], outputs, [{0: some}])
     beams, seen = torch.export.Dim("beams", min=1, max=4096), torch.export.Dim("positions", min=1, max=1 << 20)
@@ -154,6 +159,7 @@ def _write(checkpoint: Checkpoint, folder: Path) -> None:
         "search": to_dict(checkpoint.search),
         "calibration": to_dict(calibration) if calibration else None,
         "places": model.encoder.places,
+        "untuned": model.encoder.config.untuned,
         "evidence": model.evidence is not None,
         "words": list(model.detector.forms) if model.detector is not None else [],
         "phrases": "" if model.phrases is None else base64.b64encode(model.phrases.cpu().numpy().tobytes()).decode(),
@@ -219,18 +225,19 @@ def _quantise(folder: Path, checkpoint: Checkpoint) -> None:
     prepared = folder / "prepared.onnx"
     with contextlib.redirect_stdout(io.StringIO()):
         logging.getLogger().setLevel(logging.ERROR)
-        quant_pre_process(folder / ENCODER, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            folder / ENCODER,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", "Clip"],
-            nodes_to_exclude=_first_layers(prepared),
-        )
+        for name in (ENCODER, UNTUNED) if checkpoint.model.encoder.config.untuned else (ENCODER,):
+            quant_pre_process(folder / name, prepared, skip_symbolic_shape=True)
+            quantize_static(
+                prepared,
+                folder / name,
+                Reader(),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=["Conv", "Clip"],
+                nodes_to_exclude=_first_layers(prepared),
+            )
         for name in (MEMORY, STEP):
             quantize_dynamic(folder / name, prepared, per_channel=True, weight_type=QuantType.QInt8)
             prepared.replace(folder / name)

@@ -39,10 +39,15 @@ class CaptionModel(nn.Module):
 
     def read(self, features: Tensor, mask: Tensor) -> Memory:
         """Features (B, T, P, D) with mask (B, T) -> Memory, with what the classifier saw if the model has one."""
-        memory = self.decoder.remember(features, mask)
+        own, shown = self.encoder.parts(features)
+        memory = self.decoder.remember(own, mask)
         if self.evidence is None:
             return memory
-        return memory._replace(evidence=self.evidence(features, mask, vocabulary=len(self.decoder.bias)))
+        return memory._replace(evidence=self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
+
+    def detect(self, features: Tensor, mask: Tensor) -> Tensor | None:
+        """Probabilities (B, W) of the detector's words from features (B, T, P, D), mask (B, T); None without one."""
+        return None if self.detector is None else self.detector(self.encoder.parts(features)[0], mask)
 
     @torch.inference_mode()
     def generate(

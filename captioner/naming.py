@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from captioner.vision.nouns import nouns
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class Glances(NamedTuple):
+    """The probabilities (T, N) of the nouns in the frames that were looked at, and the times of these."""
+
+    probabilities: np.ndarray
+    times_seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +61,9 @@ _KINDS = (
 )
 
 
-def sights(probabilities: np.ndarray, times_seconds: tuple[float, ...], *, said: list[str]) -> tuple[Sight, ...]:
-    """The nouns in a clip, surest first, from their probabilities (T, N) in its frames; ``said`` is its caption."""
+def sights(glances: Glances, *, said: list[str]) -> tuple[Sight, ...]:
+    """The nouns in a clip, surest first; ``said`` is its caption."""
+    probabilities, times_seconds = glances
     mean = probabilities.mean(axis=0)
     found = [
         Sight(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from captioner.language.calibration import confidence_of
 from captioner.language.choice import Choice
 from captioner.language.config import SearchConfig
 from captioner.language.search import Hypothesis
-from captioner.naming import Sight, named, sights
+from captioner.naming import Glances, Sight, named, sights
 from captioner.reader import BLANK, Place, Reader
 from captioner.video.frames import Frames
 from captioner.vision.detector import WordDetector
@@ -67,11 +68,11 @@ class Captioner(Reader):
         memory = self._model.read(*given)
         if not config.evidence:
             memory = memory._replace(evidence=None)
-        detector = self._model.detector
-        words = detector(*given).cpu().numpy() if detector else None
+        detected = self._model.detect(*given)
+        words = None if detected is None else detected.cpu().numpy()
         found = self._find(memory, words, config)
         attention, gates = self._trace(memory, [group[0] for group in found])
-        nouns = self._nouns(features, config)
+        nouns = self._nouns(clips, features, config)
         return [
             self._caption(
                 frames,
@@ -109,12 +110,20 @@ class Captioner(Reader):
             ordered.append(choice.order(group, texts, seen=row, config=config)[: config.n_best])
         return ordered
 
-    def _nouns(self, features: Sequence[np.ndarray], config: SearchConfig) -> list[np.ndarray | None]:
-        """The probabilities (T, N) of the nouns in each clip's frames."""
+    def _nouns(
+        self, clips: Sequence[Frames], features: Sequence[np.ndarray], config: SearchConfig
+    ) -> list[Glances | None]:
+        """What each clip's frames show by the CNN's own classifier."""
         evidence = self._model.evidence
         if evidence is None or not config.evidence:
             return [None] * len(features)
-        return [evidence.probabilities(torch.from_numpy(array).to(self.device)).cpu().numpy() for array in features]
+        found: list[Glances | None] = []
+        for frames, array in zip(clips, features, strict=True):
+            _, shown = self._model.encoder.parts(torch.from_numpy(array).to(self.device))
+            looked = evidence.looked(shown)
+            times = tuple(compress(frames.times_seconds, looked.tolist()))
+            found.append(Glances(evidence.probabilities(shown[looked]).cpu().numpy(), times))
+        return found
 
     def _trace(self, memory: Any, best: Sequence[Hypothesis]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Where each piece of each clip's best caption looked (B, L, T, P), and its gates (B, L, 2)."""
@@ -134,7 +143,7 @@ class Captioner(Reader):
         hypotheses: list[Hypothesis],
         attention: torch.Tensor,
         gates: torch.Tensor | None,
-        nouns: np.ndarray | None,
+        nouns: Glances | None,
         seen_words: np.ndarray | None,
         min_confidence: float,
     ) -> Caption:
@@ -156,10 +165,10 @@ class Captioner(Reader):
         text = self.tokenizer.decode(best.tokens)
         seen: tuple[Sight, ...] = ()
         if nouns is not None and not frames.is_blank:
-            spoken = named([word.text for word in words], nouns.mean(axis=0))
+            spoken = named([word.text for word in words], nouns.probabilities.mean(axis=0))
             words = [replace(word, text=new) for word, new in zip(words, spoken, strict=True)]
             text = " ".join(spoken)
-            seen = sights(nouns, frames.times_seconds, said=spoken)
+            seen = sights(nouns, said=spoken)
         calibration = self.checkpoint.calibration
         support = None
         if self._choice is not None and seen_words is not None:

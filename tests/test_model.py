@@ -16,7 +16,7 @@ def test_only_the_frames_that_the_mask_shows_are_encoded(tmp_path: Path) -> None
     pixels = torch.randint(0, 256, (2, 4, 32, 32, 3), dtype=torch.uint8)
     mask = torch.tensor([[True] * 4, [True, False, False, False]])
     looked: list[int] = []
-    handle = model.encoder.register_forward_hook(lambda module, inputs, output: looked.append(len(inputs[0])))
+    handle = model.encoder.cnn.register_forward_hook(lambda module, inputs, output: looked.append(len(inputs[0])))
     memory = model.remember(pixels, mask)
     handle.remove()
     assert looked == [5]

@@ -19,13 +19,14 @@ from captioner.language.calibration import Calibration, confidence_of
 from captioner.language.choice import Choice
 from captioner.language.config import SearchConfig
 from captioner.language.pieces import Pieces
-from captioner.naming import named, sights
+from captioner.naming import Glances, named, sights
 from captioner.runtime.beam import Sentence, State, beam_search
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
+from captioner.vision.nouns import look_every
 
-FORMAT = 2
-ENCODER, MEMORY, STEP = "encoder.onnx", "memory.onnx", "step.onnx"
+FORMAT = 3
+ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
 _FRAMES_AT_ONCE = 8
 _PAD, _BOS, _EOS, _UNK = range(4)
@@ -59,6 +60,7 @@ class Runner:
         self._has_evidence = bool(values["evidence"])
         self._choice = _choice(values) if values["words"] else None
         self.fingerprint = str(values["fingerprint"])
+        self._untuned = _session(folder / UNTUNED, threads) if values["untuned"] else None
         self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
 
     def caption(self, path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0) -> Caption:
@@ -67,8 +69,13 @@ class Runner:
 
     def caption_frames(self, frames: Frames, *, path: str = "") -> Caption:
         """Caption the frames of a clip."""
-        parts = np.array_split(frames.pixels, math.ceil(len(frames.pixels) / _FRAMES_AT_ONCE))
-        features = np.concatenate([self._encoder.run(None, {"pixels": part})[0] for part in parts])
+        features = _encode(self._encoder, frames.pixels)
+        looked = slice(None)
+        if self._untuned is not None:
+            looked = look_every(len(features))
+            seen = np.zeros_like(features[:, :1])
+            seen[looked] = _encode(self._untuned, frames.pixels[looked])
+            features = np.concatenate([features, seen], axis=1)
         values, keys, evidence, nouns, words, *start = self._memory.run(None, {"features": features})
         memory = {"values": values, "keys": keys, "evidence": evidence}
 
@@ -94,7 +101,8 @@ class Runner:
         support = None
         if self._choice is not None:
             support = self._choice.support(self._pieces.decode(found[0].tokens), seen=words)
-        return self._tell(frames, path, found, attention, nouns if self._has_evidence else None, support)
+        glances = Glances(nouns[looked], frames.times_seconds[looked]) if self._has_evidence else None
+        return self._tell(frames, path, found, attention, glances, support)
 
     def _advance(self, memory: dict[str, np.ndarray], tokens: np.ndarray, state: State) -> list[np.ndarray]:
         given = {f"state{i}": part for i, part in enumerate(state)}
@@ -116,7 +124,7 @@ class Runner:
         path: str,
         found: list[Sentence],
         attention: np.ndarray,
-        nouns: np.ndarray | None,
+        nouns: Glances | None,
         support: float | None,
     ) -> Caption:
         best, times = found[0], frames.times_seconds
@@ -127,8 +135,8 @@ class Runner:
         spoken = [text for text, _, _ in words]
         seen: tuple[Sight, ...] = ()
         if nouns is not None and not frames.is_blank:
-            spoken = named(spoken, nouns.mean(axis=0))
-            seen = sights(nouns, times, said=spoken)
+            spoken = named(spoken, nouns.probabilities.mean(axis=0))
+            seen = sights(nouns, said=spoken)
         sure = 0.0
         if not frames.is_blank:
             sure = confidence_of(
@@ -167,6 +175,12 @@ class Runner:
             evidence=seen,
             support=support,
         )
+
+
+def _encode(session: Any, pixels: np.ndarray) -> np.ndarray:
+    """Features (T, P, D) of frames (T, S, S, 3)."""
+    parts = np.array_split(pixels, math.ceil(len(pixels) / _FRAMES_AT_ONCE))
+    return np.concatenate([session.run(None, {"pixels": part})[0] for part in parts])
 
 
 def _choice(values: dict[str, Any]) -> Choice:

@@ -69,7 +69,7 @@ class CaptionTask:
         if model.evidence is not None:
             model.evidence.learn_words(self.tokenizer)
         if words and model.detector is not None:
-            frames = [torch.from_numpy(array).float().mean(dim=1) for array in self.corpus.arrays]
+            frames = [model.encoder.parts(torch.from_numpy(a).float())[0].mean(dim=1) for a in self.corpus.arrays]
             model.detector.learn(words.layer.weight.detach(), words.layer.bias.detach(), frames)
         return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
@@ -13,6 +13,7 @@ from captioner.storage import is_for
 from captioner.training.config import Recipe
 from captioner.training.tuned import WordHead, load_tuned
 from captioner.video.config import VideoConfig
+from captioner.vision.backbones import PACKAGED
 from captioner.vision.encoder import FrameEncoder
 
 
@@ -59,7 +60,20 @@ def load_start(recipe: Recipe) -> Start:
             )
         if recipe.decoder.detector and recipe.train.train_encoder:
             raise ConfigError("decoder.detector reads features that train.train_encoder would change; leave one out")
-        return Start(None, encoder, recipe.video, find_papers(tuned) if own else {}, words)
+        return Start(None, _for_task(recipe, encoder), recipe.video, find_papers(tuned) if own else {}, words)
     own = recipe.task.kind == "actions" and is_for(checkpoint_folder(source), "actions")
     checkpoint = load_recognizer(source) if own else load_checkpoint(source)
-    return Start(checkpoint, checkpoint.model.encoder, checkpoint.video, checkpoint.papers)
+    return Start(checkpoint, _for_task(recipe, checkpoint.model.encoder), checkpoint.video, checkpoint.papers)
+
+
+def _for_task(recipe: Recipe, encoder: FrameEncoder) -> FrameEncoder:
+    """What the untuned CNN sees tells nouns, which only captions have."""
+    if not encoder.config.untuned:
+        return encoder
+    if encoder.config.source not in PACKAGED:
+        raise ConfigError(
+            f"encoder.source is {encoder.config.source!r}; encoder.untuned needs a CNN that comes as a package: "
+            + ", ".join(PACKAGED)
+        )
+    captions = recipe.task.kind == "captions"
+    return encoder if captions else encoder.read_as(replace(encoder.config, untuned=False))

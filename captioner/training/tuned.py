@@ -74,8 +74,7 @@ def load_whole(folder: Path) -> tuple[Tuned, dict[str, Any]]:
 
 
 def load_tuned(folder: Path, config: EncoderConfig) -> tuple[FrameEncoder, WordHead]:
-    """The CNN, with the grid of ``config``, and its head for words. Raises CheckpointError."""
+    """The CNN, read as ``config`` says, and its head for words. Raises CheckpointError."""
     tuned, saved = load_whole(folder)
-    encoder = tuned.encoder
-    grid = FrameEncoder(encoder.cnn, replace(encoder.config, grid=config.grid), width=encoder.width)
-    return grid, WordHead(tuple(saved["words"]), tuned.words)
+    own = replace(tuned.encoder.config, grid=config.grid, untuned=config.untuned)
+    return tuned.encoder.read_as(own), WordHead(tuple(saved["words"]), tuned.words)

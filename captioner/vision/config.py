@@ -21,6 +21,9 @@ class EncoderConfig:
     grid: int = 0
     """0: one vector a frame (global average). g: the map pooled to g x g places, so that attention can look at
     *where* as well as *when*."""
+    untuned: bool = False
+    """Also look with the last stages that the pip package holds, at a quarter of the frames: the evidence for nouns
+    (decoder.evidence) is then read from these. For a CNN that was tuned and forgot some of what it knew."""
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     """Pixels reach the CNN as ``(rgb / 255 - mean) / std``."""

@@ -1,6 +1,7 @@
 """The CNN that looks at frames, its last feature map pooled to one or more places a frame.
 
-Shapes: N frames, H x W pixels, P places (1, or grid x grid), D the width of the CNN's last feature map.
+Shapes: N frames, H x W pixels, P places (1, or grid x grid), D the width of the CNN's last feature map. With
+``config.untuned`` features have one place more: the mean of what the untuned CNN sees, zeros where it does not look.
 """
 
 from __future__ import annotations
@@ -15,16 +16,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from captioner.vision.backbones import packaged_weights
 from captioner.vision.config import EncoderConfig
 from captioner.vision.fast import LEAST_COSINE, FastCNN, can_fuse, dead_leaves, exact_convolutions, fast_dtype
 from captioner.vision.fold import fold
 from captioner.vision.graph import Graph, record
 from captioner.vision.recorded import RecordedCNN, add_recording
+from captioner.vision.untuned import load_untuned, looked_at, shared_until
 
 _NOT_ARCHITECTURE = {
     *("id2label", "label2id", "num_labels", "problem_type", "architectures", "dtype", "_name_or_path"),
     *("transformers_version", "output_hidden_states", "output_attentions", "return_dict"),
 }
+
+
+Look = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Normalised pixels (N, 3, H, W) and which of them (N,) the untuned CNN looks at -> the CNN's last map of all frames
+(N, D, h, w), and the untuned CNN's of those (M, D, h, w)."""
 
 
 class FrameEncoder(nn.Module):
@@ -44,6 +52,7 @@ class FrameEncoder(nn.Module):
         self.config = config
         self.width = width
         self.places = max(1, config.grid) ** 2
+        self._untuned: list[nn.Module] = []  # in a list, so that it is no part of this module
         mean, std = torch.tensor(config.mean), torch.tensor(config.std)
         self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
         self.register_buffer("shift", (-mean / std).view(3, 1, 1), persistent=False)
@@ -74,6 +83,10 @@ class FrameEncoder(nn.Module):
 
         model = build_backbone(cnn)
         return cls(model, config, width=feature_width(model))
+
+    def read_as(self, config: EncoderConfig) -> FrameEncoder:
+        """The same CNN, with the same weights, whose map is read in another way."""
+        return FrameEncoder(self.cnn, config, width=self.width)
 
     def cnn_config(self, *, size: int | None = None) -> dict[str, Any]:
         """The CNN's architecture as plain JSON values, enough for :meth:`from_cnn_config`.
@@ -109,7 +122,21 @@ class FrameEncoder(nn.Module):
         """Features ``(..., P, D)`` float32 of frames ``(..., H, W, 3)`` uint8; the places are in row-major order."""
         if isinstance(self.cnn, RecordedCNN) and not self.cnn.takes(*pixels.shape[-3:-1]):
             self._leave_recording()
-        return self.encode(pixels, lambda normalised: self.cnn(normalised).last_hidden_state)
+        return self.encode(pixels, self._look)
+
+    def _look(self, normalised: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
+        maps: Tensor = self.cnn(normalised).last_hidden_state
+        if not self.config.untuned:
+            return maps, maps[:0]
+        if not self._untuned:
+            self._untuned.append(load_untuned(self.config.source, normalised.device))
+        with torch.no_grad():
+            return maps, self._untuned[0](normalised[looked]).last_hidden_state
+
+    def parts(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What the CNN sees (..., P, D) and what nouns are read from (..., 1 or P, D), of features."""
+        own = features[..., : self.places, :]
+        return own, features[..., self.places :, :] if self.config.untuned else own
 
     def read_clips(self, clips: Tensor, mask: Tensor) -> Tensor:
         """Features (B, T, P, D) of clips of pixels (B, T, H, W, 3), zeros where ``mask`` (B, T) hides a frame.
@@ -118,20 +145,35 @@ class FrameEncoder(nn.Module):
         """
         if clips.dtype != torch.uint8:
             return clips
-        seen = self(clips[mask])
+        seen = self.encode(clips[mask], self._look, looked=looked_at(mask)[mask])
         return seen.new_zeros(*mask.shape, *seen.shape[1:]).index_put((mask,), seen)
 
-    def encode(self, pixels: Tensor, cnn: Callable[[Tensor], Tensor]) -> Tensor:
-        """:meth:`forward`, by any function from ``(N, 3, H, W)`` normalised pixels to a map ``(N, D, h, w)``."""
+    def encode(self, pixels: Tensor, look: Look, *, looked: Tensor | None = None) -> Tensor:
+        """:meth:`forward`, by any way to look. ``looked`` (N,) says at which of all frames the untuned CNN looks; it is
+        for frames that are not those of one clip, or of clips of one length.
+        """
         frames = pixels.reshape(-1, *pixels.shape[-3:])
+        if looked is None:
+            clips = torch.ones((1, 1, 1, *pixels.shape[:-3])[-2:], dtype=torch.bool, device=pixels.device)
+            looked = looked_at(clips).expand(len(frames) // max(1, clips.shape[-1]), -1).flatten()
         if torch.is_grad_enabled():
-            features = self._pool(cnn(self.normalise(frames)))
+            features = self._features(frames, looked, look)
         elif len(frames):  # few at a time: quicker (decision 0051), and memory does not grow with their number
-            chunks = frames.split(8 if frames.device.type == "cpu" else 64)
-            features = torch.cat([self._pool(cnn(self.normalise(chunk))) for chunk in chunks])
+            size = 8 if frames.device.type == "cpu" else 64
+            chunks = zip(frames.split(size), looked.split(size), strict=True)
+            features = torch.cat([self._features(*chunk, look) for chunk in chunks])
         else:
-            features = torch.empty(0, self.places, self.width, device=pixels.device)
-        return features.reshape(*pixels.shape[:-3], self.places, self.width)
+            features = torch.empty(0, self.places + self.config.untuned, self.width, device=pixels.device)
+        return features.reshape(*pixels.shape[:-3], *features.shape[1:])
+
+    def _features(self, frames: Tensor, looked: Tensor, look: Look) -> Tensor:
+        maps, untuned = look(self.normalise(frames), looked)
+        features = self._pool(maps)
+        if not self.config.untuned:
+            return features
+        seen = features.new_zeros(len(frames), 1, self.width)
+        seen[looked] = untuned.float().mean(dim=(2, 3))[:, None]
+        return torch.cat([features, seen], dim=1)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 -> (N, 3, H, W) float32, channels-last in memory: ``(rgb / 255 - mean) / std``."""
@@ -177,6 +219,7 @@ class FrameEncoder(nn.Module):
         """16 hex digits that change with the weights, the architecture, the grid or the normalisation."""
         digest = hashlib.sha256()
         recipe = [self.cnn_config(), self.config.grid, self.config.mean, self.config.std]
+        recipe += ["untuned"] * self.config.untuned
         digest.update(json.dumps(recipe, sort_keys=True).encode())
         for name, tensor in sorted(self.cnn.state_dict().items()):
             if not name.endswith("num_batches_tracked"):  # counts training steps, changes no feature
@@ -196,7 +239,7 @@ class FastEncoder(nn.Module):
         super().__init__()
         self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
         self.config, self.width, self.places = encoder.config, encoder.width, encoder.places
-        self._ready: dict[tuple[int, int, torch.device], Callable[[Tensor], Tensor]] = {}
+        self._ready: dict[tuple[int, int, torch.device], Look] = {}
 
     @torch.no_grad()
     def forward(self, pixels: Tensor) -> Tensor:
@@ -207,18 +250,31 @@ class FastEncoder(nn.Module):
             self._ready[key] = self._prepare(height, width)
         return self.encoder.encode(pixels, self._ready[key])
 
-    def _prepare(self, height: int, width: int) -> Callable[[Tensor], Tensor]:
+    def _prepare(self, height: int, width: int) -> Look:
         device = self.encoder.shift.device
         dtype = fast_dtype(device)
         graph = self.encoder.graph(height, width)
         if graph is None:
-            return self._whole(self.encoder.probe(height, width), dtype)
+            whole = self._whole(self.encoder.probe(height, width), dtype)
+            return lambda x, looked: ((maps := whole(x)), maps[:0])
         folded, weights = fold(graph, self.encoder.cnn.state_dict())
         if isinstance(self.encoder.cnn, RecordedCNN) and can_fuse(device, dtype):
             exact = self.encoder.cnn.exact  # found when the recording was made, with the same operators
         else:
             exact = exact_convolutions(folded, weights, dtype=dtype, pixels=self.encoder.probe(height, width))
-        return FastCNN(folded, weights, dtype=dtype, exact=exact)
+        if not self.config.untuned:
+            cnn = FastCNN(folded, weights, dtype=dtype, exact=exact)
+            return lambda x, looked: ((maps := cnn(x)), maps[:0])
+        _, theirs = fold(graph, {name: w.to(device) for name, w in packaged_weights(self.config.source).items()})
+        until = shared_until(folded, weights, theirs)
+        begin = FastCNN(folded, weights, dtype=dtype, exact=exact, until=until)
+        ours, untuned = (FastCNN(folded, w, dtype=dtype, exact=exact, after=until) for w in (weights, theirs))
+
+        def look(x: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
+            maps = begin(x)
+            return ours(maps), untuned(maps[looked])
+
+        return look
 
     def _whole(self, probe: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
         """For a CNN that cannot be recorded: itself, channels-last, in ``dtype`` if its features bear that."""

@@ -43,6 +43,11 @@ class Evidence(nn.Module):
             first = tokenizer.encode(noun.name)[:1]
             self.tokens[row] = first[0] if first and first[0] != tokenizer.unk_id else -1
 
+    @staticmethod
+    def looked(features: Tensor) -> Tensor:
+        """Which frames (...,) of features (..., P, D) were looked at: the others are all zeros."""
+        return (features != 0).flatten(-2).any(dim=-1)
+
     def probabilities(self, features: Tensor) -> Tensor:
         """Probability (..., N) of each noun from features (..., P, D), frame by frame."""
         weight, bias, groups = self._classifier(features.device)
@@ -52,6 +57,7 @@ class Evidence(nn.Module):
     def forward(self, features: Tensor, mask: Tensor, *, vocabulary: int) -> Tensor:
         """Evidence (B, V) for each token from features (B, T, P, D) and mask (B, T): that of the nouns it begins."""
         with torch.no_grad():
+            mask = mask & self.looked(features)
             shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
             seen = (shown[:, None] @ self.probabilities(features)).squeeze(1)  # (B, N): the mean over frames
             known = self.tokens >= 0

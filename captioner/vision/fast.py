@@ -35,28 +35,40 @@ class _Call:
 class FastCNN:
     """A folded graph with its weights, ready to run: ``(N, 3, H, W)`` float32 on ``device`` in, the last map out.
 
-    All is in ``dtype`` but the first ``exact`` convolutions, and what lies between them, which are in float32.
+    All is in ``dtype`` but the first ``exact`` convolutions, and what lies between them, which are in float32. A part
+    of the graph takes the value ``after`` (0: the pixels) and gives the value ``until``.
     """
 
-    def __init__(self, graph: Graph, weights: Mapping[str, Tensor], *, dtype: torch.dtype, exact: int = 0) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        weights: Mapping[str, Tensor],
+        *,
+        dtype: torch.dtype,
+        exact: int = 0,
+        after: int = 0,
+        until: int | None = None,
+    ) -> None:
         convolutions = [step.number for step in graph.steps if step.op == "conv2d"]
         first_low = convolutions[exact] if exact < len(convolutions) else graph.steps[-1].number + 1
         shapes = {0: (3, graph.height, graph.width)} | {step.number: step.shape for step in graph.steps}
         uses = graph.uses()
+        until = graph.steps[-1].number if until is None else until
         todo: list[tuple[int, Callable[..., Tensor], tuple[int, ...]]] = []
         fused: set[int] = set()
         for step in graph.steps:
-            if step.number in fused:
+            if step.number in fused or not after < step.number <= until:
                 continue
             precision = torch.float32 if step.number < first_low else dtype
             result = step.number
             if _is_fusible(step, weights, precision):
                 takers = uses.get(step.number, [])
-                after = takers[0] if len(takers) == 1 and _activation(takers[0]) else None
-                if after:
-                    fused.add(after.number)
-                    result = after.number
-                run = _fused_convolution(step, weights, precision, shapes[step.args[0].number], after)
+                alone = len(takers) == 1 and takers[0].number <= until
+                follower = takers[0] if alone and _activation(takers[0]) else None
+                if follower:
+                    fused.add(follower.number)
+                    result = follower.number
+                run = _fused_convolution(step, weights, precision, shapes[step.args[0].number], follower)
             else:
                 run = _plain(step, weights, precision)
             todo.append((result, run, tuple(step.values())))
@@ -66,13 +78,15 @@ class FastCNN:
             for i, (result, run, values) in enumerate(todo)
         ]
 
-    def __call__(self, pixels: Tensor) -> Tensor:
-        values = {0: pixels}
+        self._given, self._result = after, until
+
+    def __call__(self, given: Tensor) -> Tensor:
+        values = {self._given: given}
         for call in self._calls:
             values[call.result] = call.run(*[values[number] for number in call.values])
             for number in call.done:
                 del values[number]
-        return values[self._calls[-1].result]
+        return values[self._result]
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

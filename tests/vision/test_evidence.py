@@ -14,7 +14,7 @@ from captioner.errors import ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
-from captioner.naming import named, sights
+from captioner.naming import Glances, named, sights
 from captioner.training.config import Recipe
 from captioner.training.start import load_start
 from captioner.video.config import VideoConfig
@@ -146,7 +146,7 @@ def test_a_sure_noun_is_said_in_place_of_a_broader_or_a_wrong_one(
 
 def test_sights_say_what_when_and_whether_it_was_said() -> None:
     frames = torch.stack([seen(cat=0.2, dog=0.1), seen(cat=0.8), seen(cat=0.5, fire_truck=0.2)])
-    found = sights(frames.numpy(), (0.5, 1.5, 2.5), said=["a", "cat", "on", "a", "fire", "truck"])
+    found = sights(Glances(frames.numpy(), (0.5, 1.5, 2.5)), said=["a", "cat", "on", "a", "fire", "truck"])
     assert [(sight.noun, round(sight.probability, 2), sight.peak_seconds, sight.used) for sight in found] == [
         ("cat", 0.5, 1.5, True),
         ("fire truck", 0.07, 2.5, True),
