@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
     search.add_argument("--n-best", type=int, metavar="N", help="hypotheses kept of each clip")
     search.add_argument("--word-weight", type=float, metavar="W", help="of the detector of words; 0 is nothing")
+    search.add_argument("--least-weight", type=float, metavar="W", help="of the word that it sees least")
     search.add_argument("--odd-price", type=float, metavar="P", help="of a sequence of words that nobody wrote")
     search.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
     search.add_argument("--max-length", type=int, metavar="L", help="tokens")
@@ -123,7 +124,7 @@ def _load(args: argparse.Namespace) -> Captioner:
 
 def _search(search: SearchConfig, args: argparse.Namespace) -> SearchConfig:
     """The checkpoint's settings with those that the command line names replaced."""
-    names = ("beams", "n_best", "word_weight", "odd_price", "length_penalty", "max_length")
+    names = ("beams", "n_best", "word_weight", "least_weight", "odd_price", "length_penalty", "max_length")
     named = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if "beams" in named and "n_best" not in named:
         named["n_best"] = min(search.n_best, named["beams"])

@@ -131,6 +131,7 @@ def _add_search(group: Any) -> None:
     group.add_argument(
         "--word-weight", type=float, metavar="W", help="how much the CNN's detector of words counts; 0 is nothing"
     )
+    group.add_argument("--least-weight", type=float, metavar="W", help="how much the word counts that it sees least")
     group.add_argument(
         "--odd-price", type=float, metavar="P", help="what a sequence of words costs that nobody wrote; 0 is nothing"
     )

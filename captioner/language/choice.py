@@ -1,9 +1,10 @@
 """Which of the sentences that the search found to say, by the words that were seen in the clip.
 
 The search ranks sentences by how likely the decoder finds them. Each word of a sentence that the detector knows adds
-``word_weight`` times how much likelier it is in this clip than in any (Fang et al. 2015 rank sentences anew likewise);
-each sequence of words that people did not write costs ``odd_price``, as a right word may stand in an odd sentence.
-It knows no model, and no torch.
+``word_weight`` times how much likelier it is in this clip than in any (Fang et al. 2015 rank sentences anew likewise).
+A sentence is as right as its least likely word, whose log-probability counts ``least_weight`` times. Each sequence of
+words that people did not write costs ``odd_price``, as a right word may stand in an odd sentence. It knows no model,
+and no torch.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class _Scored(Protocol):
 
 
 _LEAST = 1e-6
+_NONE = 0.05
+"""Stands for the probability of the least likely word where a sentence has none that the detector knows."""
 S = TypeVar("S", bound=_Scored)
 
 
@@ -43,9 +46,12 @@ class Choice:
         likelier = np.log(np.maximum(seen, _LEAST)) - self._usual
 
         def worth(place: int) -> float:
-            known = float(likelier[self._columns(texts[place])].sum())
+            said = self._columns(texts[place])
+            known = float(likelier[said].sum())
+            least = float(np.log(max(_LEAST, seen[said].min() if said else _NONE)))
             odd = self._phrases.odd(texts[place]) if self._phrases and config.odd_price else 0
-            return found[place].score + config.word_weight * known - config.odd_price * odd
+            worth = found[place].score + config.word_weight * known + config.least_weight * least
+            return worth - config.odd_price * odd
 
         return [found[place] for place in sorted(range(len(found)), key=worth, reverse=True)]
 

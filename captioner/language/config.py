@@ -99,6 +99,9 @@ class SearchConfig:
     word_weight: float = 0.2
     """How much it counts in the choice between the beams whether the CNN's detector of words sees those that they say,
     where the checkpoint has one; 0: nothing."""
+    least_weight: float = 0.0
+    """How much the word counts in the same choice that the detector sees least of those that a sentence says: times the
+    logarithm of its probability; 0: nothing."""
     odd_price: float = 1.0
     """What each sequence of three words that people did not write costs a sentence in the same choice; 0: nothing."""
     min_confidence: float = 0.0
@@ -122,10 +125,11 @@ class SearchConfig:
         require(self.top_k >= 0, f"search.top_k is {self.top_k}; it must not be negative")
         require(0 < self.top_p <= 1, f"search.top_p is {self.top_p}; it must be in (0, 1]")
         require(self.word_weight >= 0, f"search.word_weight is {self.word_weight}; it must not be negative")
+        require(self.least_weight >= 0, f"search.least_weight is {self.least_weight}; it must not be negative")
         require(self.odd_price >= 0, f"search.odd_price is {self.odd_price}; it must not be negative")
         require(0 <= self.min_confidence <= 1, f"search.min_confidence is {self.min_confidence}; it must be in [0, 1]")
 
     @property
     def reorders(self) -> bool:
         """Whether the beams' sentences are ordered anew by the words that were seen, where a checkpoint can."""
-        return self.temperature == 0 and (self.word_weight > 0 or self.odd_price > 0)
+        return self.temperature == 0 and max(self.word_weight, self.least_weight, self.odd_price) > 0

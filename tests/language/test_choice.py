@@ -42,13 +42,17 @@ def test_the_order_is_that_of_the_sums(data: st.DataObject) -> None:
     texts = data.draw(st.lists(st.lists(words, max_size=6).map(" ".join), min_size=1, max_size=6))
     numbers = st.integers(-40, 0).map(lambda n: n / 8)
     found = [Said(data.draw(numbers)) for _ in texts]
-    weight = data.draw(st.sampled_from([0.0, 0.25, 1.0]))
-    ordered = Choice(FORMS, USUAL).order(found, texts, seen=CHANCES, config=SearchConfig(word_weight=weight))
+    weight, least = (data.draw(st.sampled_from([0.0, 0.25, 1.0])) for _ in range(2))
+    config = SearchConfig(word_weight=weight, least_weight=least)
+    ordered = Choice(FORMS, USUAL).order(found, texts, seen=CHANCES, config=config)
     sums = {id(said): said.score for said in found}
     for said, text in zip(found, texts, strict=True):
+        chances = [0.05] * (not set(" ".join(FORMS).split()) & set(text.split()))
         for column, row in enumerate(FORMS):
             if set(row.split()) & set(text.split()):  # each word once, however often and in whatever form
                 sums[id(said)] += weight * SEEN[column]
+                chances.append(CHANCES[column])
+        sums[id(said)] += least * np.log(min(chances))
     assert sorted(map(id, ordered)) == sorted(map(id, found))
     told = [sums[id(said)] for said in ordered]
     assert all(first >= second - 1e-9 for first, second in itertools.pairwise(told))
