@@ -68,6 +68,7 @@ def main() -> None:
         export(captioner.checkpoint, whole)
         export(captioner.checkpoint, small, int8=True)
         runners = {"ONNX": Runner(whole, threads=1), "ONNX, int8": Runner(small, threads=1)}
+        encoder = captioner.checkpoint.model.encoder
         said: dict[str, list[str]] = {"torch": [], **{name: [] for name in runners}}
         took: dict[str, list[float]] = {name: [] for name in said}
         cosines: dict[str, list[float]] = {name: [] for name in runners}
@@ -80,7 +81,7 @@ def main() -> None:
                 began = time.perf_counter()
                 said[name].append(runner.caption_frames(frames).text)
                 took[name].append(time.perf_counter() - began)
-                exact = captioner.checkpoint.model.encoder(torch.from_numpy(frames.pixels[:1])).detach().numpy()[0]
+                exact = encoder.parts(encoder(torch.from_numpy(frames.pixels[:1])))[0].detach().numpy()[0]
                 found = runner._encoder.run(None, {"pixels": frames.pixels[:1]})[0][0]
                 norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(found, axis=1)
                 cosines[name].append(float(((exact * found).sum(axis=1) / norms).mean()))

