@@ -77,7 +77,7 @@ WORDS_HEADING: Final = "Words over time"
 WORDS_NOTE: Final = (
     "Each row is a word, each column a frame; the darker a cell, the more the model looked there as it said the word. "
     "Choose a word to see its moment. Measured with the packaged checkpoint: hiding the quarter that a word looked at "
-    "most makes it 1.22 times less likely, a quarter at random 1.00 times."
+    "most makes it 1.11 times less likely, a quarter at random 1.00 times."
 )
 WORDS_GRID_NOTE: Final = "The squares on the frames show where in the picture it looked."
 WORD: Final = "Word"
@@ -92,7 +92,7 @@ FRAME_MOMENT: Final = "Frame {number} of {count}, at {time}"
 CELL: Final = "{share} at {time}"
 ALTERNATIVES: Final = "Other sentences it considered"
 ALTERNATIVE_COLUMNS: Final = ("Sentence", "Score", "Log-probability")
-SCORE_NOTE: Final = "The score is the log-probability corrected for length; the highest wins."
+SCORE_NOTE: Final = "The score is the log-probability corrected for length; the words that were seen count too."
 WAYS_HEADING: Final = "Three ways to choose a sentence"
 STRATEGY_NOTES: Final = {
     "greedy": "The likeliest word, each time.",

@@ -60,8 +60,8 @@ class Runner:
         self._has_evidence = bool(values["evidence"])
         self._choice = _choice(values) if values["words"] else None
         self.fingerprint = str(values["fingerprint"])
-        self._untuned = _session(folder / UNTUNED, threads) if values["untuned"] else None
         self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
+        self._untuned = _session(folder / UNTUNED, threads) if values["untuned"] else None
 
     def caption(self, path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0) -> Caption:
         """Caption one video file or image. Raises VideoError."""
