@@ -126,7 +126,7 @@ class FrameEncoder(nn.Module):
 
     def _look(self, normalised: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
         maps: Tensor = self.cnn(normalised).last_hidden_state
-        if not self.config.untuned:
+        if not self.config.untuned or not looked.any():
             return maps, maps[:0]
         if not self._untuned:
             self._untuned.append(load_untuned(self.config.source, normalised.device))
@@ -272,7 +272,8 @@ class FastEncoder(nn.Module):
 
         def look(x: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
             maps = begin(x)
-            return ours(maps), untuned(maps[looked])
+            seen = ours(maps)
+            return seen, untuned(maps[looked]) if looked.any() else seen[:0]
 
         return look
 

@@ -96,6 +96,15 @@ def test_the_fast_way_sees_the_same(first: str) -> None:
 
 
 @torch.inference_mode()
+def test_frames_may_come_where_none_is_looked_at() -> None:
+    """Of forty frames every tenth: of the eight that are encoded at a time there may be none."""
+    both, frames = tuned(BOTH), clip(40)
+    features = both.fast()(frames)
+    assert features[:, 4].any(dim=1).nonzero().flatten().tolist() == [5, 15, 25, 35]
+    assert both.encode(frames[:2], both._look, looked=torch.zeros(2, dtype=torch.bool)).shape == (2, 5, 1280)
+
+
+@torch.inference_mode()
 def test_clips_of_a_batch_are_looked_at_each_by_itself() -> None:
     both = tuned(BOTH)
     long, short = clip(9), clip(3)
