@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from captioner.vision.backbones import packaged_weights
+from captioner.vision.backbones import build_backbone, feature_width, load_backbone, packaged_weights
 from captioner.vision.config import EncoderConfig
 from captioner.vision.fast import LEAST_COSINE, FastCNN, can_fuse, dead_leaves, exact_convolutions, fast_dtype
 from captioner.vision.fold import fold
@@ -64,8 +64,6 @@ class FrameEncoder(nn.Module):
 
         Raises ConfigError or CheckpointError if there is no such CNN, if any weight is missing, or if it is no CNN.
         """
-        from captioner.vision.backbones import feature_width, load_backbone
-
         cnn, config = load_backbone(config)
         return cls(cnn, config, width=feature_width(cnn))
 
@@ -79,8 +77,6 @@ class FrameEncoder(nn.Module):
         if cnn.get("recording"):
             recorded = RecordedCNN(cnn)
             return cls(recorded, config, width=recorded.graph.features)
-        from captioner.vision.backbones import build_backbone, feature_width
-
         model = build_backbone(cnn)
         return cls(model, config, width=feature_width(model))
 
@@ -205,8 +201,6 @@ class FrameEncoder(nn.Module):
     def _leave_recording(self) -> None:
         """Put transformers' own CNN, with the very same parameters, in the place of a recorded one."""
         if isinstance(self.cnn, RecordedCNN):
-            from captioner.vision.backbones import build_backbone
-
             cnn = build_backbone(self.cnn.architecture)
             cnn.load_state_dict(self.cnn.state_dict(keep_vars=True), assign=True)
             self.cnn = cnn
