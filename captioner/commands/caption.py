@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from captioner.commands.models import loading
 from captioner.commands.options import ABOUT, add, check_many, settle
 from captioner.commands.page import check_page, open_page
 from captioner.errors import ConfigError, UsageError
@@ -48,12 +49,14 @@ def run(options: argparse.Namespace) -> int:
         or options.engine == "ray"
     )
     if inputs.is_one_file and not many:
-        from captioner.commands.one import run_one
+        with loading():
+            from captioner.commands.one import run_one
 
         code = run_one(options, inputs, monitor)
     else:
         check_many(options, inputs)
-        from captioner.commands.many import run_many
+        with loading():
+            from captioner.commands.many import run_many
 
         code = run_many(options, inputs, monitor)
     if wants_page:

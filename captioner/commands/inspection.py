@@ -77,6 +77,7 @@ def _of_captions(folder: Path) -> dict[str, Any]:
         "cnn_weights_tuned": tuned_weights(model.encoder),
         "decoder_weights": sum(p.numel() for p in model.decoder.parameters()),
         "vocabulary": len(loaded.tokenizer),
+        "encoder": to_dict(model.encoder.config),
         "decoder": to_dict(model.decoder.config),
         **sections,
         "calibration": to_dict(loaded.calibration) if loaded.calibration else "none: its confidence is not calibrated",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from captioner.checkpoint import load_checkpoint
 from captioner.cli import main, make_parser
+from captioner.commands.models import load_model
 from captioner.commands.options import moment
+from captioner.errors import CheckpointError
 from tests.media import render_clip, render_text
 
 
@@ -37,6 +41,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert out.splitlines()[-1] == "[]", "imported on --help"
     assert "usage: captioner caption" in out
     assert time.monotonic() - began < 30  # only a hang or a model load would take so long
+
+
+def test_nothing_is_collected_while_a_checkpoint_is_loaded(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on = []
+    monkeypatch.setattr(
+        "captioner.pipeline.load_checkpoint", lambda _: on.append(gc.isenabled()) or load_checkpoint(checkpoint)
+    )
+    load_model(make_parser().parse_args(["caption", "a.mp4"]))
+    assert on == [False] and gc.isenabled()
+    with pytest.raises(CheckpointError):
+        monkeypatch.undo()
+        load_model(make_parser().parse_args(["caption", "a.mp4", "-m", "none"]))
+    assert gc.isenabled(), "also after a failure"
 
 
 def test_captions_go_to_stdout_and_failures_to_stderr(checkpoint: Path, tmp_path: Path) -> None:
@@ -164,6 +181,7 @@ def test_probe_and_info(checkpoint: Path, tmp_path: Path, capsys: pytest.Capture
         summary["cnn_from"] == "the checkpoint itself"
         and summary["cnn"] == "resnet"
         and summary["video"]["frames"] == 4
+        and summary["encoder"]["untuned"] is False
     )
     assert main(["info", str(checkpoint)]) == 0
     assert "fingerprint: " in capsys.readouterr().out
