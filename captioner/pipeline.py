@@ -42,6 +42,7 @@ class Captioner(Reader):
         self._begins_word = torch.tensor(checkpoint.tokenizer.begins_word())
         self._model = checkpoint.model
         self._decoder = self._model.decoder
+        self._decoder.lay_out_by_columns()
         detector = self._model.detector
         self._choice = self._chooser(detector) if detector else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 
@@ -27,7 +26,7 @@ class AdditiveAttention(nn.Module):
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Queries (B, K, H) -> contexts (B, K, H) and weights (B, K, N), which sum to 1 over N."""
-        hidden = torch.tanh(self.query(query)[:, :, None] + memory.keys[:, None])  # (B, K, N, A)
+        hidden = (self.query(query)[:, :, None] + memory.keys[:, None]).tanh_()  # (B, K, N, A)
         energy = self.energy(hidden).squeeze(-1).float()  # (B, K, N)
         weights = energy.masked_fill(~memory.mask[:, None], float("-inf")).softmax(dim=-1)
         return weights.to(memory.values.dtype) @ memory.values, weights

@@ -97,6 +97,18 @@ def test_the_gates_are_those_of_the_equations(reset: str) -> None:
     assert decoder(cell="lstm").trace(memory, tokens)[1] is None
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_another_order_in_memory_changes_no_weight(layers: int) -> None:
+    model, (features, mask) = decoder(layers=layers), clips()
+    before, weights = model(model.remember(features, mask), torch.ones(B, 1, 5, dtype=torch.long)), model.state_dict()
+    weights = {name: weight.clone() for name, weight in weights.items()}
+    model.lay_out_by_columns()
+    assert all(torch.equal(weight, weights[name]) for name, weight in model.state_dict().items())
+    assert model.embedding.weight.stride() == (1, V), "each product reads the weights by columns"
+    after = model(model.remember(features, mask), torch.ones(B, 1, 5, dtype=torch.long))
+    torch.testing.assert_close(after, before)
+
+
 def test_what_is_hidden_changes_nothing() -> None:
     model = decoder(temporal="bigru")
     features, mask = clips()
