@@ -48,6 +48,16 @@ def test_float32_is_exact_and_bfloat16_close(
         assert low.dtype == torch.bfloat16
 
 
+def test_bfloat16_is_for_processors_that_gain_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    threads, measure = torch.get_num_threads(), fast._gains_from_bfloat16
+    assert measure.__wrapped__() in (True, False) and torch.get_num_threads() == threads
+    for gains, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(fast, "_gains_from_bfloat16", lambda gains=gains: gains)
+        assert fast_dtype(CPU) is dtype
+
+
 class Spoilt(nn.Module):
     """Three convolutions; the second takes differences of large numbers, as the shared MobileNetV2's does."""
 
