@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
@@ -39,6 +40,9 @@ SURE = 0.5
 """A noun as probable as this takes the place of a broader one, or of another of its kind that was not seen ..."""
 UNSEEN = 0.02
 """... which is one less probable than this."""
+LIKELY = 0.3
+"""What training captions hardly name, the decoder cannot say: such a noun takes the place of one of its kind that was
+not seen when it and its like are together as probable as this."""
 _LAST_ANIMAL = 397
 _KINDS = (
     {"accordion", "guitar", "banjo", "cello", "drum", "flute", "trumpet", "piano", "harmonica", "harp", "saxophone"}
@@ -77,35 +81,42 @@ def sights(glances: Glances, *, said: list[str]) -> tuple[Sight, ...]:
     return tuple(sight for sight in found if sight.probability >= LEAST)
 
 
-def named(words: list[str], probabilities: np.ndarray) -> list[str]:
+def named(words: list[str], probabilities: np.ndarray, *, familiar: Container[str] | None = None) -> list[str]:
     """A caption's words, some replaced by the noun that was seen for certain, from the mean probabilities (N,).
 
     It takes the place of a broader noun ("bird": "cockatoo"), and of one of the same kind that was not seen at all ("a
-    dog is walking": "an elephant is walking"). The article before a noun of the table fits it.
+    dog is walking": "an elephant is walking"); the latter sooner where it is not ``familiar``, a word that many
+    training captions have. The article before a noun of the table fits it.
     """
-    place = _mistaken(words, probabilities)
-    if place is not None:
-        words = [*words[:place], nouns()[int(probabilities.argmax())].name, *words[place + 1 :]]
+    mistaken = _mistaken(words, probabilities, familiar)
+    if mistaken is not None:
+        place, name = mistaken
+        words = [*words[:place], name, *words[place + 1 :]]
     return [
         _article(after) if word in ("a", "an") and after in _columns() else word
         for word, after in zip_longest(words, words[1:], fillvalue="")
     ]
 
 
-def _mistaken(words: list[str], probabilities: np.ndarray) -> int | None:
-    """Where the surest noun belongs, in the place of another; None where nothing is to be changed."""
+def _mistaken(words: list[str], probabilities: np.ndarray, familiar: Container[str] | None) -> tuple[int, str] | None:
+    """The place of a wrong or vague noun, and the one that belongs there; None where nothing is to be changed."""
     best = int(probabilities.argmax())
-    sure = nouns()[best]
-    if float(probabilities[best]) < SURE or sure.name in words:
+    seen, name = nouns()[best], nouns()[best].name
+    alike = [column for column, noun in enumerate(nouns()) if noun.broader == seen.broader]
+    sure, together = float(probabilities[best]) >= SURE, float(probabilities[alike].sum())
+    likely = familiar is not None and name not in familiar and together >= LIKELY
+    if name in words or not (sure or likely):
         return None
+    if float(probabilities[best]) < together / 2:
+        name = seen.broader
     for place, word in enumerate(words):
-        if set(sure.name.split()) & {*words[:place], *words[place + 1 :]}:
+        if set(name.split()) & {*words[:place], *words[place + 1 :]}:
             continue
-        if word == sure.broader or (word == "animal" and _kind(sure.name) == "animal"):
-            return place
+        if word == seen.broader or (word == "animal" and _kind(name) == "animal"):
+            return (place, name) if sure else None  # vague, but right
         column = _columns().get(word)
-        if column is not None and _kind(word) and _kind(word) == _kind(sure.name) and probabilities[column] < UNSEEN:
-            return place
+        if column is not None and _kind(word) and _kind(word) == _kind(seen.name) and probabilities[column] < UNSEEN:
+            return place, name
     return None
 
 

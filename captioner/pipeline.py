@@ -45,6 +45,7 @@ class Captioner(Reader):
         self._decoder.lay_out_by_columns()
         detector = self._model.detector
         self._choice = self._chooser(detector) if detector else None
+        self._familiar = self._choice.words if self._choice else None
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Captioner:
@@ -166,7 +167,7 @@ class Captioner(Reader):
         text = self.tokenizer.decode(best.tokens)
         seen: tuple[Sight, ...] = ()
         if nouns is not None and not frames.is_blank:
-            spoken = named([word.text for word in words], nouns.probabilities.mean(axis=0))
+            spoken = named([w.text for w in words], nouns.probabilities.mean(axis=0), familiar=self._familiar)
             words = [replace(word, text=new) for word, new in zip(words, spoken, strict=True)]
             text = " ".join(spoken)
             seen = sights(nouns, said=spoken)

@@ -36,6 +36,8 @@ class Choice:
 
     def __init__(self, forms: Sequence[str], usual: np.ndarray, phrases: np.ndarray | None = None) -> None:
         self._column = {form: column for column, row in enumerate(forms) for form in row.split()}
+        self.words = self._column.keys()
+        """All forms of the detector's words: those that many training captions have."""
         self._usual = usual
         self._phrases = None if phrases is None else Phrases(phrases)
 

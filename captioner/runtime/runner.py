@@ -135,7 +135,8 @@ class Runner:
         spoken = [text for text, _, _ in words]
         seen: tuple[Sight, ...] = ()
         if nouns is not None and not frames.is_blank:
-            spoken = named(spoken, nouns.probabilities.mean(axis=0))
+            familiar = self._choice.words if self._choice else None
+            spoken = named(spoken, nouns.probabilities.mean(axis=0), familiar=familiar)
             seen = sights(nouns, said=spoken)
         sure = 0.0
         if not frames.is_blank:

@@ -144,6 +144,24 @@ def test_a_sure_noun_is_said_in_place_of_a_broader_or_a_wrong_one(
     assert " ".join(named(said.split(), seen(**chances).numpy())) == named_so
 
 
+@pytest.mark.parametrize(
+    ("said", "chances", "named_so"),
+    [
+        ("a cat is eating", {"cockatoo": 0.2, "parrot": 0.15}, "a cockatoo is eating"),
+        ("a cat is eating", {"cockatoo": 0.14, "parrot": 0.12, "pelican": 0.1}, "a bird is eating"),
+        ("a cat is eating", {"cockatoo": 0.2}, "a cat is eating"),  # not likely enough
+        ("a cat is eating", {"cockatoo": 0.35, "cat": 0.1}, "a cat is eating"),
+        ("a bird is eating", {"cockatoo": 0.35}, "a bird is eating"),
+        ("a cat is eating", {"dog": 0.4}, "a cat is eating"),  # the decoder could have said so itself
+        ("a man is eating", {"cockatoo": 0.4}, "a man is eating"),
+    ],
+)
+def test_a_noun_that_captions_hardly_have_is_said_sooner(said: str, chances: dict[str, float], named_so: str) -> None:
+    familiar = {"a", "cat", "dog", "bird", "is", "eating"}
+    assert " ".join(named(said.split(), seen(**chances).numpy(), familiar=familiar)) == named_so
+    assert " ".join(named(said.split(), seen(**chances).numpy())) == said, "where it is not known what is familiar"
+
+
 def test_sights_say_what_when_and_whether_it_was_said() -> None:
     frames = torch.stack([seen(cat=0.2, dog=0.1), seen(cat=0.8), seen(cat=0.5, fire_truck=0.2)])
     found = sights(Glances(frames.numpy(), (0.5, 1.5, 2.5)), said=["a", "cat", "on", "a", "fire", "truck"])
