@@ -126,10 +126,10 @@ class AttentionGRU(nn.Module):
         """
         if self.config.cell != "gru":
             return self(memory, tokens)[1], None
-        opened: list[Tensor] = []
+        given: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {cell: [] for cell in self.cells}
 
-        def note(cell: nn.Module, given: tuple[Tensor, tuple[Tensor, ...]], _: tuple[Tensor, ...]) -> None:
-            opened.append(torch.stack([gate.mean(dim=-1) for gate in cell.opened(*given)], dim=-1))  # type: ignore[operator]
+        def note(cell: nn.Module, inputs: tuple[Tensor, tuple[Tensor, ...]], _: tuple[Tensor, ...]) -> None:
+            given[cell].append((inputs[0], inputs[1][0]))
 
         hooks = [cell.register_forward_hook(note) for cell in self.cells]
         try:
@@ -137,7 +137,11 @@ class AttentionGRU(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        return weights, torch.stack(opened, dim=2).unflatten(2, (-1, self.config.layers)).mean(dim=3)
+        opened = []
+        for cell, steps in given.items():  # of all steps at once, which reads the weights once
+            projected, state = (torch.stack(part, dim=2) for part in zip(*steps, strict=True))
+            opened.append(torch.stack([gate.mean(dim=-1) for gate in cell.opened(projected, (state,))], dim=-1))  # type: ignore[operator]
+        return weights, torch.stack(opened).mean(dim=0)
 
     def _advance(self, memory: Memory, projected: Tensor, state: State) -> tuple[State, Tensor]:
         """Step every layer from the projected word (B, K, 3H), then look: the next state and weights (B, K, N)."""
