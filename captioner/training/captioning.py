@@ -133,7 +133,8 @@ class CaptionTask:
 
     def _reward(self) -> CiderReward:
         if self._cider is None:
-            self._cider = CiderReward(self.corpus.references())
+            told, config = self.corpus.references(), self.config
+            self._cider = CiderReward(told, precision=config.scst_precision, contrast=config.scst_contrast)
         return self._cider
 
     def validate(self) -> Scores:

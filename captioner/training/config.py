@@ -129,6 +129,10 @@ class TrainConfig:
     scst_normalise: bool = False
     """Divide each clip's advantages by their deviation, so that a data set whose CIDEr is high (one reference a clip,
     say) does not outweigh the others."""
+    scst_precision: float = 0.0
+    """What a caption earns beside its CIDEr-D if people used all of its content words of the clip; else a share."""
+    scst_contrast: float = 0.0
+    """Price of a caption's CIDEr-D against other clips, for which it should not do as well (Dai & Lin 2017)."""
     threads: int = 0
     """CPU threads; 0 is all."""
 
@@ -140,6 +144,8 @@ class TrainConfig:
             require(0 <= getattr(self, name) < 1, f"train.{name} is {getattr(self, name)}; it must be in [0, 1)")
         for name in ("learning_rate", "encoder_learning_rate", "scst_learning_rate", "clip_norm"):
             require(getattr(self, name) > 0, f"train.{name} is {getattr(self, name)}; it must be above 0")
+        for name in ("scst_precision", "scst_contrast"):
+            require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
         require(self.scst_samples >= 2, f"train.scst_samples is {self.scst_samples}; it must be at least 2")
 
 

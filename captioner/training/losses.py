@@ -17,6 +17,7 @@ from captioner.language.attention import Memory
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.metrics.cider import CiderScorer
+from captioner.metrics.content import content_words
 from captioner.model import CaptionModel
 
 
@@ -45,17 +46,43 @@ def scheduled_inputs(model: CaptionModel, memory: Memory, inputs: Tensor, *, sha
     return torch.where(replace, guesses, inputs)
 
 
+_OTHERS = 4
+"""Clips that a caption is held against."""
 _END = " endofcaption"  # scored as a word, so that a caption broken off ("a man is playing a") earns less
 
 
 class CiderReward:
-    """CIDEr-D of captions against their clip's references, ends included."""
+    """CIDEr-D of captions against their clip's references, ends included, and what else is wanted of them.
 
-    def __init__(self, references: Mapping[str, Sequence[str]]) -> None:
+    To it comes ``precision`` times the share of a caption's content words that people used of the clip; from it goes
+    ``contrast`` times its CIDEr-D against other clips, of which it should not be true (Dai & Lin 2017).
+    """
+
+    def __init__(
+        self, references: Mapping[str, Sequence[str]], *, precision: float = 0.0, contrast: float = 0.0
+    ) -> None:
         self._scorer = CiderScorer({clip: [r + _END for r in refs] for clip, refs in references.items()})
+        self._precision, self._contrast = precision, contrast
+        told = references if precision else {}
+        self._used = {clip: set[str]().union(*map(content_words, captions)) for clip, captions in told.items()}
 
     def __call__(self, clips: Sequence[str], captions: Sequence[str]) -> np.ndarray:
-        return self._scorer.score(clips, [c + _END for c in captions])
+        """The reward of each caption of the clip beside it; the other clips are the next few of ``clips``."""
+        ended = [c + _END for c in captions]
+        rewards = self._scorer.score(clips, ended)
+        if self._precision:
+            rewards += self._precision * np.array([self._right(*said) for said in zip(clips, captions, strict=True)])
+        distinct = list(dict.fromkeys(clips))
+        others = range(1, min(_OTHERS + 1, len(distinct))) if self._contrast else ()
+        for ahead in others:
+            after = dict(zip(distinct, distinct[ahead:] + distinct[:ahead], strict=True))
+            rewards -= self._contrast / len(others) * self._scorer.score([after[clip] for clip in clips], ended)
+        return rewards
+
+    def _right(self, clip: str, caption: str) -> float:
+        """The share of the caption's content words that people used of the clip; 0 of none."""
+        words = content_words(caption)
+        return len(words & self._used[clip]) / len(words) if words else 0.0
 
 
 def self_critical_loss(

@@ -50,6 +50,21 @@ def test_the_reward_is_cider_and_punishes_broken_off_captions() -> None:
     assert whole > broken > wrong == 0
 
 
+def test_the_reward_is_for_words_that_people_used_of_this_clip_and_for_no_other_clip() -> None:
+    references = {"0": ["a man is playing a guitar"], "1": ["a man is singing"], "2": ["two cats sleep"]}
+    clips = ["0", "0", "1", "2", "2"]
+    captions = ["a man is playing a guitar", "a man plays drums", "a man is singing", "a cat sleeps", "is"]
+    plain = CiderReward(references)(clips, captions)
+    precise = CiderReward(references, precision=0.5)(clips, captions)
+    np.testing.assert_allclose(precise - plain, [0.5, 0.5 * 2 / 3, 0.5, 0.5, 0.0])
+    contrasted = CiderReward(references, contrast=2.0)(clips, captions)
+    for clip, caption, before, after in zip(clips, captions, plain, contrasted, strict=True):
+        others = [float(CiderReward(references)([other], [caption])[0]) for other in references if other != clip]
+        assert after == pytest.approx(before - 2 * sum(others) / 2)
+    alone = CiderReward(references, contrast=2.0)(["0"], captions[:1])
+    np.testing.assert_allclose(alone, plain[:1], err_msg="no other clip is there")
+
+
 @pytest.mark.parametrize("normalise", [False, True])
 def test_self_critical_training_turns_to_the_caption_that_scores(tmp_path: Path, normalise: bool) -> None:
     """Taught two captions for each clip in equal shares, then rewarded for one of them, the model says that one."""
