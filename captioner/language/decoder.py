@@ -64,7 +64,7 @@ class AttentionGRU(nn.Module):
     @torch.no_grad()
     def lay_out_by_columns(self) -> None:
         """Change the order of the weights in memory, not the weights: the products of a few rows, which a search is
-        made of, take half the time so (benchmarks/beam.py).
+        made of, take less time so (benchmarks/layout.py).
         """
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):

@@ -93,8 +93,8 @@ class FastCNN:
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where hardware computes in it, and sooner (CUDA from Ampere on, most CPUs with AVX512_BF16 or AMX), else
-    float32.
+    """bfloat16 where hardware has it and takes less time in it (CUDA from Ampere on, most CPUs with AVX512_BF16 or
+    AMX), else float32.
 
     ``ONEDNN_MAX_CPU_ISA`` is respected: where it rules those instructions out, oneDNN would emulate them, slowly.
     """

@@ -1,0 +1,60 @@
+"""Does a search take less time with the decoder's weights by columns than by rows?
+
+    python benchmarks/layout.py [CHECKPOINT]
+
+BLAS multiplies a few rows (a search: one a beam) by a weight sooner where the weight lies by columns. The same made-up
+clips are captioned both ways by turns, on one thread; the least time of each counts. Sentences must be the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+
+import torch
+
+from captioner.checkpoint import load_checkpoint
+from captioner.model import CaptionModel
+
+CLIPS, FRAMES, ROUNDS = 8, 16, 6
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    loaded = load_checkpoint(sys.argv[1] if len(sys.argv) > 1 else None)
+    rows = loaded.model
+    columns = copy.deepcopy(rows)
+    columns.decoder.lay_out_by_columns()
+    generator = torch.Generator().manual_seed(0)
+    size = loaded.video.size
+    frames = torch.randint(256, (CLIPS, FRAMES, size, size, 3), dtype=torch.uint8, generator=generator)
+    mask = torch.ones(1, FRAMES, dtype=torch.bool)
+    with torch.inference_mode():
+        features = [rows.encoder.fast()(clip)[None] for clip in frames]
+
+    def say(model: CaptionModel, clip: torch.Tensor) -> tuple[float, tuple[int, ...]]:
+        began = time.perf_counter()
+        with torch.inference_mode():
+            tokenizer = loaded.tokenizer
+            [[best, *_]] = model.generate(
+                model.read(clip, mask), loaded.search, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, banned=()
+            )
+        return time.perf_counter() - began, best.tokens
+
+    least = {"rows": [1e9] * CLIPS, "columns": [1e9] * CLIPS}
+    for _ in range(ROUNDS):
+        for number, clip in enumerate(features):
+            said = set()
+            for name, model in (("rows", rows), ("columns", columns)):
+                took, tokens = say(model, clip)
+                least[name][number] = min(least[name][number], took)
+                said.add(tokens)
+            assert len(said) == 1, "another sentence"
+    means = {name: sum(times) / CLIPS * 1e3 for name, times in least.items()}
+    print(", ".join(f"{name} {mean:.1f} ms" for name, mean in means.items()))
+    print(f"rows / columns: {means['rows'] / means['columns']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
