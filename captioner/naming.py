@@ -107,8 +107,8 @@ def _mistaken(words: list[str], probabilities: np.ndarray, familiar: Container[s
     likely = familiar is not None and name not in familiar and together >= LIKELY
     if name in words or not (sure or likely):
         return None
-    if float(probabilities[best]) < together / 2:
-        name = seen.broader
+    if not sure and any(probabilities[column] > probabilities[best] / 2 for column in alike if column != best):
+        name = seen.broader  # "bird", where it may be a parrot as well
     for place, word in enumerate(words):
         if set(name.split()) & {*words[:place], *words[place + 1 :]}:
             continue
