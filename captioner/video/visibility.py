@@ -22,8 +22,14 @@ def shows_something(pixels: np.ndarray) -> bool:
 
 
 def _shows_something(frame: np.ndarray) -> bool:
-    down, across = (np.abs(np.diff(frame, axis=axis)).max(axis=2) > _EDGE for axis in (0, 1))
+    down, across = (_edges(np.diff(frame, axis=axis)) for axis in (0, 1))
     if min(down.mean(), across.mean()) < _LEAST_EDGES:
         return False
     centred, apart = frame - frame.mean(axis=(0, 1)), max(1, round(frame.shape[1] / _APART))
     return float((centred[:, apart:] * centred[:, :-apart]).mean()) >= _LEAST_LIKENESS * float((centred**2).mean())
+
+
+def _edges(steps: np.ndarray) -> np.ndarray:
+    """Where any colour of (H, W, 3) steps that far. numpy's ``any`` takes five times as long over so short an axis."""
+    red, green, blue = (np.abs(steps) > _EDGE).transpose(2, 0, 1)
+    return red | green | blue

@@ -22,6 +22,10 @@ from captioner.vision.graph import OPS, Graph, Step, Value, Weight
 LEAST_COSINE = 0.999
 """What features in low precision must keep of their direction, on average over :func:`dead_leaves`."""
 
+_LARGEST_BYTES = 2**25
+"""No map of the frames that run together takes more: larger blocks glibc maps anew every time, and the kernel clears
+them page by page."""
+
 _FUSED = {"relu": "relu", "silu": "swish", "sigmoid": "sigmoid", "hardswish": "hardswish", "hardtanh": "hardtanh"}
 
 
@@ -59,6 +63,7 @@ class FastCNN:
         until = graph.steps[-1].number if until is None else until
         todo: list[tuple[int, Callable[..., Tensor], tuple[int, ...]]] = []
         fused: set[int] = set()
+        largest = 1
         for step in graph.steps:
             if step.number in fused or not after < step.number <= until:
                 continue
@@ -75,15 +80,21 @@ class FastCNN:
             else:
                 run = _plain(step, weights, precision)
             todo.append((result, run, tuple(step.values())))
+            largest = max(largest, math.prod(step.shape) * precision.itemsize)
         last_use = {number: i for i, (_, _, values) in enumerate(todo) for number in values}
         self._calls = [
             _Call(result, run, values, tuple(n for n in set(values) if last_use[n] == i))
             for i, (result, run, values) in enumerate(todo)
         ]
-
         self._given, self._result = after, until
+        self._together = 2 ** max(0, (_LARGEST_BYTES // largest).bit_length() - 1)
 
     def __call__(self, given: Tensor) -> Tensor:
+        if given.device.type != "cpu" or len(given) <= self._together:
+            return self._run(given)
+        return torch.cat([self._run(part) for part in given.split(self._together)])
+
+    def _run(self, given: Tensor) -> Tensor:
         values = {self._given: given}
         for call in self._calls:
             values[call.result] = call.run(*[values[number] for number in call.values])

@@ -57,6 +57,15 @@ def test_clips_any_number_of_frames_and_none(tmp_path: Path) -> None:
             assert encode(many[:0]).shape == (0, 1, encoder.width)
 
 
+def test_every_colour_is_scaled_by_its_own_mean_and_deviation(tmp_path: Path) -> None:
+    mean, std = (0.1, 0.5, 0.8), (0.2, 0.3, 0.4)
+    pixels = frames(4, 6)
+    scaled = settled_encoder(tmp_path, "resnet", mean=mean, std=std).normalise(pixels)
+    expected = (pixels / 255 - torch.tensor(mean)) / torch.tensor(std)
+    assert torch.allclose(scaled, expected.permute(0, 3, 1, 2), atol=1e-5)
+    assert scaled.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_fast_copy_is_frozen(tmp_path: Path) -> None:
     encoder = settled_encoder(tmp_path, "resnet")
     fast = encoder.fast()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,22 @@ def test_float32_is_exact_and_bfloat16_close(
     assert cosine(low.float().mean(dim=(2, 3)), truth.mean(dim=(2, 3))) >= 0.998
     if exact < sum(step.op == "conv2d" for step in graph.steps):
         assert low.dtype == torch.bfloat16
+
+
+@torch.no_grad()
+def test_no_block_is_so_large_that_its_memory_is_mapped_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, weights, pixels = folded(tmp_path, "mobilenet_v2")
+    pixels = torch.cat([pixels] * 4)[:5]
+    largest = max(math.prod(step.shape) for step in graph.steps) * 4
+    ran: list[int] = []
+    run = FastCNN._run
+    monkeypatch.setattr(FastCNN, "_run", lambda self, given: ran.append(len(given)) or run(self, given))
+    for limit, sizes in ((largest * 5 - 1, [4, 1]), (largest * 3, [2, 2, 1]), (1, [1] * 5)):
+        monkeypatch.setattr(fast, "_LARGEST_BYTES", limit)
+        cnn = FastCNN(graph, weights, dtype=torch.float32)
+        ran.clear()
+        assert_same(cnn(pixels), graph.run(weights, pixels))
+        assert ran == sizes
 
 
 def test_bfloat16_is_for_processors_that_gain_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
