@@ -53,6 +53,7 @@ ROWS = (
     Row(grid=3),
     Row(frames=4),
     Row(frames=8),
+    Row(frames=24),
 )
 
 

@@ -109,11 +109,12 @@ def _mistaken(words: list[str], probabilities: np.ndarray, familiar: Container[s
         return None
     if not sure and any(probabilities[column] > probabilities[best] / 2 for column in alike if column != best):
         name = seen.broader  # "bird", where it may be a parrot as well
-    for place, word in enumerate(words):
-        if set(name.split()) & {*words[:place], *words[place + 1 :]}:
-            continue
+    said = set(name.split())
+    free = [(i, word) for i, word in enumerate(words) if not said & {*words[:i], *words[i + 1 :]}]
+    for place, word in free:
         if word == seen.broader or (word == "animal" and _kind(name) == "animal"):
             return (place, name) if sure else None  # vague, but right
+    for place, word in free:
         column = _columns().get(word)
         if column is not None and _kind(word) and _kind(word) == _kind(seen.name) and probabilities[column] < UNSEEN:
             return place, name

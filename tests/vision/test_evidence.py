@@ -129,6 +129,7 @@ def seen(**chances: float) -> torch.Tensor:
         ("a man plays a guitar", {"pizza": 0.7}, "a man plays a guitar"),
         ("a bird is sitting", {"cockatoo": 0.3}, "a bird is sitting"),  # not sure enough
         ("a bird sits on a cockatoo", {"cockatoo": 0.8}, "a bird sits on a cockatoo"),
+        ("a cat looks at a bird", {"cockatoo": 0.8}, "a cat looks at a cockatoo"),
         ("a boy hits a soccer ball", {"soccer_ball": 0.9}, "a boy hits a soccer ball"),
         ("a boy hits a ball", {"soccer_ball": 0.9}, "a boy hits a soccer ball"),
         ("a dog runs", {"dog": 0.9}, "a dog runs"),
@@ -156,6 +157,7 @@ def test_a_sure_noun_is_said_in_place_of_a_broader_or_a_wrong_one(
         ("a cat is eating", {"cockatoo": 0.2}, "a cat is eating"),  # not likely enough
         ("a cat is eating", {"cockatoo": 0.35, "cat": 0.1}, "a cat is eating"),
         ("a bird is eating", {"cockatoo": 0.35}, "a bird is eating"),
+        ("a cat looks at a bird", {"cockatoo": 0.35}, "a cat looks at a bird"),
         ("a cat is eating", {"dog": 0.4}, "a cat is eating"),  # the decoder could have said so itself
         ("a man is eating", {"cockatoo": 0.4}, "a man is eating"),
     ],
