@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from captioner import __version__
 from captioner.config import from_dict, to_dict
 from captioner.errors import CaptionerError, CheckpointError
-from captioner.vision.backbones import PACKAGED, packaged_weights
+from captioner.vision.backbones import is_packaged, packaged_weights
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 
@@ -177,7 +177,7 @@ def tuned_weights(encoder: FrameEncoder) -> int:
 def _of_package(encoder: FrameEncoder) -> list[str]:
     """The weights that the encoder's CNN has unchanged from the pip package that it comes from; none without one."""
     source = encoder.config.source
-    if source not in PACKAGED:
+    if not is_packaged(source):
         return []
     own = encoder.cnn.state_dict()
     return [name for name, tensor in packaged_weights(source).items() if torch.equal(own[name].cpu(), tensor)]

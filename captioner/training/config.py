@@ -207,13 +207,13 @@ def _anchor(recipe: Recipe, folder: Path) -> Recipe:
     )
 
     def source(text: str) -> str:
-        return str((folder / text).resolve()) if text and (folder / text).exists() else text
+        there = text not in ("", "default") and (folder / text).exists()
+        return str((folder / text).resolve()) if there else text
 
-    start = recipe.train.start
     return dataclasses.replace(
         recipe,
         data=data,
         encoder=dataclasses.replace(recipe.encoder, source=source(recipe.encoder.source)),
         tokenizer=dataclasses.replace(recipe.tokenizer, source=source(recipe.tokenizer.source)),
-        train=dataclasses.replace(recipe.train, start=start if start == "default" else source(start)),
+        train=dataclasses.replace(recipe.train, start=source(recipe.train.start)),
     )

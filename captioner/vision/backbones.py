@@ -1,8 +1,8 @@
 """Where a CNN comes from: a source string to a network with its weights, and the pixels that it was trained on.
 
-A source is the name of pretrained weights that come as a pip package (:data:`PACKAGED`), ``timm/NAME``, or a
-transformers CNN: a folder, or a hub id. A new origin is one more branch of :func:`load_backbone` and of
-:func:`build_backbone`.
+A source is the name of pretrained weights that come as a pip package (:data:`PACKAGED`), ``default`` for the CNN of
+the captioner in this package (:data:`OWN`), ``timm/NAME``, or a transformers CNN: a folder, or a hub id. A new origin
+is one more branch of :func:`load_backbone` and of :func:`build_backbone`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +65,10 @@ PACKAGED = {
     ),
 }
 
-
+OWN = "default"
+"""The CNN of the captioner in this package: a packaged one, its last stages tuned here. A checkpoint that reads it says
+which, ``default@DIGEST``, and needs a captioner that has the same."""
+_OWN_FOLDER = Path(__file__).parents[1] / OWN
 _TIMM = "timm/"
 
 
@@ -73,13 +77,15 @@ def load_backbone(config: EncoderConfig) -> tuple[nn.Module, EncoderConfig]:
 
     Raises ConfigError for a source or a normalisation that makes no sense, CheckpointError for one that does not load.
     """
-    known = PACKAGED.get(config.source)
     if config.source.startswith(_TIMM) and not Path(config.source).exists():
         return _load_timm(config)
-    if known is None:
+    if config.source == OWN:
+        config = replace(config, source=f"{OWN}@{_own().digest}")
+    if not is_packaged(config.source):
         from captioner.vision.cnn import load_cnn
 
         return load_cnn(config), config
+    known = PACKAGED[_own().base if config.source not in PACKAGED else config.source]
     cnn = EfficientNetLite(known.config)
     if config.weights == "pretrained":
         cnn.load_state_dict(packaged_weights(config.source))
@@ -139,17 +145,52 @@ def feature_width(cnn: Any) -> int:
     return int(maps.shape[1])
 
 
+def is_packaged(source: str) -> bool:
+    """Whether a checkpoint need not carry the weights of this CNN."""
+    return source in PACKAGED or source.partition("@")[0] == OWN
+
+
 def origin(source: str) -> str:
     """Where the weights of a checkpoint's CNN come from and under which licence, for people."""
+    if not is_packaged(source):
+        return "the checkpoint itself"
     known = PACKAGED.get(source)
-    return f"{known.package} ({known.licence})" if known else "the checkpoint itself"
+    return f"{known.package} ({known.licence})" if known else f"captioner's own, on {origin(_own().base)}"
 
 
 def packaged_weights(source: str) -> dict[str, Tensor]:
     """The body's weights by name, in float32, not to be changed; raises CheckpointError where the package is missing or
     changed.
     """
-    return {name: tensor for name, tensor in _read(source).items() if not name.startswith("_fc.")}
+    if source in PACKAGED or not is_packaged(source):
+        return {name: tensor for name, tensor in _read(source).items() if not name.startswith("_fc.")}
+    own = _own()
+    if source != f"{OWN}@{own.digest}":
+        raise CheckpointError(f"the CNN {source} is not that of this captioner, {OWN}@{own.digest}; train on that anew")
+    return packaged_weights(own.base) | own.weights
+
+
+class _Own(NamedTuple):
+    base: str
+    """The packaged CNN that it began with."""
+    weights: dict[str, Tensor]
+    """Those that it has in place of that one's, in float32."""
+    digest: str
+    """Of these, 12 hex digits."""
+
+
+@lru_cache(maxsize=1)
+def _own() -> _Own:
+    from safetensors import safe_open
+
+    config = json.loads((_OWN_FOLDER / "config.json").read_text(encoding="utf-8"))
+    weights, digest, prefix = {}, hashlib.sha256(), "encoder.cnn."
+    with safe_open(_OWN_FOLDER / "model.safetensors", "pt") as file:
+        for name in filter(lambda name: name.startswith(prefix), sorted(file.keys())):
+            tensor = file.get_tensor(name)
+            digest.update(name.encode() + tensor.numpy().tobytes())
+            weights[name.removeprefix(prefix)] = tensor.float() if tensor.is_floating_point() else tensor
+    return _Own(config["encoder"]["source"], weights, digest.hexdigest()[:12])
 
 
 def classifier_weights(source: str) -> tuple[Tensor, Tensor]:

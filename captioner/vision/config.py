@@ -14,8 +14,9 @@ class EncoderConfig:
 
     source: str = ""
     """Folder or hub id of a transformers CNN, or the name of one that comes as a pip package (efficientnet-lite0, 1,
-    2), or ``timm/NAME`` (extra ``[timm]``); in a recipe also the folder of one that
-    ``task.kind = "words"`` tuned. In a checkpoint: a package's name, or empty where it carries all weights itself."""
+    2), or ``default``, that of the captioner in this package, or ``timm/NAME`` (extra ``[timm]``); in a recipe also
+    the folder of one that ``task.kind = "words"`` tuned. In a checkpoint: a package's name, ``default@`` and a digest
+    of the weights, or empty where it carries all weights itself."""
     weights: Literal["pretrained", "random"] = "pretrained"
     """``random`` needs only a ``config.json`` at the source; nothing else ever starts from random weights."""
     grid: int = 0

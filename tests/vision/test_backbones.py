@@ -10,9 +10,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from captioner.actions.checkpoint import load_recognizer, save_recognizer
+from captioner.actions.config import HeadConfig
+from captioner.actions.network import ActionModel
+from captioner.checkpoint import load_checkpoint
 from captioner.errors import CheckpointError, ConfigError
+from captioner.storage import tuned_weights
+from captioner.video.config import VideoConfig
 from captioner.vision import backbones
-from captioner.vision.backbones import PACKAGED, build_backbone, classifier_weights, load_backbone
+from captioner.vision.backbones import OWN, PACKAGED, build_backbone, classifier_weights, load_backbone, origin
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.lite import EfficientNetLite, LiteConfig, pad_same
@@ -38,6 +44,31 @@ def test_a_frozen_copy_gives_the_same_features() -> None:
         whole, fast = encoder(pixels), encoder.fast()(pixels)
     assert whole.shape == (4, 4, 1280)
     assert float(torch.cosine_similarity(whole, fast, dim=-1).min()) > 0.995  # bfloat16 on processors that have it
+
+
+def test_the_captioners_own_cnn_goes_by_its_name(tmp_path: Path) -> None:
+    """A head on it carries no weight of it, and refuses to read another."""
+    encoder = FrameEncoder.load(EncoderConfig(source="default", grid=3))
+    own = load_checkpoint().model.encoder
+    assert encoder.fingerprint() == own.read_as(replace(own.config, untuned=False)).fingerprint()
+    assert encoder.config.source == f"{OWN}@{backbones._own().digest}"
+    labels = ("standing", "walking")
+    save_recognizer(
+        tmp_path / "head",
+        model=ActionModel(encoder, HeadConfig(hidden=8), classes=len(labels)),
+        labels=labels,
+        video=VideoConfig(size=64),
+        temperature=1.0,
+        trained_on={},
+    )
+    assert (tmp_path / "head" / "model.safetensors").stat().st_size < 100_000
+    loaded = load_recognizer(tmp_path / "head").model.encoder
+    assert loaded.fingerprint() == encoder.fingerprint() and tuned_weights(loaded) == 0
+    assert origin(loaded.config.source) == "captioner's own, on " + origin("efficientnet-lite2")
+    file = tmp_path / "head" / "config.json"
+    file.write_text(file.read_text().replace(encoder.config.source, f"{OWN}@0123456789ab"))
+    with pytest.raises(CheckpointError, match=f"default@0123456789ab is not that of this captioner, {OWN}@"):
+        load_recognizer(tmp_path / "head")
 
 
 @pytest.mark.parametrize("size", [7, 8, 33, 64])
