@@ -13,6 +13,7 @@ from captioner import Captioner, Recognizer
 from captioner.actions import checkpoint as actions
 from captioner.checkpoint import DEFAULT, read_config
 from captioner.sample import SHOTS, render_sample
+from captioner.storage import tuned_weights
 from data.actions import action_of
 from data.shapes import render
 
@@ -66,8 +67,9 @@ def test_it_does_not_speak_of_drawn_shapes(captioner: Captioner, tmp_path: Path)
 
 def test_the_recogniser_of_actions_is_small_and_knows_what_its_docs_say(tmp_path: Path) -> None:
     folder = actions.DEFAULT
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 3e6
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 2e6
     recognizer = Recognizer.load()
+    assert tuned_weights(recognizer.checkpoint.model.encoder) == 0  # its CNN is the captioner's
     assert {"riding a horse", "cooking", "climbing", "playing", "cutting"} <= set(recognizer.labels)
     assert len(recognizer.labels) == 48
     clip = next((render(tmp_path, train=0, val=0, test=1, seed=77).parent / "clips").glob("*.mp4"))
@@ -77,7 +79,7 @@ def test_the_recogniser_of_actions_is_small_and_knows_what_its_docs_say(tmp_path
 
 
 def test_it_recognises_actions_in_photos(shared: Path, tmp_path: Path) -> None:
-    """Of twenty test photos of Stanford 40, at least half (of all, 77 in 100; by chance 2)."""
+    """Of twenty test photos of Stanford 40, at least half (of all, 82 in 100; by chance 2)."""
     right = total = 0
     recognizer = Recognizer.load()
     with tarfile.open(shared / "stanford40" / "images.tar") as archive:

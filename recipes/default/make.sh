@@ -62,4 +62,5 @@ stage "$bin/python" -m eval calibrate runs/default work/msvd/manifest.jsonl work
 for set in msvd flickr8k; do
     stage "$bin/python" -m eval run runs/default "work/$set/manifest.jsonl" --out "runs/default-$set"
 done
-echo "the checkpoint is runs/default; copy it over captioner/default to ship it"
+echo "the checkpoint is runs/default; copy it over captioner/default to ship it, and then train the recogniser of actions" \
+    "anew, which reads its CNN (recipes/actions/default.toml)"
