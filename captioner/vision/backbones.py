@@ -183,14 +183,15 @@ class _Own(NamedTuple):
 def _own() -> _Own:
     from safetensors import safe_open
 
-    config = json.loads((_OWN_FOLDER / "config.json").read_text(encoding="utf-8"))
+    base = json.loads((_OWN_FOLDER / "config.json").read_text(encoding="utf-8"))["encoder"]["source"]
+    assert base in PACKAGED, base
     weights, digest, prefix = {}, hashlib.sha256(), "encoder.cnn."
     with safe_open(_OWN_FOLDER / "model.safetensors", "pt") as file:
         for name in filter(lambda name: name.startswith(prefix), sorted(file.keys())):
             tensor = file.get_tensor(name)
             digest.update(name.encode() + tensor.numpy().tobytes())
             weights[name.removeprefix(prefix)] = tensor.float() if tensor.is_floating_point() else tensor
-    return _Own(config["encoder"]["source"], weights, digest.hexdigest()[:12])
+    return _Own(base, weights, digest.hexdigest()[:12])
 
 
 def classifier_weights(source: str) -> tuple[Tensor, Tensor]:
