@@ -38,7 +38,11 @@ def main() -> None:
         with torch.inference_mode():
             tokenizer = loaded.tokenizer
             [[best, *_]] = model.generate(
-                model.read(clip, mask), loaded.search, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, banned=()
+                model.read(clip, mask),
+                loaded.search,
+                bos_id=tokenizer.bos_id,
+                eos_id=tokenizer.eos_id,
+                banned=(tokenizer.pad_id, tokenizer.unk_id),
             )
         return time.perf_counter() - began, best.tokens
 

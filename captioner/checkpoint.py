@@ -28,9 +28,10 @@ from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
 from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
 from captioner.video.config import VideoConfig
+from captioner.vision.backbones import OWN_FOLDER
 from captioner.vision.encoder import FrameEncoder
 
-DEFAULT = Path(__file__).parent / "default"
+DEFAULT = OWN_FOLDER
 """The checkpoint inside the package."""
 
 _FILES = {WEIGHTS, "tokenizer.json", "vocabulary.json"}

@@ -91,4 +91,9 @@ def test_the_packaged_checkpoint_is_no_folder_beside_the_recipe(tmp_path: Path) 
     (tmp_path / "mine").mkdir()
     (tmp_path / "r.toml").write_text('[train]\nstart = "default"\n')
     assert load_recipe(tmp_path / "r.toml").train.start == "default"
+    sources = load_recipe(
+        tmp_path / "r.toml", overrides=("train.start=", "encoder.source=default", "tokenizer.source=default")
+    )
+    assert sources.encoder.source == "default"
+    assert sources.tokenizer.source == str((tmp_path / "default").resolve())  # no tokenizer has that name
     assert load_recipe(tmp_path / "r.toml", overrides=("train.start=mine",)).train.start == str(tmp_path / "mine")

@@ -207,13 +207,15 @@ def _anchor(recipe: Recipe, folder: Path) -> Recipe:
     )
 
     def source(text: str) -> str:
-        there = text not in ("", "default") and (folder / text).exists()
-        return str((folder / text).resolve()) if there else text
+        return str((folder / text).resolve()) if text and (folder / text).exists() else text
+
+    def source_or_default(text: str) -> str:
+        return text if text == "default" else source(text)
 
     return dataclasses.replace(
         recipe,
         data=data,
-        encoder=dataclasses.replace(recipe.encoder, source=source(recipe.encoder.source)),
+        encoder=dataclasses.replace(recipe.encoder, source=source_or_default(recipe.encoder.source)),
         tokenizer=dataclasses.replace(recipe.tokenizer, source=source(recipe.tokenizer.source)),
-        train=dataclasses.replace(recipe.train, start=source(recipe.train.start)),
+        train=dataclasses.replace(recipe.train, start=source_or_default(recipe.train.start)),
     )

@@ -68,7 +68,7 @@ PACKAGED = {
 OWN = "default"
 """The CNN of the captioner in this package: a packaged one, its last stages tuned here. A checkpoint that reads it says
 which, ``default@DIGEST``, and needs a captioner that has the same."""
-_OWN_FOLDER = Path(__file__).parents[1] / OWN
+OWN_FOLDER = Path(__file__).parents[1] / OWN
 _TIMM = "timm/"
 
 
@@ -85,7 +85,7 @@ def load_backbone(config: EncoderConfig) -> tuple[nn.Module, EncoderConfig]:
         from captioner.vision.cnn import load_cnn
 
         return load_cnn(config), config
-    known = PACKAGED[_own().base if config.source not in PACKAGED else config.source]
+    known = PACKAGED[_own().base if _is_own(config.source) else config.source]
     cnn = EfficientNetLite(known.config)
     if config.weights == "pretrained":
         cnn.load_state_dict(packaged_weights(config.source))
@@ -147,22 +147,26 @@ def feature_width(cnn: Any) -> int:
 
 def is_packaged(source: str) -> bool:
     """Whether a checkpoint need not carry the weights of this CNN."""
-    return source in PACKAGED or source.partition("@")[0] == OWN
+    return source in PACKAGED or _is_own(source)
+
+
+def _is_own(source: str) -> bool:
+    return source.partition("@")[0] == OWN
 
 
 def origin(source: str) -> str:
     """Where the weights of a checkpoint's CNN come from and under which licence, for people."""
-    if not is_packaged(source):
-        return "the checkpoint itself"
+    if _is_own(source):
+        return f"captioner's own, on {origin(_own().base)}"
     known = PACKAGED.get(source)
-    return f"{known.package} ({known.licence})" if known else f"captioner's own, on {origin(_own().base)}"
+    return f"{known.package} ({known.licence})" if known else "the checkpoint itself"
 
 
 def packaged_weights(source: str) -> dict[str, Tensor]:
     """The body's weights by name, in float32, not to be changed; raises CheckpointError where the package is missing or
     changed.
     """
-    if source in PACKAGED or not is_packaged(source):
+    if not _is_own(source):
         return {name: tensor for name, tensor in _read(source).items() if not name.startswith("_fc.")}
     own = _own()
     if source != f"{OWN}@{own.digest}":
@@ -183,10 +187,10 @@ class _Own(NamedTuple):
 def _own() -> _Own:
     from safetensors import safe_open
 
-    base = json.loads((_OWN_FOLDER / "config.json").read_text(encoding="utf-8"))["encoder"]["source"]
+    base = json.loads((OWN_FOLDER / "config.json").read_text(encoding="utf-8"))["encoder"]["source"]
     assert base in PACKAGED, base
     weights, digest, prefix = {}, hashlib.sha256(), "encoder.cnn."
-    with safe_open(_OWN_FOLDER / "model.safetensors", "pt") as file:
+    with safe_open(OWN_FOLDER / "model.safetensors", "pt") as file:
         for name in filter(lambda name: name.startswith(prefix), sorted(file.keys())):
             tensor = file.get_tensor(name)
             digest.update(name.encode() + tensor.numpy().tobytes())
