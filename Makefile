@@ -25,12 +25,13 @@ web: .venv/ready-web
 test: .venv/ready-dev
 	$(BIN)/python -m pytest
 
-# what CI runs: format, lint, types, import contract, tests
+# what CI runs: format, lint, types, import contract, docs, tests
 check: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -m ray
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -m numeric
@@ -60,4 +61,4 @@ torch:
 	@touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist site *.egg-info

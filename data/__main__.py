@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m data",
         description="Turn a data set in its published layout into one JSONL manifest that captioner trains on.",
-        epilog="docs/data.md describes each layout and the manifest.",
+        epilog="docs/howto/data-sets.md describes each layout and the manifest.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="DATASET")
 

@@ -33,7 +33,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m eval",
         description="Scores that equal coco-caption's, without Java, with intervals and a signature.",
-        epilog="docs/evaluation.md says what every number means.",
+        epilog="docs/howto/evaluate.md says what every number means.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():

@@ -54,7 +54,7 @@ def test_every_decision_that_is_named_exists() -> None:
         assert record.read_text(encoding="utf-8").count("\n") <= 14, record
     numbers = {record.name[:4] for record in records}
     texts = [
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
         *SOURCES,
         *(ROOT / "recipes").rglob("*.toml"),
         *(ROOT / "benchmarks").glob("*.py"),

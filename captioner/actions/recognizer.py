@@ -86,7 +86,7 @@ class Recognizer(Reader):
         config: SearchConfig,
         shape: tuple[int, int],
     ) -> list[Caption]:
-        """Each clip's likeliest action as the caption of it, the others as its alternatives; see docs/actions.md."""
+        """The likeliest action of each clip as its caption, the others as its alternatives (docs/howto/actions.md)."""
         found, over_time = self.probabilities(features, shape=shape)
         return [
             self._as_caption(

@@ -13,7 +13,7 @@ from captioner.errors import UsageError
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="TOML file (see recipes/)")
-    parser.add_argument("space", metavar="SPACE", help="TOML file of lists and ranges (docs/training.md)")
+    parser.add_argument("space", metavar="SPACE", help="TOML file of lists and ranges (docs/howto/train.md)")
     parser.add_argument("--trials", type=int, default=30, metavar="N", help="in all, earlier ones too (default: 30)")
     parser.add_argument("--sampler", choices=("tpe", "random", "grid"), default="tpe", help="default: tpe")
     parser.add_argument("--no-prune", action="store_true", help="let a trial that is below the median go on")

@@ -95,7 +95,7 @@ class TrainConfig:
     """Captions drawn for each clip in an epoch; 0 is all of them."""
     length_buckets: bool = True
     """Batches of captions of like length: faster. False: of any length, which can learn more from as many steps
-    (docs/training.md)."""
+    (docs/notebook)."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4

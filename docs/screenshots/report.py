@@ -1,4 +1,4 @@
-"""Take the screenshots of docs/evaluation.md: ``python docs/screenshots/report.py SCORES CLIPS``.
+"""Take the screenshots of docs/howto/evaluate.md: ``python docs/screenshots/report.py SCORES CLIPS``.
 
 SCORES is the report.html whose upper part (no frame, no reference caption in it) is shown, CLIPS one on clips that we
 drew ourselves (``python -m data shapes``), whose first clip is shown as on a phone, in the dark.

@@ -1,4 +1,4 @@
-"""Take the screenshots of docs/web.md: every tab, light and dark, desktop and phone, with the sample of photographs."""
+"""Take the screenshots of docs/howto/page.md: every tab, light and dark, desktop and phone, with the samples."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # From the raw data to the checkpoint in the package: `make model`. Every stage goes on where it was stopped.
 #
-#   DATA=../shared/data   folder with msvd, flickr8k, stanford40 and msrvtt, as docs/data.md describes them
+#   DATA=../shared/data   folder with msvd, flickr8k, stanford40 and msrvtt, as docs/howto/data-sets.md describes them
 #   BIN=.venv/bin         where python is
 #   PROCESSES=2           that train together, a core each
 #   SOUP=                 1: the CNN is the mean of three trained for 20 epochs, as in what ships: 9 minutes of one H200,
 #                         some four hours of two cores
 #
-# docs/training.md has the minutes of each stage. The log is runs/model.log.
+# docs/notebook/2026-11-28-package-checkpoint.md has the minutes of each stage. The log is runs/model.log.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=${DATA:-../shared/data} bin=${BIN:-.venv/bin}

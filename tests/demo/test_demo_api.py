@@ -23,7 +23,7 @@ from tests.conftest import Demo
 from tests.media import render_audio_only, render_clip, render_text
 from tests.web import OUTSIDE, served, shapes_clip
 
-DOCS = Path(__file__).parents[2] / "docs" / "web.md"
+DOCS = Path(__file__).parents[2] / "docs" / "howto" / "page.md"
 
 
 @pytest.fixture(scope="module")
