@@ -45,9 +45,18 @@ def _holder(path: Path) -> str:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary siblings (``.NAME.PID.tmp``) that killed runs left in a folder; hold its lock."""
+    """Delete the temporary siblings (``.NAME.PID.tmp``) that killed runs left in a folder; hold its lock.
+
+    What a run had moved aside (``.NAME.PID.old``) when it was killed comes back, unless NAME is there again.
+    """
     import shutil
 
+    for path in folder.glob(".*.old"):
+        name = path.name[1:].rsplit(".", 2)[0]
+        if (folder / name).exists():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.rename(folder / name)
     for path in folder.glob(".*.tmp"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -17,8 +17,9 @@ class TrainingLog:
     run had never stopped.
     """
 
-    def __init__(self, folder: Path | None, *, step: int = 0, quiet: bool = False) -> None:
-        """``folder`` None: only tell people."""
+    def __init__(self, folder: Path | None, *, records: int = 0, quiet: bool = False) -> None:
+        """``records``: how many of those in the file there were in that state. ``folder`` None: only tell people."""
+        self.records = records
         self._quiet = quiet
         self._live = sys.stderr.isatty() and not quiet
         self._shown = 0.0
@@ -26,11 +27,12 @@ class TrainingLog:
         self._board = _tensorboard(folder) if folder else None
         if self._file and self._file.exists():
             lines = self._file.read_text(encoding="utf-8").splitlines(keepends=True)
-            self._file.write_text("".join(r for r in lines if json.loads(r)["step"] <= step), encoding="utf-8")
+            self._file.write_text("".join(lines[:records]), encoding="utf-8")
 
     def record(self, *, step: int, stage: str, values: dict[str, float]) -> None:
         """One record: the global step, the stage and its numbers."""
         row: dict[str, Any] = {"step": step, "stage": stage} | values
+        self.records += 1
         if self._file:
             with self._file.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(row) + "\n")

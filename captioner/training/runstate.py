@@ -33,6 +33,8 @@ class Position:
     """Epochs of this stage since the best."""
     validations: int = 0
     """In all stages."""
+    records: int = 0
+    """In the log."""
 
 
 class Average:

@@ -45,7 +45,7 @@ def average(sources: Sequence[str | Path], out: str | Path, *, weights: Sequence
             raise CheckpointError(f"{sources[0]} and {source} cannot be averaged: they differ in {differs}")
     last = loaded[-1]
     states = [checkpoint.model.state_dict() for checkpoint in loaded]
-    last.model.load_state_dict({name: _mean([state[name] for state in states], shares) for name in states[0]})
+    _load_mean(last.model, states, shares)
     told = _told(last.trained_on, [checkpoint.fingerprint for checkpoint in loaded], shares)
     save_checkpoint(
         out,
@@ -66,7 +66,7 @@ def _average_tuned(folders: Sequence[Path], out: Path, shares: Sequence[float]) 
             if other[key] != saved[key]:
                 raise CheckpointError(f"{folder} and {folders[-1]} cannot be averaged: they differ in the {key}")
     states = [model.state_dict() for model, _ in loaded]
-    last.load_state_dict({name: _mean([state[name] for state in states], shares) for name in states[0]})
+    _load_mean(last, states, shares)
     save_tuned(
         out,
         last,
@@ -75,6 +75,13 @@ def _average_tuned(folders: Sequence[Path], out: Path, shares: Sequence[float]) 
         video=section(VideoConfig, saved, "video", folders[-1]),
         trained_on=_told(saved["trained_on"], [digest(folder / "config.json")[:12] for folder in folders], shares),
     )
+
+
+def _load_mean(model: Any, states: Sequence[dict[str, Tensor]], shares: Sequence[float]) -> None:
+    mean = {name: _mean([state[name] for state in states], shares) for name in states[0]}
+    if any(not torch.equal(mean[name], states[-1][name]) for name in mean if name.startswith("encoder.cnn.")):
+        model.encoder.exact.clear()  # it was found for other weights
+    model.load_state_dict(mean)
 
 
 def _told(trained_on: dict[str, Any], fingerprints: Sequence[str], shares: Sequence[float]) -> dict[str, Any]:

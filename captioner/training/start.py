@@ -37,8 +37,14 @@ class Start:
 
 
 def cached_encoder(recipe: Recipe, begun: Start) -> FrameEncoder | None:
-    """What makes the features that the training reads from the cache; None where it reads pixels."""
-    return None if recipe.train.train_encoder else begun.encoder
+    """What makes the features that the training reads from the cache; None where it reads pixels.
+
+    Its weights stay, so what is found of them now holds in every checkpoint of the run.
+    """
+    if recipe.train.train_encoder:
+        return None
+    begun.encoder.find_exact(begun.video.size)
+    return begun.encoder
 
 
 def load_start(recipe: Recipe) -> Start:

@@ -72,7 +72,7 @@ class Trainer:
                 f"another --out, and to go on from what was learned there --set train.start={out / 'checkpoint'}"
             )
         self.position = Position(**state["position"]) if state else Position()
-        self.log = TrainingLog(out if processes.is_first else None, step=self.position.step, quiet=quiet)
+        self.log = TrainingLog(out if processes.is_first else None, records=self.position.records, quiet=quiet)
         self.device = processes.device
         self.task = make_task(recipe, log=self.log, device=self.device)
         self.model = self.task.model
@@ -228,6 +228,7 @@ class Trainer:
     def _save_state(self) -> None:
         if not self._all.is_first:
             return
+        self.position.records = self.log.records
         save_state(
             self.out / "state.pt",
             position=self.position,

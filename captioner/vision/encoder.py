@@ -53,6 +53,10 @@ class FrameEncoder(nn.Module):
         self.width = width
         self.places = max(1, config.grid) ** 2
         self._untuned: list[nn.Module] = []  # in a list, so that it is no part of this module
+        self.exact: dict[tuple[int, int], int] = {}
+        """By the frames' height and width: how many convolutions, from the first on, must stay in float32 where the
+        others are in bfloat16. A size that is not there: nobody knows yet (:meth:`find_exact`)."""
+        self._graphs: dict[tuple[int, int], Graph | None] = {}
         mean, std = torch.tensor(config.mean), torch.tensor(config.std)
         self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
         self.register_buffer("shift", (-mean / std).view(3, 1, 1), persistent=False)
@@ -76,19 +80,27 @@ class FrameEncoder(nn.Module):
         """
         if cnn.get("recording"):
             recorded = RecordedCNN(cnn)
-            return cls(recorded, config, width=recorded.graph.features)
+            encoder = cls(recorded, config, width=recorded.graph.features)
+            size = recorded.graph.height, recorded.graph.width
+            encoder._graphs[size] = recorded.graph
+            if recorded.exact is not None:
+                encoder.exact[size] = recorded.exact
+            return encoder
         model = build_backbone(cnn)
         return cls(model, config, width=feature_width(model))
 
     def read_as(self, config: EncoderConfig) -> FrameEncoder:
         """The same CNN, with the same weights, whose map is read in another way."""
-        return FrameEncoder(self.cnn, config, width=self.width)
+        encoder = FrameEncoder(self.cnn, config, width=self.width)
+        encoder.exact, encoder._graphs = self.exact, self._graphs
+        return encoder
 
     def cnn_config(self, *, size: int | None = None) -> dict[str, Any]:
         """The CNN's architecture as plain JSON values, enough for :meth:`from_cnn_config`.
 
         With ``size``, the side of the frames, it holds a recording too if the CNN can be recorded: then a program
-        that only captions frames of that size starts without transformers, which takes seconds to import.
+        that only captions frames of that size starts without transformers, which takes seconds to import. The recording
+        says what is known of :attr:`exact`; nothing is computed for it.
         """
         if isinstance(self.cnn, RecordedCNN):
             values = self.cnn.architecture
@@ -98,15 +110,31 @@ class FrameEncoder(nn.Module):
         graph = self.graph(size, size) if size else None
         if graph is None:
             return values
-        folded, weights = fold(graph, self.cnn.state_dict())
-        probe = self.probe(graph.height, graph.width)
-        exact = exact_convolutions(folded, weights, dtype=torch.bfloat16, pixels=probe)
-        return add_recording(values, graph, self.cnn, exact=exact)
+        return add_recording(values, graph, self.cnn, exact=self.exact.get((graph.height, graph.width)))
+
+    def find_exact(self, size: int) -> None:
+        """Find :attr:`exact` for frames of ``size`` pixels, on a processor that is quick in bfloat16 (0.2 s).
+
+        Others would emulate bfloat16 for many seconds: there it stays open, and whoever is quick finds it at the start.
+        """
+        device = self.shift.device
+        if (size, size) in self.exact or device.type != "cpu" or fast_dtype(device) is not torch.bfloat16:
+            return
+        graph = self.graph(size, size)
+        if graph is not None and can_fuse(device, torch.bfloat16):
+            folded, weights = fold(graph, self.cnn.state_dict())
+            self.exact[size, size] = self._exact_of(folded, weights, torch.bfloat16)
+
+    @torch.no_grad()
+    def _exact_of(self, folded: Graph, weights: dict[str, Tensor], dtype: torch.dtype) -> int:
+        return exact_convolutions(folded, weights, dtype=dtype, pixels=self.probe(folded.height, folded.width))
 
     def train(self, mode: bool = True) -> FrameEncoder:
         """Training mode, but for the batch normalisation of pretrained weights, which stays in eval mode."""
         if mode:
             self._leave_recording()
+            if any(weight.requires_grad for weight in self.cnn.parameters()):
+                self.exact.clear()  # other weights may need another number
         super().train(mode)
         if self.config.weights == "pretrained":
             for module in self.modules():
@@ -191,22 +219,24 @@ class FrameEncoder(nn.Module):
         return self.normalise(dead_leaves(4, height=height, width=width).to(self.shift.device))
 
     def graph(self, height: int, width: int) -> Graph | None:
-        """The CNN's recording for frames of this size, None where it has none."""
-        if isinstance(self.cnn, RecordedCNN):
-            if self.cnn.takes(height, width):
-                return self.cnn.graph
+        """The CNN's recording for frames of this size, None where it has none; made once."""
+        if (height, width) not in self._graphs:
             self._leave_recording()
-        training = self.training
-        try:
-            return record(self.eval().cnn, height=height, width=width)
-        finally:
-            self.train(training)
+            training = self.training
+            try:
+                self._graphs[height, width] = record(self.eval().cnn, height=height, width=width)
+            finally:
+                self.train(training)
+        return self._graphs[height, width]
 
     def _leave_recording(self) -> None:
         """Put transformers' own CNN, with the very same parameters, in the place of a recorded one."""
         if isinstance(self.cnn, RecordedCNN):
             cnn = build_backbone(self.cnn.architecture)
+            trained = {name: weight.requires_grad for name, weight in self.cnn.named_parameters()}
             cnn.load_state_dict(self.cnn.state_dict(keep_vars=True), assign=True)
+            for name, weight in cnn.named_parameters():
+                weight.requires_grad_(trained[name])  # which torch sets to what a new network has
             self.cnn = cnn
 
     def fast(self) -> FastEncoder:
@@ -256,10 +286,9 @@ class FastEncoder(nn.Module):
             whole = self._whole(self.encoder.probe(height, width), dtype)
             return lambda x, looked: ((maps := whole(x)), maps[:0])
         folded, weights = fold(graph, self.encoder.cnn.state_dict())
-        if isinstance(self.encoder.cnn, RecordedCNN) and can_fuse(device, dtype):
-            exact = self.encoder.cnn.exact  # found when the recording was made, with the same operators
-        else:
-            exact = exact_convolutions(folded, weights, dtype=dtype, pixels=self.encoder.probe(height, width))
+        exact = self.encoder.exact.get((height, width)) if can_fuse(device, dtype) else None  # of the same operators
+        if exact is None:
+            exact = self.encoder._exact_of(folded, weights, dtype)
         if not self.config.untuned:
             cnn = FastCNN(folded, weights, dtype=dtype, exact=exact)
             return lambda x, looked: ((maps := cnn(x)), maps[:0])

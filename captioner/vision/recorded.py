@@ -33,7 +33,8 @@ class RecordedCNN(nn.Module):
         try:
             if recording["sha256"] != _digest(self.architecture, recording):
                 raise ValueError("it does not belong to the architecture beside it, or one was changed")
-            self.graph, self.exact = _parse_graph(recording), int(recording["exact"])
+            self.graph, exact = _parse_graph(recording), recording["exact"]
+            self.exact = None if exact is None else int(exact)
             for name, description in recording["weights"].items():
                 _add_weight(self, name, description)
             if lost := set(self.graph.weight_names()) - set(self.state_dict()):
@@ -51,8 +52,11 @@ class RecordedCNN(nn.Module):
         return Maps(self.graph.run(weights, pixels))
 
 
-def add_recording(architecture: dict[str, Any], graph: Graph, cnn: nn.Module, *, exact: int) -> dict[str, Any]:
-    """``architecture`` with ``graph`` and the shapes of ``cnn``'s weights: JSON values for :class:`RecordedCNN`."""
+def add_recording(architecture: dict[str, Any], graph: Graph, cnn: nn.Module, *, exact: int | None) -> dict[str, Any]:
+    """``architecture`` with ``graph`` and the shapes of ``cnn``'s weights: JSON values for :class:`RecordedCNN`.
+
+    ``exact``: :attr:`captioner.vision.encoder.FrameEncoder.exact`, None where that is not known.
+    """
     weights = {}
     for name, tensor in cnn.state_dict(keep_vars=True).items():
         kind = "parameter" if isinstance(tensor, nn.Parameter) else "buffer"
