@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from captioner.errors import ConfigError
 from captioner.video.container import Deadline, is_still, joins, open_video, read_packets
 from captioner.video.keyframes import Doubt, PacketsOnDisk, restarts
+from captioner.video.rate import RECENT, FrameRate
 from captioner.video.sampling import Report, Shown, decoded, on_screen, pixel_aspect
 from captioner.video.selection import Selection
 from captioner.video.timeline import Timeline, first_clock, glance, has_index, in_file_order, lead_seconds, measure
@@ -36,7 +38,7 @@ class Film:
         with open_video(file, deadline) as (container, stream):
             self.is_still = is_still(container)
             self.pixel_aspect, self.lead = pixel_aspect(stream), lead_seconds(container, stream)
-            self._clock = first_clock(stream)
+            self._clock, self._rate = first_clock(stream), FrameRate.of(stream)
             if in_file_order(container, stream):
                 self._clock, _ = measure(container, stream, deadline)
             self._announced = stream.duration * stream.time_base if stream.duration else None
@@ -103,6 +105,7 @@ class Film:
     def _between(self, start: Fraction, frames: Iterator[Shown]) -> Iterator[Shown]:
         held: Shown | None = None
         alive = Fraction(0)
+        recent: deque[int] = deque(maxlen=RECENT)
         for shown in frames:
             seconds, frame = shown
             if seconds >= alive + _ALIVE_SECONDS:
@@ -115,9 +118,13 @@ class Film:
                 yield held
             held = shown
             self.over = seconds + (frame.duration * self._clock.tick_seconds or self._clock.frame_seconds)
+            if frame.pts is not None:
+                recent.append(frame.pts)
         else:
             if self._clock.stamps:  # a frame's own duration means as little as its timestamp
                 self.over = self._clock.duration
+            elif held is not None:
+                self.over = held[0] + self._last_seconds(held[1], recent)
         if self.end is not None:
             self.over = min(self.over, self.end)
         if held is None:
@@ -128,3 +135,11 @@ class Film:
             raise ConfigError(
                 f"start_seconds is {float(start)}, but the clip lasts {float(self.over):.3f}; start earlier"
             )
+
+    def _last_seconds(self, frame: Any, recent: Sequence[int]) -> Fraction:
+        """How long the last frame of the file is shown; ``recent``: the timestamps of the last frames."""
+        tick_seconds = self._clock.tick_seconds
+        rate = self._rate.check(recent, tick_seconds=tick_seconds)
+        if rate.last == rate.announced:
+            return frame.duration * tick_seconds or rate.announced
+        return rate.last_ticks(frame.duration, tick_seconds=tick_seconds) * tick_seconds

@@ -198,7 +198,7 @@ def _probe(file: Path, timeout_seconds: float | None) -> VideoInfo:
     upright = Upright(file)
     width, height = upright(Fraction(0), frame, report.pixel_aspect).size_shown
     with open_video(file, deadline) as (container, stream):
-        rate = None if is_still(container) else stream.average_rate
+        timeline = None if is_still(container) else report.timeline
         return VideoInfo(
             path=str(file),
             container=container.format.name,
@@ -206,7 +206,7 @@ def _probe(file: Path, timeout_seconds: float | None) -> VideoInfo:
             width=width,
             height=height,
             rotation_degrees=upright.degrees(frame),
-            frames_per_second=float(rate) if rate else None,
+            frames_per_second=float(1 / timeline.frame_seconds) if timeline else None,
             duration_seconds=report.duration_seconds,
             size_bytes=file.stat().st_size,
             has_audio=bool(container.streams.audio),

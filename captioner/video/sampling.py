@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,6 +19,7 @@ import av
 
 from captioner.video.container import Deadline, open_video, read_packets
 from captioner.video.keyframes import Doubt, Packets, PacketsInMemory, PacketsOnDisk, frames_by_keyframe, restarts
+from captioner.video.rate import RECENT, FrameRate
 from captioner.video.selection import Selection
 from captioner.video.timeline import Timeline, glance, has_index, is_short, lead_seconds, measure
 
@@ -184,12 +186,17 @@ def _on_ticks(frames: Iterable[Any], timeline: Timeline) -> Iterator[tuple[int, 
     if timeline.stamps:
         yield from zip(timeline.stamps, frames, strict=False)  # fewer frames where some are damaged
         return
-    step = max(1, round(timeline.frame_seconds / timeline.tick_seconds))
+    rate = FrameRate.announcing(timeline.frame_seconds)
+    recent: deque[int] = deque(maxlen=RECENT)
     now: int | None = None
     for frame in frames:
         tick = frame.pts
-        if now is None:
-            now = tick if tick is not None else timeline.origin or 0
+        if tick is not None:
+            recent.append(tick)
+            now = tick if now is None else max(now, tick)
+        elif now is None:
+            now = timeline.origin or 0
         else:
-            now = max(now, tick) if tick is not None else now + step
+            step = rate.check(recent, tick_seconds=timeline.tick_seconds).last
+            now += max(1, round(step / timeline.tick_seconds))
         yield now, frame

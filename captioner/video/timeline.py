@@ -19,6 +19,7 @@ from typing import Any
 import av
 
 from captioner.video.container import Deadline, is_still, joins, read_packets
+from captioner.video.rate import FrameRate
 
 LOOKAHEAD = 32
 """Packets by which a frame's place in the file may differ from its place on the screen (H.264 reorders up to 16
@@ -85,9 +86,7 @@ class Timeline:
 
 def first_clock(stream: Any) -> Timeline:
     """The stream's units, before anything of its beginning and end is known."""
-    rate = stream.average_rate or stream.guessed_rate or 25
-    rate = rate if Fraction(1, 100) <= rate <= 1000 else Fraction(25)
-    return Timeline(tick_seconds=stream.time_base, frame_seconds=1 / Fraction(rate), origin=None, end=0)
+    return Timeline(tick_seconds=stream.time_base, frame_seconds=FrameRate.of(stream).announced, origin=None, end=0)
 
 
 def measure(container: Any, stream: Any, deadline: Deadline) -> tuple[Timeline, list[Any] | None]:
@@ -218,7 +217,9 @@ def glance(container: Any, stream: Any, deadline: Deadline) -> Timeline | None:
             tail.add(packet)
     except av.FFmpegError:
         return None
-    first, last = head.timeline(), tail.timeline()
+    # An MP4 file counts its frames itself; the first ones tell less.
+    rate = FrameRate.of(stream) if container.format.name.startswith("mov") else head.rate()
+    first, last = head.timeline(rate), tail.timeline(rate)
     if first.origin is None or last.end is None or last.end <= first.origin:
         return None
     return dataclasses.replace(first, end=last.end)
@@ -228,17 +229,18 @@ class _Extent:
     """The first and the last tick among packets, in the order of the file."""
 
     def __init__(self, stream: Any) -> None:
-        rate = stream.average_rate or stream.guessed_rate or 25
-        rate = rate if Fraction(1, 100) <= rate <= 1000 else Fraction(25)
         self.tick_seconds: Fraction = stream.time_base
-        self.frame_seconds = 1 / Fraction(rate)
+        self._rate = FrameRate.of(stream)
         self.count = self.shown = self.joins = 0
         self.decoded = array("q")
         """When packets are decoded, in ticks: as many as say so."""
+        self._times = array("q")
+        """When frames are shown, in ticks."""
         self._plain = True
         self._first: int | None = None
         self._last: int | None = None
-        self._end: int | None = None
+        self._own: int | None = None
+        """Ticks that the last frame is shown for, by its packet's word."""
 
     def add(self, packet: Any) -> None:
         self.count += 1
@@ -258,14 +260,20 @@ class _Extent:
             if self._first is not None and self.count == self.shown:
                 self._plain = False  # shown before the first keyframe: it may lack what it refers to
             self._first = tick
+        self._times.append(tick)
         if self._last is None or tick > self._last:
-            self._last = tick
-            self._end = tick + (packet.duration or int(self.frame_seconds / self.tick_seconds))
+            self._last, self._own = tick, packet.duration
 
-    def timeline(self) -> Timeline:
+    def rate(self) -> FrameRate:
+        return self._rate.check(self._times, tick_seconds=self.tick_seconds)
+
+    def timeline(self, rate: FrameRate | None = None) -> Timeline:
+        """``rate``: where more is known of it than these packets tell."""
+        rate = rate or self.rate()
+        last = rate.last_ticks(self._own, tick_seconds=self.tick_seconds)
         return Timeline(
             tick_seconds=self.tick_seconds,
-            frame_seconds=self.frame_seconds,
+            frame_seconds=rate.average,
             origin=self._first if self._plain else None,
-            end=self._end,
+            end=None if self._last is None else self._last + last,
         )
