@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+PROCESSES = min(4, os.cpu_count() or 1)
+SLOW_FIRST = ("tests/demo/",)
+"""What takes longest goes first, so that the processes end together."""
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -22,8 +27,36 @@ NUMERIC = (
 """Tests whose numbers come from kernels that differ between processors: `make check` runs them as two others too."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run the whole suite in several processes where pytest-xdist is installed, and files that are named in one."""
+    option = config.option
+    whole = (
+        not os.environ.get("PYTEST_XDIST_WORKER")
+        and config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        and option.markexpr != "ray"
+    )
+    if whole and config.pluginmanager.hasplugin("xdist") and option.numprocesses is None and not option.usepdb:
+        option.numprocesses, option.loadscopereorder = PROCESSES, False
+    if option.numprocesses:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # each has a core
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests run in one process and share its fixtures; those of the web demo share a server."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Rooms(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/demo" if nodeid.startswith("tests/demo/") else str(super()._split_scope(nodeid))
+
+    return Rooms(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the numeric tests by where they stand."""
+    """Put the slow files first, and mark the numeric tests by where they stand."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW_FIRST))
     for item in items:
         if any(part in item.nodeid for part in NUMERIC):
             item.add_marker(pytest.mark.numeric)
