@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from captioner.checkpoint import load_checkpoint
-from captioner.collate import collate_clips
+from captioner.checkpoint.captioning import load_checkpoint
+from captioner.language.collate import collate_clips
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import normalise
 from captioner.manifest import Clip, read_manifest

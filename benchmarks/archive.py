@@ -28,8 +28,8 @@ import torch
 
 from captioner import Captioner, VideoError
 from captioner.archive.engine import Settings, Task, caption_tasks
-from captioner.archive.inputs import Item
-from captioner.archive.workers import DecodePool
+from captioner.archive.pool import DecodePool
+from captioner.io.inputs import Item
 
 ROOT = Path(__file__).resolve().parents[1]
 

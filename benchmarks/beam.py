@@ -23,9 +23,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from captioner.checkpoint import load_checkpoint
-from captioner.collate import collate_clips
+from captioner.checkpoint.captioning import load_checkpoint
 from captioner.language.attention import Memory
+from captioner.language.collate import collate_clips
 from captioner.language.decoder import AttentionGRU
 from captioner.language.search import State, length_penalty, search
 from captioner.language.tokenizer import CaptionTokenizer

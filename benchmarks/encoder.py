@@ -3,7 +3,7 @@
     python benchmarks/encoder.py [NETWORK ...]
 
 Eager is what is usually written: the transformers model in float32, all 16 frames of a clip at once, in torch's usual
-memory layout. Kept is the same in a process that keeps freed memory (captioner/platform.py): against it, only the
+memory layout. Kept is the same in a process that keeps freed memory (captioner/io/platform.py): against it, only the
 arithmetic counts. Fast is ``FrameEncoder.fast()``, as the commands use it. All get uint8 frames and give pooled
 features, each in a process of its own with one thread; the runs alternate, and the least processor time of each counts.
 The networks have their usual sizes and random weights, with batch normalisation fitted to the frames as training would.
@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from captioner.platform import keep_freed_memory
+from captioner.io.platform import keep_freed_memory
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.fast import dead_leaves, fast_dtype

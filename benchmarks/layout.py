@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from captioner.checkpoint import load_checkpoint
+from captioner.checkpoint.captioning import load_checkpoint
 from captioner.model import CaptionModel
 
 CLIPS, FRAMES, ROUNDS = 8, 16, 6

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from captioner.metrics import bleu, rouge
 from captioner.metrics.cider import CiderScorer
 from captioner.metrics.text import tokenize
-from eval.evaluate import Yardstick, evaluate
-from eval.predictions import Predictions
-from eval.references import References, read_references
-from eval.statistics import bootstrap, compare, statistics
+from eval.inputs.predictions import Predictions
+from eval.inputs.references import References, read_references
+from eval.scores.scorer import Yardstick, evaluate
+from eval.scores.statistics import bootstrap, compare, statistics
 
 CLIPS, CAPTIONS, RUNS = 2990, 20, 3
 

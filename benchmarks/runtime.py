@@ -24,10 +24,10 @@ import numpy as np
 import torch
 
 from captioner import Captioner
-from captioner.export import export
 from captioner.manifest import read_manifest
 from captioner.metrics.cider import cider
 from captioner.runtime import Runner
+from captioner.runtime.export import export
 from captioner.video.frames import sample_frames
 
 

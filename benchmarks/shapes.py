@@ -18,8 +18,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from captioner import Captioner
+from captioner.io.platform import keep_freed_memory
 from captioner.manifest import Clip, read_manifest
-from captioner.platform import keep_freed_memory
 from captioner.training.config import load_recipe
 from captioner.training.train import fit
 from data.shapes import render

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from captioner import Captioner
-from captioner.checkpoint import DEFAULT, load_checkpoint
+from captioner.checkpoint.captioning import DEFAULT, load_checkpoint
 from captioner.vision.fast import dead_leaves
 
 SECONDS, RATE, HEIGHT, WIDTH = 10, 25, 240, 320

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.collate import collate_captions
+from captioner.language.collate import collate_captions
 from captioner.language.config import DecoderConfig
 from captioner.language.decoder import AttentionGRU
 from captioner.training.batch import Example, bucket

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from captioner.actions.recognizer import Recognizer as Recognizer
     from captioner.anomalies.watcher import Watcher as Watcher
+    from captioner.caption.captioner import Caption as Caption
+    from captioner.caption.captioner import Captioner as Captioner
     from captioner.errors import CaptionerError as CaptionerError
     from captioner.errors import VideoError as VideoError
     from captioner.language.config import SearchConfig as SearchConfig
-    from captioner.pipeline import Caption as Caption
-    from captioner.pipeline import Captioner as Captioner
     from captioner.video.config import VideoConfig as VideoConfig
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Caption": "captioner.caption",
-    "Captioner": "captioner.pipeline",
+    "Caption": "captioner.caption.result",
+    "Captioner": "captioner.caption.captioner",
     "CaptionerError": "captioner.errors",
     "Recognizer": "captioner.actions.recognizer",
     "SearchConfig": "captioner.language.config",

@@ -28,7 +28,7 @@ from captioner.commands import (
     training,
 )
 from captioner.errors import CaptionerError, UsageError
-from captioner.platform import say_anything
+from captioner.io.platform import say_anything
 
 _EXIT = (
     "exit status: 0 all well, 1 something could not be done (each is named on stderr), 2 a wrong command, "

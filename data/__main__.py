@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from captioner.errors import CaptionerError
-from captioner.platform import say_anything
+from captioner.io.platform import say_anything
 from data.actions import actions
 from data.captions import captions
 from data.flickr8k import flickr8k

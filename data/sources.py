@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from captioner.archive.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from captioner.errors import DataError
+from captioner.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 PHOTO_SUFFIXES = IMAGE_SUFFIXES
 

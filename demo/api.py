@@ -9,13 +9,13 @@ from typing import Any
 
 import gradio as gr
 
-from captioner.caption import Caption
-from captioner.merging import merge_next
+from captioner.caption.merging import merge_next
+from captioner.caption.result import Caption
 from captioner.outputs.writers import row, srt, vtt
+from demo.components.panel import settings
 from demo.engine import Engine, Seen, Strategy
 from demo.limits import refusals
-from demo.panel import settings
-from demo.timeline_tab import parts
+from demo.tabs.timeline import parts
 
 
 def endpoints(engine: Engine, *, caption: list[Any], timeline: list[Any]) -> None:

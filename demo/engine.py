@@ -12,8 +12,8 @@ from typing import Literal
 
 from captioner import Captioner, Recognizer
 from captioner.actions.recognizer import Action
-from captioner.archive.workers import DecodePool
-from captioner.caption import Caption
+from captioner.archive.pool import DecodePool
+from captioner.caption.result import Caption
 from captioner.language.config import SearchConfig
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames

@@ -12,17 +12,17 @@ from gradio_client.utils import is_http_url_like
 
 from captioner import Captioner
 from demo import strings
-from demo.actions_tab import actions_tab
-from demo.anomalies_tab import anomalies_tab
 from demo.api import endpoints
-from demo.batch_tab import batch_tab
-from demo.caption_tab import caption_tab
-from demo.compare_tab import compare_tab
+from demo.components.player import render_samples
 from demo.engine import Engine
-from demo.evaluate_tab import evaluate_tab
 from demo.limits import Limits
-from demo.player import render_samples
-from demo.timeline_tab import timeline_tab
+from demo.tabs.actions import actions_tab
+from demo.tabs.anomalies import anomalies_tab
+from demo.tabs.batch import batch_tab
+from demo.tabs.caption import caption_tab
+from demo.tabs.compare import compare_tab
+from demo.tabs.evaluate import evaluate_tab
+from demo.tabs.timeline import timeline_tab
 
 
 def build(captioners: Mapping[str, Captioner], *, limits: Limits) -> gr.Blocks:

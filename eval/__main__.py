@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from captioner.errors import CaptionerError
-from captioner.platform import say_anything
+from captioner.io.platform import say_anything
 
 # A command is a module with add_arguments(parser) and run(args) -> exit code. Only the one that is asked
 # for is imported, with all it needs: --help answers at once.
@@ -41,7 +41,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.".replace("%%", "%")
         )
         if name == command:
-            module = import_module(f"eval.{name}")
+            module = import_module(f"eval.commands.{name}")
             module.add_arguments(added)
             added.set_defaults(run=module.run)
     return parser

@@ -11,9 +11,9 @@ import pytest
 
 from captioner import Captioner, Recognizer
 from captioner.actions import checkpoint as actions
-from captioner.checkpoint import DEFAULT, read_config
-from captioner.sample import SHOTS, render_sample
-from captioner.storage import tuned_weights
+from captioner.checkpoint.captioning import DEFAULT, read_config
+from captioner.checkpoint.files import tuned_weights
+from captioner.setup.sample import SHOTS, render_sample
 from data.actions import action_of
 from data.shapes import render
 

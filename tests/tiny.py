@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from captioner.checkpoint import save_checkpoint
+from captioner.checkpoint.captioning import save_checkpoint
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel

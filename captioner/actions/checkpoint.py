@@ -9,10 +9,10 @@ from typing import Any
 
 from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
+from captioner.checkpoint.files import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
+from captioner.checkpoint.hub import find_papers, located
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
-from captioner.hub import find_papers, located
-from captioner.storage import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
 from captioner.video.config import VideoConfig
 
 DEFAULT = Path(__file__).parent / "default"
@@ -51,7 +51,7 @@ def save_recognizer(
 ) -> None:
     """Write a checkpoint to a temporary sibling, then rename it to ``folder`` (replacing what was there).
 
-    ``papers`` are those of the weights that it was made of (:func:`captioner.hub.find_papers`).
+    ``papers`` are those of the weights that it was made of (:func:`captioner.checkpoint.hub.find_papers`).
     """
     config = {
         "task": "actions",

@@ -12,9 +12,9 @@ import torch
 
 from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
 from captioner.actions.network import probabilities
-from captioner.caption import Alternative, Caption, Word
+from captioner.caption.reader import BLANK, Place, Reader
+from captioner.caption.result import Alternative, Caption, Word
 from captioner.language.config import SearchConfig
-from captioner.reader import BLANK, Place, Reader
 from captioner.video.frames import Frames
 
 TOP = 5

@@ -9,9 +9,18 @@ from typing import Any
 from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.anomalies.detector import Detector
 from captioner.anomalies.scoring import Tail
+from captioner.checkpoint.files import (
+    WEIGHTS,
+    check_files,
+    digest,
+    half,
+    load_weights,
+    read_folder,
+    section,
+    write_folder,
+)
+from captioner.checkpoint.hub import located
 from captioner.config import to_dict
-from captioner.hub import located
-from captioner.storage import WEIGHTS, check_files, digest, half, load_weights, read_folder, section, write_folder
 
 _KEYS = {"format", "captioner", "task", "footage", "detector", "tail", "learnt_from", "files"}
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast, get_args
 
-from captioner.archive.worker import receive, send, unpack_frames
+from captioner.archive.decoder_process import receive, send, unpack_frames
+from captioner.caption.segments import LONGEST_SECONDS, Segments, Span
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, ConfigError, VideoError, VideoErrorCode
-from captioner.platform import apart
-from captioner.segments import LONGEST_SECONDS, Segments, Span
+from captioner.io.platform import apart
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
 
@@ -52,7 +52,7 @@ class Child:
 
     def start(self) -> None:
         """Begin to start it; it is waited for when first used."""
-        code = f"import sys; sys.path.insert(0, {ROOT!r}); from captioner.archive.worker import serve; serve()"
+        code = f"import sys; sys.path.insert(0, {ROOT!r}); from captioner.archive.decoder_process import serve; serve()"
         self._ready = False
         command, pipe = [sys.executable, "-P", "-c", code], subprocess.PIPE  # -P: no module of the folder it runs in
         self._process = _STARTER.submit(

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from captioner.archive.inputs import Item
-from captioner.archive.workers import DecodeJob, DecodePool
-from captioner.caption import Caption
+from captioner.archive.pool import DecodeJob, DecodePool
+from captioner.caption.reader import Reader
+from captioner.caption.result import Caption
+from captioner.caption.segments import Segments, Span, merge_captions
 from captioner.errors import CaptionerError, ConfigError, VideoError
+from captioner.io.inputs import Item
 from captioner.language.config import SearchConfig
-from captioner.reader import Reader
-from captioner.segments import Segments, Span, merge_captions
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
 

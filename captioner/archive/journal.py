@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from captioner.errors import CaptionerError
-from captioner.platform import BINARY, try_lock
+from captioner.io.platform import BINARY, try_lock
 
 _HEADER = {"captioner_journal": 1}
 

@@ -13,9 +13,9 @@ from dataclasses import asdict
 from typing import Any
 
 from captioner.archive.engine import Outcome, Settings, Task, caption_tasks
-from captioner.archive.inputs import Item
 from captioner.archive.run import outcome_of, record_of
 from captioner.errors import CaptionerError
+from captioner.io.inputs import Item
 
 
 def caption_with_ray(
@@ -82,8 +82,8 @@ class _Actor:
     ) -> None:
         import torch
 
-        from captioner.archive.workers import DecodePool
-        from captioner.pipeline import Captioner
+        from captioner.archive.pool import DecodePool
+        from captioner.caption.captioner import Captioner
 
         torch.set_num_threads(1)
         self._pool = DecodePool(workers=1, timeout_seconds=timeout_seconds)

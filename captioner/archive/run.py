@@ -14,10 +14,10 @@ from itertools import chain
 from typing import Any
 
 from captioner.archive.engine import Failure, Outcome, Settings, Task
-from captioner.archive.inputs import Item
 from captioner.archive.journal import Entry, Journal
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
+from captioner.io.inputs import Item
 from captioner.outputs.writers import from_row, row
 from captioner.video.container import check_file
 

@@ -15,7 +15,7 @@ from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError
 if TYPE_CHECKING:
     from captioner.anomalies.scoring import Moment
     from captioner.anomalies.watcher import Watcher
-    from captioner.archive.progress import Monitor
+    from captioner.io.progress import Monitor
 
 ABOUT = """\
 Find what normal footage does not have, and when.
@@ -95,7 +95,7 @@ def learn(options: argparse.Namespace) -> int:
     from captioner.anomalies.checkpoint import save_detector
     from captioner.anomalies.config import DetectorConfig, FootageConfig, Method, See
     from captioner.anomalies.learning import learn as learn_from
-    from captioner.archive.progress import Monitor
+    from captioner.io.progress import Monitor
 
     folder = Path(options.output)
     _check_folder(folder, overwrite=options.overwrite)
@@ -128,7 +128,7 @@ def learn(options: argparse.Namespace) -> int:
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
     """Raises CaptionerError rather than let anything be lost."""
-    from captioner.storage import is_for
+    from captioner.checkpoint.files import is_for
 
     if folder.is_dir() and not any(folder.iterdir()):
         return
@@ -141,7 +141,7 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
 def score(options: argparse.Namespace) -> int:
     """Exit 1 if a file could not be read."""
     from captioner.anomalies.watcher import Watcher
-    from captioner.archive.progress import Monitor
+    from captioner.io.progress import Monitor
 
     if options.format and not options.output:
         raise UsageError("--format names files; give the folder for them with -o")
@@ -162,7 +162,7 @@ def score(options: argparse.Namespace) -> int:
 
 def _score_one(watcher: Watcher, path: str, stem: str, options: argparse.Namespace, monitor: Monitor) -> None:
     """Score one file to its end, or as far as it can be read; what was found is told and written either way."""
-    from captioner.outputs import visible
+    from captioner.io.text import visible
     from captioner.outputs.scores import ScoreFiles, told
     from captioner.outputs.subtitles import clock
 
@@ -217,7 +217,7 @@ class _Names:
 
 def _files(options: argparse.Namespace, what: str) -> list[str]:
     """The files that the command line names; a folder that cannot be listed is an error."""
-    from captioner.archive.inputs import find_inputs
+    from captioner.io.inputs import find_inputs
 
     stream = options.paths.count("-")
     if stream > 1 or (stream and len(options.paths) > 1):

@@ -14,9 +14,9 @@ __all__ = ["ABOUT", "add", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    from captioner.archive.inputs import Shard, find_inputs
-    from captioner.archive.progress import Monitor
-    from captioner.segments import parse_segments
+    from captioner.caption.segments import parse_segments
+    from captioner.io.inputs import Shard, find_inputs
+    from captioner.io.progress import Monitor
 
     settle(options)
     wants_page = getattr(options, "open", False)

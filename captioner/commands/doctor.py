@@ -16,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
-    from captioner.doctor import examine
+    from captioner.setup.doctor import examine
 
     well = True
     for finding in examine(options.model):

@@ -27,8 +27,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from captioner.checkpoint import load_checkpoint
-    from captioner.export import export
+    from captioner.checkpoint.captioning import load_checkpoint
+    from captioner.runtime.export import export
 
     folder = Path(options.output)
     if folder.exists():

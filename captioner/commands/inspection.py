@@ -43,14 +43,14 @@ def add_info(parser: argparse.ArgumentParser) -> None:
 
 
 def info(options: argparse.Namespace) -> int:
-    from captioner.checkpoint import checkpoint_folder
+    from captioner.checkpoint.captioning import checkpoint_folder
 
     return _show(summarise(checkpoint_folder(options.model)), as_json=options.json)
 
 
 def summarise(folder: Path) -> dict[str, Any]:
     """What a checkpoint of any task is and was trained on, as plain values. Raises CheckpointError."""
-    from captioner.storage import is_for
+    from captioner.checkpoint.files import is_for
 
     if is_for(folder, "actions"):
         return _of_actions(folder)
@@ -62,8 +62,8 @@ def summarise(folder: Path) -> dict[str, Any]:
 
 
 def _of_captions(folder: Path) -> dict[str, Any]:
-    from captioner.checkpoint import load_checkpoint
-    from captioner.storage import tuned_weights
+    from captioner.checkpoint.captioning import load_checkpoint
+    from captioner.checkpoint.files import tuned_weights
     from captioner.vision.backbones import origin
 
     loaded = load_checkpoint(folder)
@@ -110,8 +110,8 @@ def _of_actions(folder: Path) -> dict[str, Any]:
 
 
 def _of_words(folder: Path) -> dict[str, Any]:
-    from captioner.storage import digest, tuned_weights
-    from captioner.training.tuned import load_tuned, read_tuned
+    from captioner.checkpoint.cnn import load_tuned, read_tuned
+    from captioner.checkpoint.files import digest, tuned_weights
     from captioner.vision.backbones import origin
     from captioner.vision.config import EncoderConfig
 

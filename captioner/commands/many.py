@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from captioner.archive.engine import Failure, Outcome, Settings, caption_tasks, cores
-from captioner.archive.files import (
+from captioner.archive.journal import Journal
+from captioner.archive.pool import DecodePool
+from captioner.archive.run import Archive, Engine
+from captioner.caption.reader import Reader
+from captioner.caption.result import UNSURE
+from captioner.commands.models import load_model
+from captioner.commands.one import looked_at
+from captioner.commands.options import override, search_settings
+from captioner.commands.reporting import Ledger, say_plan, show_progress, summary
+from captioner.errors import CaptionerError, UsageError
+from captioner.io.files import (
     ResumedFile,
     StandardOutput,
     Template,
@@ -21,19 +31,10 @@ from captioner.archive.files import (
     is_there,
     refuse_to_overwrite,
 )
-from captioner.archive.inputs import Inputs, Item
-from captioner.archive.journal import Journal
-from captioner.archive.progress import Monitor
-from captioner.archive.run import Archive, Engine
-from captioner.archive.workers import DecodePool
-from captioner.commands.models import load_model
-from captioner.commands.one import looked_at
-from captioner.commands.options import override, search_settings
-from captioner.commands.reporting import Ledger, say_plan, show_progress, summary
-from captioner.errors import CaptionerError, UsageError
+from captioner.io.inputs import Inputs, Item
+from captioner.io.platform import terminable
+from captioner.io.progress import Monitor
 from captioner.outputs.writers import Writer, writer
-from captioner.platform import terminable
-from captioner.reader import Reader
 
 _DOCUMENTS = ("json", "coco")  # good for nothing until their end is written
 _MOST_JOBS = 16
@@ -131,7 +132,7 @@ def _all_taken(places: _Places, journal: Journal | None, *, overwrite: bool) -> 
 def _load(options: argparse.Namespace) -> Reader:
     import torch
 
-    from captioner.platform import keep_freed_memory
+    from captioner.io.platform import keep_freed_memory
 
     keep_freed_memory()
     captioner = load_model(options)
@@ -207,7 +208,7 @@ def _write_all(outcomes: Iterable[Outcome], write: Writer, output: Path | None, 
     whole = output and form in _DOCUMENTS and is_regular(output)
     out: Any
     if output is None:
-        out = StandardOutput(colour=form == "txt")
+        out = StandardOutput(mark=UNSURE if form == "txt" else "")
     else:
         out = WholeFile(output) if whole else ResumedFile(output)
     with out:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from captioner.errors import UsageError
 
 if TYPE_CHECKING:
-    from captioner.reader import Reader
+    from captioner.caption.reader import Reader
 
 
 @contextmanager
@@ -35,6 +35,6 @@ def load_model(options: argparse.Namespace) -> Reader:
         if options.top is not None and not 1 <= options.top <= len(recognizer.labels):
             raise UsageError(f"--top is {options.top}; the checkpoint knows {len(recognizer.labels)} actions")
         return recognizer
-    from captioner.pipeline import Captioner
+    from captioner.caption.captioner import Captioner
 
     return Captioner.load(options.model, device=options.device)

@@ -9,7 +9,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from captioner.archive.files import (
+from captioner.caption.reader import Reader
+from captioner.caption.result import UNSURE, Caption
+from captioner.caption.segments import merge_captions
+from captioner.commands.models import load_model
+from captioner.commands.options import override, search_settings
+from captioner.errors import CaptionerError, VideoError
+from captioner.io.files import (
     ResumedFile,
     StandardOutput,
     Template,
@@ -18,18 +24,12 @@ from captioner.archive.files import (
     is_regular,
     refuse_to_overwrite,
 )
-from captioner.caption import Caption
-from captioner.commands.models import load_model
-from captioner.commands.options import override, search_settings
-from captioner.errors import CaptionerError, VideoError
 from captioner.outputs.writers import writer
-from captioner.reader import Reader
-from captioner.segments import merge_captions
 from captioner.video.frames import probe, sample_frames
 
 if TYPE_CHECKING:
-    from captioner.archive.inputs import Inputs, Item
-    from captioner.archive.progress import Monitor
+    from captioner.io.inputs import Inputs, Item
+    from captioner.io.progress import Monitor
     from captioner.language.config import SearchConfig
     from captioner.video.config import VideoConfig
 
@@ -85,7 +85,7 @@ def _places(options: argparse.Namespace, item: Item) -> dict[str, str | None]:
 
 def _opened(output: str | None, form: str, *, make_folder: bool) -> Any:
     if output is None:
-        return StandardOutput(colour=form == "txt")
+        return StandardOutput(mark=UNSURE if form == "txt" else "")
     return WholeFile(output, make_folder=make_folder) if is_regular(output) else ResumedFile(output)
 
 

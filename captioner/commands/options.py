@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from captioner.errors import UsageError
 
 if TYPE_CHECKING:
-    from captioner.archive.inputs import Inputs
+    from captioner.io.inputs import Inputs
     from captioner.language.config import SearchConfig
 
 FORMATS = ("txt", "jsonl", "json", "csv", "srt", "vtt", "coco")
@@ -150,7 +150,7 @@ def _add_search(group: Any) -> None:
 
 def settle(options: argparse.Namespace) -> None:
     """Format and template of the output, and what contradicts itself."""
-    from captioner.archive.files import is_folder
+    from captioner.io.files import is_folder
 
     if not (options.paths or options.manifest):
         raise UsageError("give a PATH (a video file, a folder, a pattern, @LIST or -) or a --manifest")

@@ -11,9 +11,9 @@ import webbrowser
 from pathlib import Path
 
 import captioner
-from captioner.archive.inputs import Inputs
-from captioner.archive.progress import Monitor
 from captioner.errors import CaptionerError, UsageError
+from captioner.io.inputs import Inputs
+from captioner.io.progress import Monitor
 
 ROOT = Path(captioner.__file__).resolve().parents[1]
 _PARTS = ("segments", "start", "end", "frames", "mode")
@@ -23,7 +23,7 @@ def check_page(options: argparse.Namespace) -> None:
     """Raises UsageError where there is no such page: it shows whole files, and is drawn by the source checkout."""
     if named := [name for name in _PARTS if getattr(options, name) is not None]:
         raise UsageError(f"--open shows whole files by the checkpoint's own settings; leave --{named[0]} out")
-    if not (ROOT / "eval" / "look.py").is_file():
+    if not (ROOT / "eval" / "__main__.py").is_file():
         raise UsageError("--open needs eval, which stands beside the package in its source checkout")
 
 

@@ -22,9 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from captioner.checkpoint import checkpoint_folder
+    from captioner.checkpoint.captioning import checkpoint_folder
+    from captioner.checkpoint.hub import make_card, push
     from captioner.commands.inspection import summarise
-    from captioner.hub import make_card, push
 
     folder = checkpoint_folder(options.folder)
     summary = summarise(folder)  # it loads: what is pushed is whole

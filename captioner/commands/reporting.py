@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from captioner.archive.engine import Failure
-from captioner.archive.files import ResumedFile, StandardOutput
-from captioner.archive.inputs import Inputs, Item
-from captioner.archive.progress import Monitor
 from captioner.archive.run import Archive, Counts
-from captioner.outputs import visible
+from captioner.io.files import ResumedFile, StandardOutput
+from captioner.io.inputs import Inputs, Item
+from captioner.io.progress import Monitor
+from captioner.io.text import visible
 
 
 def say_plan(archive: Archive, inputs: Inputs, monitor: Monitor) -> int:

@@ -15,7 +15,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from captioner.sample import SHOTS, render_sample
+    from captioner.setup.sample import SHOTS, render_sample
 
     target = Path(options.output)
     places = {target / f"{shot.name}.mp4": (shot,) for shot in SHOTS} if options.each else {target: SHOTS}

@@ -27,7 +27,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    from captioner.platform import keep_freed_memory
+    from captioner.io.platform import keep_freed_memory
     from captioner.training.config import load_recipe
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from captioner.outputs.writers import CSV_FIELDS, WRITERS, Writer, from_row, row, visible, writer
+from captioner.outputs.writers import CSV_FIELDS, WRITERS, Writer, from_row, row, writer
 
-__all__ = ["CSV_FIELDS", "WRITERS", "Writer", "from_row", "row", "visible", "writer"]
+__all__ = ["CSV_FIELDS", "WRITERS", "Writer", "from_row", "row", "writer"]

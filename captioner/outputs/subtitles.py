@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from captioner.caption import Caption
+    from captioner.caption.result import Caption
 
 LINE_LENGTH = 42
 """Characters a line, as broadcasters have it; longer captions are wrapped into lines of about the same length."""

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from captioner.caption import Alternative, Caption, Word
+from captioner.caption.noun_correction import Sight
+from captioner.caption.result import Alternative, Caption, Word
 from captioner.errors import DataError
-from captioner.naming import Sight
+from captioner.io.text import visible
 from captioner.outputs.spreadsheet import csv_line
 from captioner.outputs.subtitles import clock, shown_ms, srt, vtt
 
@@ -122,11 +123,6 @@ def timed_txt(captions: Iterable[Caption]) -> Iterator[str]:
     for caption in captions:
         begin, end = (clock(moment, ".")[:-2] for moment in shown_ms(caption))
         yield f"{begin} - {end}  {caption.told}\n"
-
-
-def visible(text: str) -> str:
-    """``text`` on one line, with nothing in it that a terminal would obey: a file's name may hold anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def jsonl(captions: Iterable[Caption], *, words: bool = True) -> Iterator[str]:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from captioner.errors import CaptionerError, VideoError
+from captioner.io.platform import say_anything
 from captioner.outputs.writers import row
-from captioner.platform import say_anything
 from captioner.runtime.runner import Runner
 
 

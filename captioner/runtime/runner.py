@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from captioner.caption import Alternative, Caption, Sight, Word
+from captioner.caption.noun_correction import Glances, named, sights
+from captioner.caption.result import Alternative, Caption, Sight, Word
 from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
 from captioner.language.calibration import Calibration, confidence_of
-from captioner.language.choice import Choice
 from captioner.language.config import SearchConfig
 from captioner.language.pieces import Pieces
-from captioner.naming import Glances, named, sights
+from captioner.language.reranker import Choice
 from captioner.runtime.beam import Sentence, State, beam_search
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames

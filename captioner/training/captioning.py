@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captioner.checkpoint import Checkpoint, save_checkpoint
-from captioner.collate import collate_captions, collate_clips
+from captioner.checkpoint.captioning import Checkpoint, save_checkpoint
 from captioner.language.attention import Memory
-from captioner.language.phrases import Phrases
+from captioner.language.collate import collate_captions, collate_clips
+from captioner.language.trigrams import Phrases
 from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.training.config import Recipe

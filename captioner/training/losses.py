@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.collate import collate_captions
 from captioner.language.attention import Memory
+from captioner.language.collate import collate_captions
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.metrics.cider import CiderScorer

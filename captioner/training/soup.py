@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captioner.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from captioner.checkpoint.captioning import Checkpoint, load_checkpoint, save_checkpoint
+from captioner.checkpoint.cnn import load_whole, save_tuned
+from captioner.checkpoint.files import digest, is_for, section
 from captioner.config import to_dict
 from captioner.errors import CheckpointError, UsageError
-from captioner.storage import digest, is_for, section
-from captioner.training.tuned import load_whole, save_tuned
 from captioner.video.config import VideoConfig
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
-from captioner.checkpoint import Checkpoint, checkpoint_folder, load_checkpoint
+from captioner.checkpoint.captioning import Checkpoint, checkpoint_folder, load_checkpoint
+from captioner.checkpoint.cnn import WordHead, load_tuned
+from captioner.checkpoint.files import is_for
+from captioner.checkpoint.hub import find_papers
 from captioner.errors import ConfigError
-from captioner.hub import find_papers
-from captioner.storage import is_for
 from captioner.training.config import Recipe
-from captioner.training.tuned import WordHead, load_tuned
 from captioner.video.config import VideoConfig
 from captioner.vision.backbones import PACKAGED
 from captioner.vision.encoder import FrameEncoder

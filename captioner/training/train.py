@@ -18,14 +18,14 @@ from torch import nn
 
 from captioner.config import to_dict
 from captioner.errors import ConfigError
-from captioner.lock import FolderLock, remove_leftovers
+from captioner.io.lock import FolderLock, remove_leftovers
 from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
 from captioner.training.optimizer import build_optimizer, rate_factor, set_rate
 from captioner.training.processes import Processes
+from captioner.training.registry import make_task
 from captioner.training.runstate import Average, Position, digest, first_difference, load_state, plain, save_state
 from captioner.training.task import Batch, Scores, Stage
-from captioner.training.tasks import make_task
 from captioner.vision.fast import fast_dtype
 
 _SAVE_SECONDS = 120.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from captioner.collate import collate_captions, collate_clips
+from captioner.language.collate import collate_captions, collate_clips
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.metrics.cider import CiderScorer

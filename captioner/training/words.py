@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from captioner.checkpoint.cnn import Tuned, head, save_tuned
 from captioner.errors import ConfigError, DataError
 from captioner.manifest import Clip
 from captioner.metrics.content import content_words
@@ -26,7 +27,6 @@ from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
 from captioner.training.start import load_start
 from captioner.training.task import Batch, Scores, Stage
-from captioner.training.tuned import Tuned, head, save_tuned
 from captioner.vision.backbones import classifier_weights
 from captioner.vision.lite import EfficientNetLite
 from captioner.vision.tail import Tail, trunk_encoder

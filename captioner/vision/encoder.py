@@ -21,8 +21,8 @@ from captioner.vision.config import EncoderConfig
 from captioner.vision.fast import LEAST_COSINE, FastCNN, can_fuse, dead_leaves, exact_convolutions, fast_dtype
 from captioner.vision.fold import fold
 from captioner.vision.graph import Graph, record
+from captioner.vision.original import load_untuned, looked_at, shared_until
 from captioner.vision.recorded import RecordedCNN, add_recording
-from captioner.vision.untuned import load_untuned, looked_at, shared_until
 
 _NOT_ARCHITECTURE = {
     *("id2label", "label2id", "num_labels", "problem_type", "architectures", "dtype", "_name_or_path"),

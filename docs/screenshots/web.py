@@ -23,7 +23,7 @@ def main() -> None:
     import app
     from captioner import Captioner
     from captioner.manifest import Clip, write_manifest
-    from captioner.sample import SHOTS, render_sample
+    from captioner.setup.sample import SHOTS, render_sample
     from demo.limits import Limits
 
     limits = Limits()

@@ -21,7 +21,7 @@ from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfi
 from captioner.training.train import fit
 from captioner.vision.config import EncoderConfig
 from eval.__main__ import main as evaluate
-from eval.actions import Recognition, average_precision
+from eval.commands.run_actions import Recognition, average_precision
 from tests.tiny import tiny_checkpoint, tiny_cnn
 
 

@@ -32,7 +32,7 @@ from captioner.outputs.scores import Curve, svg
 from data.shapes import write_clip
 from data.walkway import walkway
 from eval.__main__ import main as evaluate
-from eval.anomalies import auc, equal_error_rate
+from eval.commands.run_anomalies import auc, equal_error_rate
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,13 @@ import webvtt
 
 from captioner import Captioner, CaptionerError, VideoError
 from captioner.archive.engine import Failure, Outcome, Settings, Task, caption_tasks
-from captioner.archive.files import ResumedFile
-from captioner.archive.inputs import Item
 from captioner.archive.journal import Journal
+from captioner.archive.pool import DecodePool
 from captioner.archive.run import Archive
-from captioner.archive.workers import DecodePool
-from captioner.caption import Caption
+from captioner.caption.result import Caption
 from captioner.cli import main
+from captioner.io.files import ResumedFile
+from captioner.io.inputs import Item
 from captioner.outputs.writers import from_row, jsonl, row
 from tests.media import render_clip, render_image, render_text
 

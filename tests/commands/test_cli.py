@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from captioner.checkpoint import load_checkpoint
+from captioner.checkpoint.captioning import load_checkpoint
 from captioner.cli import main, make_parser
 from captioner.commands.models import load_model
 from captioner.commands.options import moment
@@ -46,7 +46,8 @@ def test_help_imports_nothing_heavy() -> None:
 def test_nothing_is_collected_while_a_checkpoint_is_loaded(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on = []
     monkeypatch.setattr(
-        "captioner.pipeline.load_checkpoint", lambda _: on.append(gc.isenabled()) or load_checkpoint(checkpoint)
+        "captioner.caption.captioner.load_checkpoint",
+        lambda _: on.append(gc.isenabled()) or load_checkpoint(checkpoint),
     )
     load_model(make_parser().parse_args(["caption", "a.mp4"]))
     assert on == [False] and gc.isenabled()

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from captioner.archive.files import refuse_to_overwrite
 from captioner.cli import main
 from captioner.errors import CaptionerError
+from captioner.io.files import refuse_to_overwrite
 from tests.media import render_clip
 
 

@@ -22,11 +22,11 @@ from captioner.errors import DataError
 from captioner.video.config import VideoConfig
 from captioner.video.frames import sample_frames
 from demo import strings, theme
-from demo.downloads import as_csv, links, stem
+from demo.components.downloads import as_csv, links, stem
+from demo.components.words import clock, words_over_time
 from demo.engine import Seen
 from demo.limits import Limits, check_length, refusals
 from demo.uploads import delete_older, private_folder
-from demo.words import clock, words_over_time
 from tests.media import render_clip
 
 
@@ -152,7 +152,7 @@ def test_a_timeline_shows_how_far_it_is_while_parts_say_the_same(
 def test_a_stopped_timeline_keeps_what_it_has_and_says_so_last(checkpoint: Path, tmp_path: Path) -> None:
     """The run itself writes the last word: no update that was on its way can come after it."""
     from demo import timeline_tab
-    from demo.stops import Stops
+    from demo.components.stops import Stops
 
     whole = Captioner.load(checkpoint).caption(render_clip(tmp_path / "clip.mp4"))
     frames = sample_frames(tmp_path / "clip.mp4", VideoConfig(frames=4))

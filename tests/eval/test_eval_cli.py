@@ -17,8 +17,8 @@ from captioner.metrics.bleu import bleu
 from captioner.metrics.cider import cider
 from captioner.metrics.rouge import rouge_l
 from eval.__main__ import COMMANDS, main
-from eval.evaluation import from_json, load_evaluation
-from eval.predictions import read_details
+from eval.inputs.predictions import read_details
+from eval.scores.evaluation import from_json, load_evaluation
 
 SUBJECTS = ["a man", "a woman", "a dog", "two boys", "a cat", "a girl", "some people", "an old man"]
 ACTIONS = ["is running in a park", "is cooking some food", "is playing a guitar", "is riding a red horse"]

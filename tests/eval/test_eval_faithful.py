@@ -10,7 +10,7 @@ import pytest
 
 from captioner.manifest import Clip, write_manifest
 from eval.__main__ import main
-from eval.faithful import DRAWS, SHARES, WAYS, _by_way, _hidden, summarise
+from eval.commands.faithful import DRAWS, SHARES, WAYS, _by_way, _hidden, summarise
 from tests.media import render_clip, render_text
 from tests.tiny import tiny_checkpoint
 

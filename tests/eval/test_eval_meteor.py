@@ -10,8 +10,8 @@ import pytest
 
 from captioner.errors import CaptionerError
 from captioner.metrics.text import tokenize
-from eval import meteor
-from eval.statistics import COLUMNS, metric_names, scores
+from eval.scores import meteor
+from eval.scores.statistics import COLUMNS, metric_names, scores
 
 REFERENCES = {
     "cat": ["A cat is drinking milk.", "the cat drinks some milk from a bowl", "A small cat's drinking (milk)"],

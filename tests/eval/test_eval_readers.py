@@ -11,8 +11,8 @@ import pytest
 
 from captioner.errors import CaptionerError
 from captioner.outputs.spreadsheet import csv_line
-from eval.predictions import read_predictions
-from eval.references import read_references
+from eval.inputs.predictions import read_predictions
+from eval.inputs.references import read_references
 
 
 def put(path: Path, content: str | bytes | Any) -> Path:
@@ -295,6 +295,6 @@ def test_bad_zips_are_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read_references(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.json", json.dumps(MSRVTT))
-    monkeypatch.setattr("eval.references.LARGEST_BYTES", 10)
+    monkeypatch.setattr("eval.inputs.references.LARGEST_BYTES", 10)
     with pytest.raises(CaptionerError, match=r"a\.json would unpack to .* refused"):
         read_references(path)

@@ -9,8 +9,8 @@ from captioner.metrics.bleu import bleu
 from captioner.metrics.cider import CiderScorer, cider
 from captioner.metrics.rouge import rouge_l
 from captioner.metrics.text import tokenize
-from eval.diversity import diversity, self_cider
-from eval.statistics import METRICS, bootstrap, compare, intervals, scores, statistics
+from eval.scores.diversity import diversity, self_cider
+from eval.scores.statistics import METRICS, bootstrap, compare, intervals, scores, statistics
 
 WORDS = ["a", "the", "man", "dog", "cat", "runs", "sits", "in", "on", "park", "road", "red"]
 
@@ -60,7 +60,7 @@ def test_a_resample_is_the_score_of_the_clips_drawn():
 def test_resamples_do_not_depend_on_how_many_are_held_at_once(monkeypatch: pytest.MonkeyPatch):
     rows = rows_of(*some_clips(10, seed=4))
     whole = bootstrap(rows, resamples=50)
-    monkeypatch.setattr("eval.statistics._CHUNK", 35)
+    monkeypatch.setattr("eval.scores.statistics._CHUNK", 35)
     assert bootstrap(rows, resamples=50) == pytest.approx(whole)
 
 

@@ -13,19 +13,19 @@ import av
 import numpy as np
 import pytest
 
-from captioner.checkpoint import load_checkpoint
+from captioner.checkpoint.captioning import load_checkpoint
 from captioner.manifest import Clip, read_manifest
 from captioner.video.config import VideoConfig
 from data.shapes import render
-from eval.alarms import Alarm, alarms, leaks
-from eval.evaluate import Yardstick, evaluate
-from eval.evaluation import Evaluation
-from eval.plots import heat, histogram, interval, round_ticks
-from eval.predictions import Predictions
-from eval.references import References
-from eval.report import Subject, markdown, write_report
-from eval.slices import groups, slicings
-from eval.strips import jpeg, strip, try_strip
+from eval.inputs.predictions import Predictions
+from eval.inputs.references import References
+from eval.report.alarms import Alarm, alarms, leaks
+from eval.report.page import Subject, markdown, write_report
+from eval.report.plots import heat, histogram, interval, round_ticks
+from eval.report.strips import jpeg, strip, try_strip
+from eval.scores.evaluation import Evaluation
+from eval.scores.scorer import Yardstick, evaluate
+from eval.scores.slices import groups, slicings
 
 HOSTILE = "<script>alert('x')</script> & <img src=https://example.org/x>"
 

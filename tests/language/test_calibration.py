@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from captioner import Captioner
-from captioner.checkpoint import load_checkpoint, read_config, write_calibration
+from captioner.checkpoint.captioning import load_checkpoint, read_config, write_calibration
 from captioner.errors import CheckpointError, ConfigError, DataError
 from captioner.language.calibration import Calibration
 from captioner.manifest import Clip, write_manifest
 from captioner.metrics.content import content_words
 from eval.__main__ import main
-from eval.goodness import is_good
-from eval.reliability import cross_validate, fit, fit_offset, measure
+from eval.confidence.reliability import cross_validate, fit, fit_offset, measure
+from eval.scores.goodness import is_good
 from tests.media import render_clip
 
 

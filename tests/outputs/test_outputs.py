@@ -10,8 +10,8 @@ import re
 
 import pytest
 
-from captioner.caption import Alternative, Caption, Word
-from captioner.naming import Sight
+from captioner.caption.noun_correction import Sight
+from captioner.caption.result import Alternative, Caption, Word
 from captioner.outputs.writers import WRITERS, from_row, named_txt
 
 

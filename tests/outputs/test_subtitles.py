@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioner.caption import Caption
+from captioner.caption.result import Caption
+from captioner.caption.segments import merge_captions
 from captioner.outputs.subtitles import LINE_LENGTH, srt, vtt, wrap
-from captioner.segments import merge_captions
-from tests.test_merging import caption, patient
+from tests.caption.test_merging import caption, patient
 
 subrip = pytest.importorskip("srt", reason="pip install srt")
 webvtt = pytest.importorskip("webvtt", reason="pip install webvtt-py")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner import Captioner
-from captioner.checkpoint import DEFAULT
+from captioner.checkpoint.captioning import DEFAULT
 from captioner.cli import main
 from captioner.errors import CaptionerError, CheckpointError
 from captioner.language.config import SearchConfig
@@ -146,9 +146,9 @@ def test_a_tiny_captioner_with_two_layers_in_eight_bits(tmp_path: Path) -> None:
 def test_what_cannot_be_exported_or_run_is_said_in_one_line(
     exported: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from captioner.checkpoint import load_checkpoint
-    from captioner.export import export
+    from captioner.checkpoint.captioning import load_checkpoint
     from captioner.runtime import Runner
+    from captioner.runtime.export import export
 
     assert main(["export", "-o", str(exported)]) == 2
     assert "exists; choose a new folder" in capsys.readouterr().err

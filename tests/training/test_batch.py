@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioner.collate import collate_captions, collate_clips
+from captioner.language.collate import collate_captions, collate_clips
 from captioner.training.batch import Example, bucket, draw_examples, mix_text
 
 captions = st.lists(st.lists(st.tuples(st.integers(4, 9)) | st.just((5, 6, 7)), max_size=6), min_size=1, max_size=9)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.collate import collate_captions
+from captioner.language.collate import collate_captions
 from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from tests.tiny import tiny_model
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.checkpoint import load_checkpoint
+from captioner.checkpoint.captioning import load_checkpoint
 from captioner.manifest import Clip, write_manifest
 from tests.tiny import tiny_cnn
 from tests.web import shapes_clip

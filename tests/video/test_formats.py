@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captioner.caption.segments import segment_frames
 from captioner.errors import VideoError
-from captioner.segments import segment_frames
 from captioner.video import boxes
 from captioner.video.config import VideoConfig
 from captioner.video.frames import probe, sample_frames

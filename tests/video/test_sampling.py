@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from captioner.caption.segments import segment_frames
 from captioner.errors import ConfigError, VideoError
-from captioner.segments import segment_frames
 from captioner.video import sampling, timeline
 from captioner.video.config import VideoConfig
 from captioner.video.frames import iter_frames, probe, sample_frames

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
+from captioner.caption.segments import segment_frames
 from captioner.errors import VideoError
-from captioner.segments import segment_frames
 from captioner.video.config import VideoConfig
 from captioner.video.exif import exif_orientation
 from captioner.video.frames import iter_frames, probe, resize_frame, sample_frames

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from captioner import Captioner
-from captioner.segments import segment_frames
+from captioner.caption.segments import segment_frames
 from captioner.video.config import VideoConfig
 from captioner.video.frames import sample_frames
 from captioner.video.visibility import shows_something

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from captioner.actions.checkpoint import load_recognizer, save_recognizer
 from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
-from captioner.checkpoint import load_checkpoint
+from captioner.checkpoint.captioning import load_checkpoint
+from captioner.checkpoint.files import tuned_weights
 from captioner.errors import CheckpointError, ConfigError
-from captioner.storage import tuned_weights
 from captioner.video.config import VideoConfig
 from captioner.vision import backbones
 from captioner.vision.backbones import OWN, PACKAGED, build_backbone, classifier_weights, load_backbone, origin

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from captioner import Captioner
-from captioner.checkpoint import load_checkpoint, save_checkpoint
+from captioner.checkpoint.captioning import load_checkpoint, save_checkpoint
 from captioner.cli import main
 from captioner.errors import CheckpointError
 from captioner.language.config import DecoderConfig, SearchConfig
-from captioner.language.phrases import Phrases
+from captioner.language.trigrams import Phrases
 from captioner.model import CaptionModel
 from captioner.video.config import VideoConfig
 from captioner.vision.detector import WordDetector

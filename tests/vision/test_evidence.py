@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from captioner.checkpoint import load_checkpoint, save_checkpoint
+from captioner.caption.noun_correction import Glances, named, sights
+from captioner.checkpoint.captioning import load_checkpoint, save_checkpoint
 from captioner.errors import ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
-from captioner.naming import Glances, named, sights
 from captioner.training.config import Recipe
 from captioner.training.start import load_start
 from captioner.video.config import VideoConfig

@@ -1,0 +1,1 @@
+"""The one path from a clip to its caption; the same for torch and for ONNX."""

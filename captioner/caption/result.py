@@ -1,0 +1,76 @@
+"""A caption with its words, attention, alternatives and evidence: the values that every output is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from captioner.caption.noun_correction import Sight
+
+UNSURE = "unsure: "
+"""What stands before a caption that is not to be relied on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word of a caption with its attention over the frames."""
+
+    text: str
+    attention: tuple[float, ...]
+    """One share for each frame (T); they sum to 1."""
+    peak_seconds: float
+    """Time of the frame that was looked at most."""
+    grid: tuple[tuple[float, ...], ...] = ()
+    """With a spatial grid: the share of each place in each frame (T, P), row by row from the top left."""
+    gates: tuple[float, float] | None = None
+    """How far the GRU's update and reset gates opened as it wrote the word, 0 to 1, means over its units; None where
+    the cell is no GRU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """Another hypothesis of the n-best list."""
+
+    text: str
+    score: float
+    log_prob: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caption:
+    """The caption of one clip, with everything it was made from."""
+
+    path: str
+    id: str = ""
+    """Its name in a manifest; empty outside one."""
+    text: str
+    score: float
+    """Length-penalised log-probability: what the search ranks by, before the detector of words has its say."""
+    log_prob: float
+    """Log-probability of the whole caption."""
+    confidence: float
+    """Where ``calibrated``: the chance that the caption is good, as ``Calibration.good`` of the checkpoint defines it.
+    Else the geometric mean of its tokens' probabilities, which ranks captions but is no chance of anything."""
+    calibrated: bool = False
+    abstained: bool = False
+    """Whether the confidence is below ``SearchConfig.min_confidence``: the text is a guess not to be relied on."""
+    words: tuple[Word, ...]
+    alternatives: tuple[Alternative, ...]
+    """The n-best list, this caption first, in the order of the choice."""
+    times_seconds: tuple[float, ...]
+    """When each frame that was looked at is shown."""
+    start_seconds: float
+    end_seconds: float | None
+    """The part that was captioned; None when the length is not known."""
+    warnings: tuple[str, ...]
+    model: str
+    """Fingerprint of the checkpoint."""
+    evidence: tuple[Sight, ...] = ()
+    """Nouns that the CNN's own classifier saw, surest first; empty where the checkpoint has none."""
+    support: float | None = None
+    """Mean probability that the CNN's detector of words gives to those of the caption that it knows; None where the
+    checkpoint has no detector."""
+
+    @property
+    def told(self) -> str:
+        """The text, marked where it is not to be relied on."""
+        return UNSURE * self.abstained + self.text

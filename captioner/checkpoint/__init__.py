@@ -1,0 +1,1 @@
+"""Checkpoint folders: what is in their files, and the hub that they come from."""

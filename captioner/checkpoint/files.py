@@ -1,0 +1,240 @@
+"""Reads and writes checkpoint folders: config.json, model.safetensors and a task's own files.
+
+Loading checks the digests, every tensor's name and shape, and refuses what does not match. Nothing is ever left at
+random. What a CNN has unchanged from a pip package is not copied: it is read from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from captioner import __version__
+from captioner.config import from_dict, to_dict
+from captioner.errors import CaptionerError, CheckpointError
+from captioner.vision.backbones import is_packaged, packaged_weights
+from captioner.vision.config import EncoderConfig
+from captioner.vision.encoder import FrameEncoder
+
+M = TypeVar("M", bound=nn.Module)
+
+FORMAT = 1
+WEIGHTS = "model.safetensors"
+
+
+def write_model(
+    folder: str | Path,
+    *,
+    model: nn.Module,
+    size: int,
+    config: dict[str, Any],
+    add_files: Callable[[Path], None] = lambda folder: None,
+    papers: Mapping[str, bytes] = {},
+) -> None:
+    """Write the folder of a model that has its CNN in ``encoder``, which is recorded for frames of ``size`` pixels."""
+    encoder: Any = model.encoder
+    shared = _of_package(encoder)
+    cnn = {
+        "encoder": to_dict(encoder.config)
+        | {"source": encoder.config.source if shared else "", "weights": "pretrained"},
+        "cnn": encoder.cnn_config(size=size),
+    }
+    write_folder(
+        folder,
+        weights=half(model, without=frozenset(f"encoder.cnn.{name}" for name in shared)),
+        config=cnn | config,
+        add_files=add_files,
+        papers=papers,
+    )
+
+
+def write_folder(
+    folder: str | Path,
+    *,
+    weights: dict[str, torch.Tensor],
+    config: dict[str, Any],
+    add_files: Callable[[Path], None] = lambda folder: None,
+    papers: Mapping[str, bytes] = {},
+) -> None:
+    """Write a folder to a temporary sibling, then rename it to ``folder`` (replacing what was there).
+
+    ``add_files`` writes what there is beside the weights; ``papers``
+    (:func:`captioner.checkpoint.hub.find_papers`) come to it.
+    ``config`` is completed by the format, the version and the files' digests.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        save_file(weights, temporary / WEIGHTS)
+        add_files(temporary)
+        digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
+        whole = {"format": FORMAT, "captioner": __version__} | config | {"files": digests}
+        (temporary / "config.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        for name, content in papers.items():
+            (temporary / name).write_bytes(content)
+        _swap(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_folder(
+    folder: Path, *, keys: set[str], files: set[str], optional: set[str] | None = None, task: str = "captions"
+) -> dict[str, Any]:
+    """The config.json of a folder, its format, task and keys checked; cheap (no torch work, no weights).
+
+    Captions, the first task, are the one that has no name in it. Raises CheckpointError.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no checkpoint folder {folder}")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is not a checkpoint: it has no config.json") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {folder / 'config.json'}: {error}") from error
+    if not isinstance(config, dict) or "format" not in config:
+        raise CheckpointError(f"{folder} is not a captioner checkpoint: its config.json has no format number")
+    if config["format"] != FORMAT:
+        raise CheckpointError(
+            f"{folder} has checkpoint format {config['format']}; this version of captioner reads format {FORMAT}"
+        )
+    if (found := config.get("task", "captions")) != task:
+        raise CheckpointError(f"{folder} is a checkpoint for {found}, not for {task}")
+    optional = optional or set()
+    if set(config) - optional != keys or set(config["files"]) != files:
+        odd = sorted((set(config) - optional) ^ keys) or sorted(set(config["files"]) ^ files)
+        raise CheckpointError(f"{folder / 'config.json'} does not match format {FORMAT}: see {', '.join(odd)}")
+    return config
+
+
+def is_for(folder: Path, task: str) -> bool:
+    """Whether a folder is a checkpoint of this task; captions, the first, have no name in it."""
+    try:
+        return bool(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("task") == task)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def check_files(folder: Path, config: dict[str, Any]) -> None:
+    """Raise CheckpointError unless every file is there and has the digest in ``config``."""
+    for name, expected in config["files"].items():
+        if not (folder / name).is_file():
+            raise CheckpointError(f"the checkpoint {folder} lacks {name}")
+        if digest(folder / name) != expected:
+            raise CheckpointError(f"{folder / name} is damaged or changed: its digest is not the one in config.json")
+
+
+def section(cls: Any, config: dict[str, Any], key: str, folder: Path) -> Any:
+    """The settings of one key of a config; raises CheckpointError."""
+    try:
+        return from_dict(cls, config[key], where=key)
+    except CaptionerError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+
+
+def load_network(folder: Path, config: dict[str, Any], make: Callable[[FrameEncoder], M]) -> M:
+    """The network that ``make`` puts on the folder's encoder, with the folder's weights, on the CPU, in eval mode.
+
+    Raises CheckpointError.
+    """
+    settings = section(EncoderConfig, config, "encoder", folder)
+    encoder = FrameEncoder.from_cnn_config(config["cnn"], settings)
+    with torch.device("meta"), _Undrawn():
+        model = make(encoder)
+    load_weights(model, folder / WEIGHTS, package=settings.source)
+    return model.eval()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the random numbers that a model starts with: on the meta device there is nowhere to put them, and
+    torch would import its compiler for them, which takes two seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = kwargs or {}
+        return options["tensor"] if func is torch.nn.init.normal_ else func(*args, **options)
+
+
+def tuned_weights(encoder: FrameEncoder) -> int:
+    """How many of the CNN's weights are not those of the pip package that it comes from; all without one."""
+    shared = set(_of_package(encoder))
+    return sum(p.numel() for name, p in encoder.cnn.named_parameters() if name not in shared)
+
+
+def _of_package(encoder: FrameEncoder) -> list[str]:
+    """The weights that the encoder's CNN has unchanged from the pip package that it comes from; none without one."""
+    source = encoder.config.source
+    if not is_packaged(source):
+        return []
+    own = encoder.cnn.state_dict()
+    return [name for name, tensor in packaged_weights(source).items() if torch.equal(own[name].cpu(), tensor)]
+
+
+def load_weights(model: nn.Module, file: Path, *, package: str = "") -> None:
+    """Load every weight of ``model`` from ``file`` (the CNN's from ``package``, if it names one).
+
+    The names and shapes must be exactly the same.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"cannot read {file}: {error}") from error
+    if package:
+        weights = {f"encoder.cnn.{name}": t.clone() for name, t in packaged_weights(package).items()} | weights
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if expected != found:
+        names = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+        first = names[0]
+        raise CheckpointError(
+            f"{file} does not match its config.json in {len(names)} tensors, first {first}: "
+            f"expected {expected.get(first, 'nothing')}, found {found.get(first, 'nothing')}"
+        )
+    full = {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}
+    model.load_state_dict(full, assign=True)
+    assert not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
+
+
+def half(model: nn.Module, *, without: frozenset[str] = frozenset()) -> dict[str, torch.Tensor]:
+    """The weights in float16, but for those named in ``without``."""
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        if name in without:
+            continue
+        half = tensor.detach().to("cpu", torch.float16 if tensor.is_floating_point() else tensor.dtype)
+        if half.is_floating_point() and not half.isfinite().all():
+            raise CheckpointError(f"the weights {name} are not finite in float16; the training has diverged")
+        weights[name] = half.contiguous()
+    return weights
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put ``new`` where ``folder`` is. What was there is only deleted once the new one is in place."""
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""What single files and archives share: inputs, output files, progress, the platform."""

@@ -1,0 +1,154 @@
+"""Reports progress on stderr: a status line for people, or JSON Lines for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from captioner.io.text import visible
+
+_REFRESH_SECONDS = 0.2
+_LOG_SECONDS = 10.0
+
+
+def has_colour() -> bool:
+    """Whether terminals are to be coloured: NO_COLOR and TERM=dumb are respected."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class Monitor:
+    """Tells how far a run is: a line that is redrawn on a terminal, nothing where stderr is a file or a pipe.
+
+    With ``as_json``, every event is one JSON object a line instead. NO_COLOR and TERM=dumb are respected.
+    """
+
+    def __init__(self, *, quiet: bool = False, as_json: bool = False, verbose: bool = False) -> None:
+        self._json = as_json
+        self._quiet = quiet
+        self._verbose = verbose
+        plain = quiet or as_json or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
+        self.live = not plain
+        """Whether a line on a terminal is redrawn."""
+        self._colour = self.live and has_colour()
+        self._began = time.monotonic()
+        self._shown = 0.0
+
+    def progress(self, *, settled: int, total: int, made: int, failed: int) -> None:
+        """``settled`` of ``total`` files are over with, ``made`` of them by this run; ``failed`` could not be done."""
+        now = time.monotonic()
+        if now - self._shown < (_LOG_SECONDS if self._json else _REFRESH_SECONDS):
+            return
+        self._shown = now
+        seconds = now - self._began
+        rate = made / seconds if seconds > 0 else 0.0
+        left = (total - settled) / rate if rate > 0 else None
+        if self._json:
+            self._event(
+                "progress",
+                settled=settled,
+                total=total,
+                failed=failed,
+                clips_per_second=round(rate, 2),
+                seconds_left=None if left is None else round(left),
+            )
+        elif self.live:
+            text = f"{settled}/{total}"
+            if total:
+                text += f" ({100 * settled // total} %)"
+            text += f", {rate:.1f} clips/s"
+            if left is not None:
+                text += f", {_duration(left)} left"
+            if failed:
+                text += ", " + self._red(f"{failed} failed")
+            self._write("\r\x1b[K" + text)
+
+    def position(self, seconds: float | None, *, start: float, end: float | None) -> None:
+        """How far one film has been read, of the part from ``start`` to ``end`` (None: not known)."""
+        now = time.monotonic()
+        if seconds is None or now - self._shown < (_LOG_SECONDS if self._json else _REFRESH_SECONDS):
+            return
+        self._shown = now
+        if self._json:
+            self._event("position", seconds=round(seconds, 3), end_seconds=end)
+        elif self.live:
+            text = f"{_duration(seconds)} of film read"
+            if end is not None and end > start and seconds > start:
+                share = min(1.0, (seconds - start) / (end - start))
+                left = (now - self._began) * (1 - share) / share
+                text = f"{_duration(seconds)} of {_duration(end)} ({100 * share:.0f} %), {_duration(left)} left"
+            self._write("\r\x1b[K" + text)
+
+    def show(self, text: str) -> None:
+        """A line on a terminal that the next one replaces."""
+        now = time.monotonic()
+        if self.live and now - self._shown >= _REFRESH_SECONDS:
+            self._shown = now
+            self._write("\r\x1b[K" + text)
+
+    def clear(self) -> None:
+        """Take the redrawn line away."""
+        if self.live and self._shown:
+            self._write("\r\x1b[K")
+
+    def detail(self, message: str) -> None:
+        """What only ``--verbose`` says."""
+        if self._verbose:
+            self.say(message)
+
+    def failure(self, path: str, code: str, message: str) -> None:
+        """A file that cannot be captioned; said even when quiet."""
+        if self._json:
+            self._event("failed", path=path, code=code, message=message)
+        else:
+            where = "" if " ".join(path.split()) in message else f"{path}: "
+            self._line(f"captioner: {where}{message} [{code}]", red=True)
+
+    def warning(self, path: str, message: str) -> None:
+        """Something about a file that was captioned all the same."""
+        if self._json:
+            self._event("warning", path=path, message=message)
+        elif not self._quiet:
+            self._line(f"captioner: {path}: warning: {message}")
+
+    def say(self, message: str) -> None:
+        """About the run."""
+        if self._json:
+            self._event("note", message=message)
+        elif not self._quiet:
+            self._line(f"captioner: {message}")
+
+    def end(self, message: str, **numbers: Any) -> None:
+        """How the run went."""
+        seconds = time.monotonic() - self._began
+        if self._json:
+            self._event("end", seconds=round(seconds, 1), **numbers)
+        elif not self._quiet:
+            self._line(f"captioner: {message} in {_duration(seconds)}")
+        else:
+            self.clear()
+
+    def _event(self, name: str, **values: Any) -> None:
+        self._write(json.dumps({"event": name, "time": round(time.time(), 3)} | values) + "\n")
+
+    def _line(self, text: str, *, red: bool = False) -> None:
+        text = visible(text)
+        self._write(("\r\x1b[K" if self.live else "") + (self._red(text) if red else text) + "\n")
+
+    def _red(self, text: str) -> str:
+        return f"\x1b[31m{text}\x1b[0m" if self._colour else text
+
+    @staticmethod
+    def _write(text: str) -> None:
+        print(text, end="", file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

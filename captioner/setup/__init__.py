@@ -1,0 +1,1 @@
+"""The first hour: does the installation work, and sample clips to try it on."""

@@ -1,0 +1,178 @@
+"""The Anomalies tab: learns from normal footage, scores a video; a curve of how abnormal it is seeks the player."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from captioner.anomalies.watcher import Watcher
+from data.walkway import walkway
+from demo import strings
+from demo.child import Child
+from demo.components.curve import as_curve
+from demo.components.downloads import links, stem
+from demo.components.player import player
+from demo.components.result import empty, progress
+from demo.components.stops import Stops, buttons
+from demo.components.words import clock
+from demo.limits import Limits, Refusal, refusals
+
+PLAYER = "anomalies-player"
+ALARMS = 6.0
+"""False alarms an hour: clips are short here."""
+STEPS, MOST_STEPS = 60, 240
+"""Of training; the most is what the command line takes by itself."""
+
+
+def anomalies_tab(limits: Limits) -> None:
+    """Draw the tab inside the running Blocks."""
+    stops = Stops()
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=320):
+            files = gr.File(label=strings.NORMAL, file_count="multiple", elem_id="anomalies-files", height=160)
+            steps = gr.Slider(10, MOST_STEPS, STEPS, step=10, label=strings.STEPS, info=strings.STEPS_INFO)
+            with gr.Row():
+                run = gr.Button(strings.RUN_LEARN, variant="primary", elem_id="anomalies-learn")
+                stop = gr.Button(strings.CANCEL, elem_id="anomalies-cancel", interactive=False)
+            sample = gr.Button(strings.SAMPLE_WALKWAY, elem_id="anomalies-sample")
+            status = gr.HTML(elem_id="anomalies-status", js_on_load=None, apply_default_css=False)
+            video = player(PLAYER)
+            alarms = gr.Number(ALARMS, label=strings.ALARMS, info=strings.ALARMS_INFO, minimum=0.01)
+            score = gr.Button(strings.RUN_SCORE, variant="primary", elem_id="anomalies-run")
+        with gr.Column(scale=3, min_width=320):
+            shown = gr.HTML(
+                empty(strings.EMPTY_ANOMALIES), elem_id="anomalies-result", js_on_load=None, apply_default_css=False
+            )
+    learnt = gr.State("", time_to_live=limits.keep_seconds, delete_callback=_forget)
+
+    def learn(visitor: gr.Request, uploads: list[str] | None, steps: float, held: str) -> Iterator[tuple[Any, ...]]:
+        with refusals(), stops.run(str(visitor.session_hash)) as stopped:
+            yield from _learn([Path(upload) for upload in uploads or []], steps, held, stopped, limits)
+
+    def show(upload: str | None, alarms: float, held: str) -> str:
+        with refusals():
+            if not held or not Path(held).is_dir():
+                raise Refusal(strings.NOTHING_LEARNT)
+            if not upload:
+                raise Refusal(strings.NO_FILE)
+            return _score(Path(upload), f"{held}/model", alarms, limits)
+
+    def cancel(visitor: gr.Request) -> Any:
+        stops.ask(str(visitor.session_hash))
+        return gr.update(interactive=False)
+
+    queue: dict[str, Any] = {
+        "concurrency_id": "films",
+        "concurrency_limit": limits.films_at_once,
+        "api_visibility": "private",
+    }
+    started = run.click(learn, [files, steps, learnt], [learnt, status, run, stop], show_progress="hidden", **queue)
+    reset = [status, run, stop]
+    started.failure(lambda: ("", *buttons(running=False)), None, reset, queue=False, api_visibility="private")
+    stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
+    score.click(show, [video, alarms, learnt], shown, **queue)
+    sample.click(_sample, None, [files, video], **queue)
+
+
+def _child(limits: Limits, arguments: list[str], names: list[Path]) -> Child:
+    late = strings.RUN_TOO_LONG.format(minutes=limits.run_seconds / 60)
+    arguments = ["captioner", "anomalies", *arguments, f"--timeout={limits.decode_seconds}"]
+    return Child(arguments, names=names, seconds=limits.run_seconds, late=late)
+
+
+def _learn(
+    paths: list[Path], steps: float, held: str, stopped: threading.Event, limits: Limits
+) -> Iterator[tuple[Any, ...]]:
+    """What the page shows while it learns in a process of its own; at the end the folder of what was learnt."""
+    if not paths:
+        raise Refusal(strings.NO_FILES)
+    if len(paths) > limits.batch_files:
+        raise Refusal(strings.TOO_MANY.format(count=len(paths), limit=limits.batch_files))
+    folder = _swept("captioner-normal-")
+    child = _child(
+        limits, ["learn", *map(str, paths), "-o", f"{folder}/model", f"--steps={steps:.0f}", "--quiet"], paths
+    )
+    for seconds in child.wait(stopped):
+        said = strings.LEARN_PROGRESS.format(count=len(paths), seconds=seconds)
+        yield gr.skip(), progress(said, None), *buttons(running=True)
+    if Path(folder, "model").is_dir():
+        _forget(held)
+        yield folder, _learnt(Watcher.load(f"{folder}/model"), child.said), *buttons(running=False)
+        return
+    _forget(folder)
+    if not stopped.is_set():
+        raise Refusal(child.said)
+    yield gr.skip(), progress(strings.LEARN_STOPPED, None), *buttons(running=False)
+
+
+def _swept(prefix: str) -> str:
+    """A new folder among the uploads, which are deleted as they grow old and when the server stops."""
+    uploads = Path(get_upload_folder())
+    uploads.mkdir(parents=True, exist_ok=True)
+    return tempfile.mkdtemp(prefix=prefix, dir=uploads)
+
+
+def _forget(folder: str) -> None:
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _learnt(watcher: Watcher, refused: str) -> str:
+    """What was learnt from, and what could not be read."""
+    source = watcher.checkpoint.learnt_from
+    said = strings.LEARNT.format(count=source["files"], seconds=source["seconds"])
+    return progress(f"{said} {refused}".strip(), None)
+
+
+def _sample() -> tuple[list[str], str]:
+    """Rendered clips: normal ones, and one in which somebody walks the wrong way."""
+    clips = walkway(_swept("captioner-walkway-"), train=3, val=1, test=1, seconds=45)
+    paths = {clip.id: str(clip.path) for clip in clips}
+    abnormal = paths.pop("test-000")
+    return list(paths.values()), abnormal
+
+
+def _score(video: Path, model: str, alarms: float, limits: Limits) -> str:
+    """Score one file in a process of its own, and show what it wrote."""
+    watcher = Watcher.load(model, alarms_per_hour=alarms)
+    with tempfile.TemporaryDirectory(prefix="captioner-scores-") as out:
+        options = ["-m", model, "-o", out, "--format=csv,jsonl,events,vtt", f"--alarms-per-hour={alarms}", "--quiet"]
+        child = _child(limits, ["score", str(video), *options], [video])
+        for _ in child.wait():
+            pass
+        written = {path.name.removeprefix(f"{video.stem}."): path.read_text("utf-8") for path in Path(out).iterdir()}
+    if "scores.jsonl" not in written:
+        raise Refusal(child.said)
+    moments = [json.loads(line) for line in written["scores.jsonl"].splitlines()]
+    events = [json.loads(line) for line in written["events.jsonl"].splitlines()]
+    name = stem(video.name)
+    files = {f"{name}.csv": written["scores.csv"], f"{name}.vtt": written["anomalies.vtt"]}
+    found = strings.EVENTS_FOUND if events else strings.NOTHING_ABNORMAL
+    highest = max(moment["score"] for moment in moments) / watcher.threshold
+    said = found.format(count=len(events), seconds=moments[-1]["seconds"], share=highest)
+    broken = f'<p class="cap-refused">{escape(child.said)}</p>' if child.said else ""
+    return (
+        f'<section data-player="{PLAYER}"><p class="cap-sentence">{said}</p>{broken}'
+        + as_curve(moments, events, threshold=watcher.threshold)
+        + f'<p class="cap-note">{strings.CURVE_NOTE.format(threshold=strings.ALARM_LINE)}</p>'
+        f'<ol class="cap-timeline" aria-label="{strings.EVENTS}">{"".join(map(_event, events))}</ol>'
+        f"{links(files, label=strings.DOWNLOAD)}</section>"
+    )
+
+
+def _event(event: dict[str, Any]) -> str:
+    said = strings.EVENT.format(place=event["place"], strength=event["strength"])
+    return (
+        f'<li><button type="button" class="cap-jump cap-event" data-seek="{event["peak_seconds"]:.3f}">'
+        f'<span class="cap-when">{clock(event["start_seconds"])} – {clock(event["end_seconds"])}</span>'
+        f"<span>{said}</span></button></li>"
+    )

@@ -1,0 +1,133 @@
+"""The Batch tab: several files, a table, one download; a bad file is a row with its reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from captioner.caption.result import Caption
+from captioner.errors import VideoError
+from captioner.outputs.writers import row
+from demo import strings
+from demo.components.downloads import as_csv, as_json, links
+from demo.components.pace import Pace
+from demo.components.panel import panel, settings
+from demo.components.result import confidence, empty, progress, table
+from demo.components.stops import Stops, buttons
+from demo.engine import Engine, Settings
+from demo.limits import Refusal, refusals, sentence
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: a caption, or the reason why there is none."""
+
+    name: str
+    caption: Caption | None
+    reason: str
+
+
+def batch_tab(engine: Engine) -> None:
+    """Draw the tab inside the running Blocks."""
+    stops = Stops()
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=320):
+            files = gr.File(label=strings.FILES, file_count="multiple", elem_id="batch-files", height=220)
+            with gr.Row():
+                run = gr.Button(strings.RUN_BATCH, variant="primary", elem_id="batch-run")
+                stop = gr.Button(strings.CANCEL, elem_id="batch-cancel", interactive=False)
+            chosen = panel(engine, span=False)
+        with gr.Column(scale=3, min_width=320):
+            status = gr.HTML(elem_id="batch-status", js_on_load=None, apply_default_css=False)
+            kept = gr.HTML(elem_id="batch-files-made", js_on_load=None, apply_default_css=False)
+            shown = gr.HTML(
+                empty(strings.EMPTY_BATCH), elem_id="batch-result", js_on_load=None, apply_default_css=False
+            )
+
+    def batch(visitor: gr.Request, uploads: list[str] | None, *values: Any) -> Iterator[tuple[Any, ...]]:
+        with refusals(), stops.run(str(visitor.session_hash)) as stopped:
+            wanted, count = settings(*values), len(uploads or [])
+            outcomes, pace = list[Outcome](), Pace()
+            yield (
+                gr.skip(),
+                progress(strings.BATCH_PROGRESS.format(done=0, count=count), 0.0),
+                "",
+                *buttons(running=True),
+            )
+            for outcome in _outcomes(engine, uploads or [], wanted):
+                outcomes.append(outcome)
+                if stopped.is_set():
+                    break
+                if pace.due():
+                    said = strings.BATCH_PROGRESS.format(done=len(outcomes), count=count)
+                    yield _table(outcomes), progress(said, len(outcomes) / count), "", gr.skip(), gr.skip()
+            bad = sum(outcome.caption is None for outcome in outcomes)
+            last = progress(strings.BATCH_DONE.format(good=len(outcomes) - bad, bad=bad), 1.0)
+            if len(outcomes) < count:
+                last = progress(strings.BATCH_STOPPED.format(done=len(outcomes)), None)
+            yield _table(outcomes), last, _downloads(outcomes), *buttons(running=False)
+
+    def cancel(visitor: gr.Request) -> Any:
+        stops.ask(str(visitor.session_hash))
+        return gr.update(interactive=False)
+
+    started = run.click(
+        batch,
+        [files, *chosen.components],
+        [shown, status, kept, run, stop],
+        concurrency_id="films",
+        concurrency_limit=engine.limits.films_at_once,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    reset = [status, run, stop]
+    started.failure(lambda: ("", *buttons(running=False)), None, reset, queue=False, api_visibility="private")
+    stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _outcomes(engine: Engine, uploads: list[str], wanted: Settings) -> Iterator[Outcome]:
+    limits = engine.limits
+    if not uploads:
+        raise Refusal(strings.NO_FILES)
+    if len(uploads) > limits.batch_files:
+        raise Refusal(strings.TOO_MANY.format(count=len(uploads), limit=limits.batch_files))
+    late = time.monotonic() + limits.run_seconds
+    for upload in uploads:
+        name = Path(upload).name
+        if time.monotonic() > late:
+            yield Outcome(name, None, strings.RUN_TOO_LONG.format(minutes=limits.run_seconds / 60))
+            continue
+        try:
+            yield Outcome(name, engine.caption(upload, wanted).caption, "")
+        except (VideoError, Refusal) as error:
+            yield Outcome(name, None, sentence(error))
+
+
+def _table(outcomes: list[Outcome]) -> str:
+    rows = (
+        (escape(o.name), escape(o.caption.text), confidence(o.caption))
+        if o.caption
+        else (escape(o.name), f'<span class="cap-refused">{escape(o.reason)}</span>', "")
+        for o in outcomes
+    )
+    return table(strings.BATCH_COLUMNS, rows, label=strings.BATCH)
+
+
+def _downloads(outcomes: list[Outcome]) -> str:
+    if not outcomes:
+        return ""
+    found = [row(o.caption) if o.caption else {"path": o.name, "error": o.reason} for o in outcomes]
+    rows = (
+        (o.name, c.text, f"{c.confidence:.4f}", c.start_seconds, c.end_seconds, "", c.model)
+        if (c := o.caption)
+        else (o.name, "", "", "", "", o.reason, "")
+        for o in outcomes
+    )
+    files = {"captions.csv": as_csv(strings.BATCH_CSV_COLUMNS, rows), "captions.json": as_json(found)}
+    return links(files, label=strings.DOWNLOAD)

@@ -1,0 +1,85 @@
+"""The Evaluate tab: predictions and references in, the report of the evaluation harness out."""
+
+from __future__ import annotations
+
+import tempfile
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+
+from demo import strings
+from demo.child import Child
+from demo.components.downloads import links
+from demo.components.result import empty, table
+from demo.limits import Limits, Refusal, refusals
+from eval.report.table import coverage_line, diversity_lines, points
+from eval.scores.evaluation import Evaluation, load_evaluation
+
+
+def evaluate_tab(limits: Limits) -> None:
+    """Draw the tab inside the running Blocks."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=320):
+            predictions = gr.File(label=strings.PREDICTIONS, elem_id="evaluate-predictions", height=140)
+            references = gr.File(label=strings.REFERENCES, elem_id="evaluate-references", height=140)
+            split = gr.Textbox(label=strings.SPLIT, info=strings.SPLIT_INFO, max_length=40)
+            empties = gr.Checkbox(False, label=strings.MISSING)
+            run = gr.Button(strings.RUN_EVALUATE, variant="primary", elem_id="evaluate-run")
+        with gr.Column(scale=3, min_width=320):
+            shown = gr.HTML(
+                empty(strings.EMPTY_EVALUATE), elem_id="evaluate-result", js_on_load=None, apply_default_css=False
+            )
+
+    def evaluate(predictions: str | None, references: str | None, split: str, empties: bool) -> str:
+        with refusals():
+            if not predictions or not references:
+                raise Refusal(strings.NO_TEXTS)
+            return _score(Path(predictions), Path(references), split.strip(), empties, limits)
+
+    run.click(
+        evaluate,
+        [predictions, references, split, empties],
+        shown,
+        concurrency_id="scores",
+        concurrency_limit=1,
+        api_visibility="private",
+    )
+
+
+def _score(predictions: Path, references: Path, split: str, empties: bool, limits: Limits) -> str:
+    """Score in a process of its own, which can be killed, and show what it wrote."""
+    if max(path.stat().st_size for path in (predictions, references)) > limits.text_megabytes * 2**20:
+        raise Refusal(strings.TEXT_TOO_LARGE.format(limit=limits.text_megabytes))
+    with tempfile.TemporaryDirectory(prefix="captioner-scores-") as folder:
+        out = Path(folder)
+        # Without images: a visitor's manifest could name files of the server, and none of these is opened.
+        command = ["eval", "score", f"--report={folder}", "--no-images"]
+        command += [f"--json={out / 'report.json'}", f"--csv={out / 'clips.csv'}"]
+        command += [str(predictions), str(references)]
+        command += [f"--split={split}"] if split else []
+        command += ["--missing=empty"] if empties else []
+        late = strings.EVALUATE_TOO_LONG.format(seconds=limits.evaluate_seconds)
+        child = Child(command, names=(predictions, references), seconds=limits.evaluate_seconds, late=late)
+        for _ in child.wait():
+            pass
+        if child.code:
+            raise Refusal(child.said)
+        files = {name: (out / name).read_text("utf-8") for name in ("report.html", "report.json", "clips.csv")}
+        return _report(load_evaluation(out / "report.json"), files)
+
+
+def _report(evaluation: Evaluation, files: dict[str, str]) -> str:
+    rows = (
+        (escape(name), f"<strong>{points(s.score)}</strong>", f"{points(s.low)} – {points(s.high)}")
+        for name, s in evaluation.scores.items()
+    )
+    lines = [coverage_line(evaluation), *diversity_lines(evaluation).split("\n")]
+    facts = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    warnings = "".join(f'<p class="cap-refused">{escape(warning)}</p>' for warning in evaluation.warnings)
+    return (
+        f"<section><h3>{strings.SCORES}</h3>{table(strings.SCORE_COLUMNS, rows, label=strings.SCORES)}{warnings}"
+        f'<ul class="cap-lines">{facts}</ul><p class="cap-note">{strings.SIGNATURE}: '
+        f"<code>{escape(evaluation.signature)}</code></p>"
+        f'{links(files, label=strings.DOWNLOAD)}<p class="cap-note">{strings.REPORT_NOTE}</p></section>'
+    )

@@ -1,0 +1,242 @@
+"""``python -m eval calibrate``: make a checkpoint's confidence the chance that a caption is good, and check it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from captioner.errors import DataError
+from captioner.language.calibration import Calibration
+from captioner.manifest import SPLITS, Clip, read_manifest
+from eval.confidence.reliability import (
+    Booleans,
+    Floats,
+    Reliability,
+    cross_validate,
+    fit,
+    fit_offset,
+    measure,
+    unsure_below,
+)
+from eval.report.table import columns, printable, write_text
+from eval.scores.goodness import GOOD, is_good
+
+if TYPE_CHECKING:
+    from captioner.checkpoint.captioning import Checkpoint
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The captions of one split of one manifest."""
+
+    name: str
+    signals: Floats
+    """(clips, 4): of each caption the mean log-probability of its tokens, its words, the likeliest noun seen, and what
+    support the detector of words gives it."""
+    moving: Booleans
+    """Which are of more than one frame."""
+    good: Booleans
+    failed: int
+    """Clips that could not be captioned; they are left out."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``calibrate``."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the package's")
+    parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="clips with captions (python -m data ...)")
+    parser.add_argument("--split", choices=SPLITS, help="default: val; with --check: test")
+    parser.add_argument("--check", action="store_true", help="change nothing: measure the calibration that is there")
+    parser.add_argument("--out", metavar="DIR", help="keep the captions here, so that an interrupted run goes on")
+    parser.add_argument("--json", metavar="FILE", help="write what was measured as JSON (- for stdout, alone)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each file (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Caption, fit and write into the checkpoint's config.json; or, with ``--check``, only measure."""
+    from captioner.checkpoint.captioning import checkpoint_folder, load_checkpoint, read_config, write_calibration
+
+    split = args.split or ("test" if args.check else "val")
+    if split == "test" and not args.check:
+        raise DataError("calibrating on the test split would leave nothing to check it with; use --split val")
+    if not args.timeout > 0:
+        raise DataError(f"--timeout is {args.timeout}; it must be above 0 seconds")
+    clips = {name: _clips(name, split) for name in args.manifests}
+    folder = checkpoint_folder(args.checkpoint)
+    weights = read_config(folder)["files"]["model.safetensors"]
+    checkpoint = load_checkpoint(folder)
+    calibration = checkpoint.calibration
+    if args.check and calibration is None:
+        raise DataError(f"{folder} is not calibrated; run `python -m eval calibrate {args.checkpoint} ...` first")
+    with tempfile.TemporaryDirectory() as temporary:
+        # The signal is the same whatever the calibration: captions kept in --out serve the fit and every check.
+        plain = dataclasses.replace(checkpoint, calibration=None, fingerprint=weights[:12])
+        samples = _samples(plain, clips, args, split=split, out=Path(args.out or temporary))
+    if calibration is None or not args.check:
+        calibration = calibrate(samples, weights=weights, fitted_on=[_label(name, split) for name in args.manifests])
+        least = unsure_below(*_confidences(samples, calibration))
+        write_calibration(folder, calibration, min_confidence=least)
+    measured = {sample.name: _measured([sample], calibration) for sample in samples}
+    if len(samples) > 1:
+        measured["all"] = _measured(samples, calibration)
+    heading = f"{folder} on {split}; unsure below {read_config(folder)['search']['min_confidence']:.2f}"
+    _report(measured, calibration, args, heading=heading, fitted=not args.check)
+    return 1 if any(sample.failed for sample in samples) else 0
+
+
+def calibrate(samples: Sequence[Sample], *, weights: str, fitted_on: Sequence[str]) -> Calibration:
+    """The calibration of the captions of all ``samples`` together, every clip counting the same."""
+    signals, good = np.concatenate([s.signals for s in samples]), np.concatenate([s.good for s in samples])
+    moving = np.concatenate([s.moving for s in samples])
+    intercept, *slopes = fit(signals, good)
+    share = float(good.mean())
+    return Calibration(
+        intercept=intercept,
+        slope=slopes[0],
+        moving=fit_offset(intercept + signals[moving] @ slopes, good[moving]),
+        words=slopes[1],
+        seen=slopes[2],
+        support=slopes[3],
+        good=GOOD,
+        fitted_on=tuple(fitted_on),
+        clips=len(good),
+        good_share=share,
+        log_loss=cross_validate(signals, good),
+        constant_log_loss=-share * math.log(share) - (1 - share) * math.log(1 - share),
+        weights=weights,
+    )
+
+
+def _clips(manifest: str, split: str) -> list[Clip]:
+    clips = [clip for clip in read_manifest(manifest, split=split) if clip.captions and clip.path is not None]
+    if not clips:
+        raise DataError(f"{manifest} has no clip with captions and a file in the split {split!r}")
+    return clips
+
+
+def _samples(
+    checkpoint: Checkpoint, clips: Mapping[str, Sequence[Clip]], args: argparse.Namespace, *, split: str, out: Path
+) -> list[Sample]:
+    from captioner.caption.captioner import Captioner
+    from eval.inputs.captioning import Job, caption_clips
+
+    captioner = Captioner(checkpoint, device=args.device)
+    samples = []
+    for number, (manifest, group) in enumerate(clips.items(), start=1):
+        job = Job.of(captioner, group, search=dataclasses.replace(captioner.search, min_confidence=0.0))
+        folder = out / f"{number}-{Path(manifest).absolute().parent.name}-{split}"
+        print(f"eval: captioning {len(group)} clips of {printable(manifest)}", file=sys.stderr)
+        rows = caption_clips(captioner, group, job=job, out=folder, timeout_seconds=args.timeout)
+        samples.append(_sample(manifest, group, rows))
+    return samples
+
+
+def _sample(manifest: str, clips: Sequence[Clip], rows: Mapping[str, Mapping[str, Any]]) -> Sample:
+    said = [clip for clip in clips if "caption" in rows[clip.id]]
+    for clip in clips:
+        if (row := rows[clip.id]) and "error" in row:
+            print(f"eval: {printable(clip.id)}: {printable(row['error'])} [{row['code']}]", file=sys.stderr)
+    # Uncalibrated, the confidence is exp(mean log-probability), to four decimals.
+    return Sample(
+        name=manifest,
+        signals=np.array([_signals(rows[clip.id]) for clip in said]).reshape(-1, 4),
+        moving=np.array([len(rows[clip.id]["times_seconds"]) > 1 for clip in said], dtype=np.bool_),
+        good=np.array([is_good(rows[clip.id]["caption"], clip.captions) for clip in said], dtype=np.bool_),
+        failed=len(clips) - len(said),
+    )
+
+
+def _signals(row: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    seen = max((sight["probability"] for sight in row.get("evidence", ())), default=0.0)
+    return math.log(max(row["confidence"], 5e-5)), float(len(row["words"])), seen, row.get("support", 0.0)
+
+
+def _measured(samples: Sequence[Sample], calibration: Calibration) -> Reliability:
+    return measure(*_confidences(samples, calibration))
+
+
+def _confidences(samples: Sequence[Sample], calibration: Calibration) -> tuple[Floats, Booleans]:
+    good = np.concatenate([sample.good for sample in samples])
+    if not len(good):
+        raise DataError("no clip could be captioned; see above")
+    found = [
+        calibration.confidence(mean, moving=bool(moving), words=int(words), seen=seen, support=support)
+        for s in samples
+        for (mean, words, seen, support), moving in zip(s.signals.tolist(), s.moving, strict=True)
+    ]
+    return np.array(found), good
+
+
+def _label(manifest: str, split: str) -> str:
+    file = Path(manifest).absolute()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    return f"{file.parent.name}/{file.name} {split} sha256:{digest}"
+
+
+def _report(
+    measured: Mapping[str, Reliability],
+    calibration: Calibration,
+    args: argparse.Namespace,
+    *,
+    heading: str,
+    fitted: bool,
+) -> None:
+    parts = [heading, f"good: {calibration.good}"]
+    for name, reliability in measured.items():
+        parts += ["", printable(name), reliability_table(reliability)]
+    if fitted:
+        parts += [
+            "",
+            f"fitted: confidence = logistic({calibration.intercept:.3f} + {calibration.slope:.3f} * x "
+            f"{calibration.words:+.3f} a word {calibration.seen:+.3f} * s {calibration.support:+.3f} * d "
+            f"{calibration.moving:+.3f} for clips), x the mean log-probability of a token, s the probability of the "
+            "likeliest noun seen, d the mean one of the words by the detector; cross-validated log-loss "
+            f"{calibration.log_loss:.3f}, of a constant {calibration.constant_log_loss:.3f}",
+            "the tables above are of the clips it was fitted to; see others with --check",
+        ]
+    if args.json:
+        values = {
+            "calibration": dataclasses.asdict(calibration),
+            "measured": {name: dataclasses.asdict(reliability) for name, reliability in measured.items()},
+        }
+        write_text(args.json, json.dumps(values, indent=1) + "\n")
+    print("\n".join(parts), file=sys.stderr if args.json == "-" else sys.stdout)
+
+
+def reliability_table(reliability: Reliability) -> str:
+    """The figures of a :class:`~eval.confidence.reliability.Reliability`, for a terminal."""
+    r = reliability
+    bins = [["confidence", "clips", "promised", "good"]]
+    bins += [
+        [f"{b.low:.2f} to {b.high:.2f}", str(b.clips), f"{100 * b.confidence:.0f} %", f"{100 * b.good:.0f} %"]
+        for b in r.bins
+    ]
+    kept = [["min confidence", "kept", "good among kept"]]
+    kept += [
+        [f"{k.threshold:.1f}", f"{100 * k.kept:.0f} %", "" if k.good is None else f"{100 * k.good:.0f} %"]
+        for k in r.kept
+    ]
+    ranked = "" if r.auc is None else f", AUC {r.auc:.3f}"
+    return "\n".join(
+        [
+            f"{r.clips} captions, {100 * r.good:.1f} % good, mean confidence {100 * r.mean_confidence:.1f} %",
+            f"expected calibration error ({len(r.bins)} bins of equal size) {r.ece:.3f}, 95 % interval {r.ece_low:.3f} "
+            f"to {r.ece_high:.3f}; a perfect one would show {r.ece_by_chance:.3f} on so few clips",
+            f"Brier {r.brier:.3f}, log-loss {r.log_loss:.3f} (a constant: {r.constant_log_loss:.3f}){ranked}",
+            columns(bins),
+            columns(kept),
+        ]
+    )

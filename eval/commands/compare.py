@@ -1,0 +1,123 @@
+"""``python -m eval compare``: tests the difference between systems and lists the clips that changed most."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from captioner.errors import DataError
+from eval.commands.score import add_scoring_arguments, check_arguments, score_file
+from eval.inputs.references import add_reference_arguments, read_references
+from eval.report.table import columns, points, printable, write_text
+from eval.scores.differences import ClipChange, Comparison, compare_evaluations
+from eval.scores.scorer import Yardstick
+
+TRIALS = 10000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``compare``."""
+    parser.add_argument(
+        "systems", metavar="PREDICTIONS", nargs="+", help="two or more; each is compared with the first, the baseline"
+    )
+    add_reference_arguments(parser)
+    add_scoring_arguments(parser)
+    add_test_arguments(parser)
+    parser.add_argument("--show", type=int, default=5, help="most improved and most regressed clips (default: 5)")
+    parser.add_argument("--json", metavar="FILE", help="write the comparisons as JSON (- for stdout, alone)")
+
+
+def add_test_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the significance tests need beside the bootstrap's own options."""
+    parser.add_argument(
+        "--trials", type=int, default=TRIALS, help="of approximate randomization (default: %(default)s)"
+    )
+
+
+def check_test_arguments(args: argparse.Namespace) -> None:
+    """Raises DataError on numbers that make no sense."""
+    check_arguments(args)
+    if not 100 <= args.trials <= 1_000_000:
+        raise DataError(f"--trials is {args.trials}; it must be 100 to 1000000")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare every system with the first, print and write."""
+    check_test_arguments(args)
+    if len(args.systems) < 2:
+        raise DataError("compare needs at least two files of predictions before REFERENCES")
+    yardstick = Yardstick.of(read_references(args.references, split=args.split))
+    names = _names(args.systems)
+    baseline, *others = [
+        score_file(path, yardstick, args, name=name) for path, name in zip(args.systems, names, strict=True)
+    ]
+    comparisons = [
+        compare_evaluations(other, baseline, resamples=args.resamples, trials=args.trials, seed=args.seed)
+        for other in others
+    ]
+    if args.json:
+        rows = [{**dataclasses.asdict(c), "ties": c.ties} for c in comparisons]
+        write_text(args.json, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    text = "\n\n".join(comparison_table(c, show=args.show, of=len(yardstick.references.captions)) for c in comparisons)
+    for evaluation in (baseline, *others):
+        text += f"\nsignature of {printable(evaluation.name)}: {evaluation.signature}|ar:{args.trials}"
+    print(text, file=sys.stderr if args.json == "-" else sys.stdout)
+    return 0
+
+
+def comparison_table(comparison: Comparison, *, show: int, of: int) -> str:
+    """One comparison as text; ``of`` is the number of clips with references."""
+    rows = [
+        ["metric", comparison.baseline, comparison.system, "difference", "95 % interval", "p bootstrap", "p random."]
+    ]
+    for name, d in comparison.differences.items():
+        rows.append(
+            [
+                name,
+                points(comparison.baseline_scores[name]),
+                points(comparison.system_scores[name]),
+                f"{100 * d.difference:+.2f}",
+                f"{100 * d.low:+.2f} to {100 * d.high:+.2f}",
+                f"{d.p_bootstrap:.4f}",
+                f"{d.p_randomization:.4f}",
+            ]
+        )
+    over = f"{comparison.clips} of {of} clips"
+    if comparison.clips < of:
+        over += " (PARTIAL: only clips that both captioned; not scores on the whole set)"
+    parts = [
+        f"{printable(comparison.system)} against {printable(comparison.baseline)} on {over}",
+        columns([[printable(cell) for cell in row] for row in rows]),
+        f"by clip (CIDEr): {comparison.wins} won, {comparison.losses} lost, {comparison.ties} equal",
+    ]
+    if comparison.clips == 1:
+        parts.append("warning: one clip says nothing about chance; CIDEr is 0 with one clip")
+    for title, changes in (
+        ("most improved", [c for c in comparison.changes[:show] if c.change > 0]),
+        ("most regressed", [c for c in comparison.changes[::-1][:show] if c.change < 0]),
+    ):
+        if changes:
+            parts.append(f"{title}:")
+            parts += [_change_lines(change) for change in changes]
+    return "\n".join(parts)
+
+
+def _change_lines(change: ClipChange) -> str:
+    return (
+        f"  {printable(change.id)}  {points(change.baseline_cider)} -> {points(change.system_cider)}\n"
+        f"    was: {printable(change.baseline_caption)}\n"
+        f"    now: {printable(change.system_caption)}\n"
+        f"    ref: {printable(change.reference)}"
+    )
+
+
+def _names(paths: list[str]) -> list[str]:
+    """File names where those differ, else the names of their folders (one a run), else whole paths."""
+    files = [Path(path) for path in paths]
+    for names in ([file.name for file in files], [file.absolute().parent.name for file in files]):
+        if len(set(names)) == len(names):
+            return names
+    return list(paths)

@@ -1,0 +1,108 @@
+"""``python -m eval look``: captions of any videos on one page, each over its frames and the attention of its words.
+
+What a score cannot say: read twenty captions beside their frames before you believe one. The page needs nothing
+beside it; it holds pictures of the videos, so think of their licences before you pass it on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captioner.errors import CaptionerError, DataError
+from captioner.manifest import SPLITS, Clip
+from captioner.video.config import VideoConfig
+from eval.report.table import printable, write_text
+from eval.report.views import SeenView, seen
+
+if TYPE_CHECKING:
+    from captioner.caption.captioner import Captioner
+    from captioner.caption.result import Caption
+    from captioner.io.inputs import Item
+
+OTHERS = 2
+"""Further hypotheses shown beside the caption."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A captioned video on the page."""
+
+    name: str
+    caption: str
+    confidence: float | None
+    others: tuple[str, ...]
+    seen: SeenView
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``look``."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the package's")
+    parser.add_argument(
+        "inputs", metavar="INPUT", nargs="*", help="what `captioner caption` takes: files, folders, patterns, @lists"
+    )
+    parser.add_argument("--manifest", metavar="FILE", help="the clips of a manifest as well")
+    parser.add_argument("--split", choices=SPLITS, help="of the manifest (default: all)")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth of them (default: all)")
+    parser.add_argument("--out", metavar="FILE", default="look.html", help="the page (default: %(default)s)")
+    parser.add_argument("--title", default="What it says", help="of the page (default: %(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Caption, write the page, name it on stdout. Exit 1 if a video could not be captioned."""
+    if args.every < 1:
+        raise DataError(f"--every is {args.every}; it must be at least 1")
+    from captioner.caption.captioner import Captioner
+    from captioner.io.inputs import find_inputs
+    from eval.report.page import environment, require_jinja
+
+    require_jinja()
+    found = find_inputs(args.inputs, manifests=[args.manifest] if args.manifest else [], split=args.split)
+    captioner = Captioner.load(args.checkpoint, device=args.device)
+    looks, failures = look(captioner, found.items[:: args.every])
+    failures += list(found.unreadable)
+    for name, reason in failures:
+        print(f"eval: {printable(reason if name in reason else f'{name}: {reason}')}", file=sys.stderr)
+    if not looks:
+        raise CaptionerError(f"nothing was captioned; {args.out} is not written")
+    template = environment(html=True).get_template("look.html.j2")
+    fingerprint = captioner.checkpoint.fingerprint
+    write_text(args.out, template.render(title=args.title, looks=looks, failures=failures, fingerprint=fingerprint))
+    print(args.out)
+    return 1 if failures else 0
+
+
+def look(captioner: Captioner, items: Sequence[Item]) -> tuple[list[Look], list[tuple[str, str]]]:
+    """Each video as the page shows it, and those that cannot be captioned, each with its reason."""
+    looks, failures = list[Look](), list[tuple[str, str]]()
+    search = replace(captioner.search, n_best=min(1 + OTHERS, captioner.search.beams))
+    for item in items:
+        name = item.id or Path(item.path).name
+        try:
+            caption = captioner.caption(
+                item.path, start_seconds=item.start_seconds, end_seconds=item.end_seconds, search=search
+            )
+        except CaptionerError as error:
+            failures.append((name, str(error)))
+            continue
+        looks.append(_look(name, caption, item, video=captioner.video))
+    return looks, failures
+
+
+def _look(name: str, caption: Caption, item: Item, *, video: VideoConfig) -> Look:
+    from captioner.outputs.writers import row
+
+    start, end = item.start_seconds, item.end_seconds
+    clip = Clip(id=name, path=Path(item.path), split="", captions=(), start_seconds=start, end_seconds=end)
+    return Look(
+        name=name,
+        caption=caption.text,
+        confidence=caption.confidence,
+        others=tuple(other.text for other in caption.alternatives[1 : 1 + OTHERS]),
+        seen=seen(row(caption), source=clip, video=video),
+    )

@@ -1,0 +1,131 @@
+"""``python -m eval run``: caption a split with a checkpoint, score it and write the report."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captioner.errors import DataError
+from captioner.language.config import SearchConfig
+from captioner.manifest import SPLITS, read_manifest
+from eval.commands.score import add_scoring_arguments, check_arguments, score_file
+from eval.inputs.references import read_references
+from eval.report.table import printable, score_table
+from eval.scores.scorer import Yardstick
+
+if TYPE_CHECKING:
+    from captioner.caption.captioner import Captioner
+
+SHOWN = 6
+"""Best, and worst, clips in the report."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``run``."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the package's")
+    parser.add_argument("manifest", metavar="MANIFEST", help="clips with captions (python -m data ...)")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the results; a run in it goes on")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="clips to caption (default: %(default)s)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N clips: a partial score, for a look")
+    parser.add_argument("--name", default="", help="what the system is called (default: the folder and fingerprint)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each file (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--alarms-per-hour",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="of a detector of anomalies: false alarms that may be (default: %(default)s)",
+    )
+    search = parser.add_argument_group("search (defaults: the checkpoint's)")
+    search.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
+    search.add_argument("--n-best", type=int, metavar="N", help="hypotheses kept of each clip")
+    search.add_argument("--word-weight", type=float, metavar="W", help="of the detector of words; 0 is nothing")
+    search.add_argument("--least-weight", type=float, metavar="W", help="of the word that it sees least")
+    search.add_argument("--odd-price", type=float, metavar="P", help="of a sequence of words that nobody wrote")
+    search.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
+    search.add_argument("--max-length", type=int, metavar="L", help="tokens")
+    report = parser.add_argument_group("report")
+    report.add_argument("--no-images", action="store_true", help="no frames in it: to show where the clips may not be")
+    report.add_argument(
+        "--show", type=int, default=SHOWN, metavar="N", help="best, and worst, clips in it (default: %(default)s)"
+    )
+    add_scoring_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Caption, score, print and write. Exit 1 if a clip could not be captioned."""
+    _check(args)
+    from captioner.checkpoint.captioning import checkpoint_folder
+    from captioner.checkpoint.files import is_for
+
+    if is_for(checkpoint_folder(args.checkpoint), "actions"):
+        from eval.commands.run_actions import run as run_actions
+
+        return run_actions(args)
+    if is_for(checkpoint_folder(args.checkpoint), "anomalies"):
+        from eval.commands.run_anomalies import run as run_anomalies
+
+        return run_anomalies(args)
+    references = read_references(args.manifest, split=args.split)
+    # Clips that nobody described cannot be scored; the report counts them.
+    clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.captions]
+    if args.train:
+        read_manifest(args.train, split="train")  # a wrong one is refused now, not after an hour
+    from eval.report.page import Subject, require_jinja, write_report
+
+    require_jinja()
+    captioner = _load(args)
+    search = _search(captioner.search, args)
+    out = Path(args.out)
+    chosen = clips[: args.limit]
+    from eval.inputs.captioning import PREDICTIONS, Job, caption_clips
+
+    job = Job.of(captioner, clips, search=search)
+    rows = caption_clips(captioner, chosen, job=job, out=out, timeout_seconds=args.timeout)
+    name = args.name or f"{Path(args.checkpoint).resolve().name} {job.checkpoint}"
+    evaluation = score_file(str(out / PREDICTIONS), Yardstick.of(references), args, name=name)
+    evaluation.save(out / "report.json")
+    subject = Subject.of(
+        evaluation, references, clips=chosen, rows=rows, checkpoint=captioner.checkpoint, search=search
+    )
+    train = read_manifest(args.train, split="train") if args.train else None
+    written = write_report(subject, out, train=train, images=not args.no_images, show=args.show)
+    print(score_table(evaluation))
+    failed = [row for row in rows.values() if "error" in row]
+    for row in failed:
+        print(f"eval: {printable(row['id'])}: {printable(row['error'])} [{row['code']}]", file=sys.stderr)
+    for path in (out / "report.json", *written):
+        print(path)
+    return 1 if failed else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises DataError on numbers that make no sense."""
+    check_arguments(args)
+    for name, least in (("limit", 1), ("show", 0)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise DataError(f"--{name} is {value}; it must be at least {least}")
+    if not args.timeout > 0:
+        raise DataError(f"--timeout is {args.timeout}; it must be above 0 seconds")
+
+
+def _load(args: argparse.Namespace) -> Captioner:
+    from captioner.caption.captioner import Captioner
+
+    return Captioner.load(args.checkpoint, device=args.device)
+
+
+def _search(search: SearchConfig, args: argparse.Namespace) -> SearchConfig:
+    """The checkpoint's settings with those that the command line names replaced."""
+    names = ("beams", "n_best", "word_weight", "least_weight", "odd_price", "length_penalty", "max_length")
+    named = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if "beams" in named and "n_best" not in named:
+        named["n_best"] = min(search.n_best, named["beams"])
+    return dataclasses.replace(search, **named)

@@ -1,0 +1,206 @@
+"""``python -m eval run`` on a recogniser of actions: accuracy, average precision, confusions, calibration, mistakes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captioner.errors import DataError
+from captioner.manifest import Clip, read_manifest
+from eval.confidence.reliability import measure
+from eval.report import plots
+from eval.report.strips import try_strip
+from eval.report.table import printable, write_text
+from eval.scores.statistics import Interval
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+RESAMPLES, SEED = 1000, 12345
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Probabilities (N, C) of N clips, and which labels (N, C) are true."""
+
+    labels: tuple[str, ...]
+    found: Floats
+    true: NDArray[np.bool_]
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """Top-1 and top-5 accuracy, the mean accuracy of classes, and the mean average precision; 0 to 1."""
+        return {
+            "top-1": float(self._hits(1).mean()),
+            "top-5": float(self._hits(5).mean()),
+            "per class": self._per_class(),
+            "mAP": float(np.mean([average_precision(self.found[:, c], self.true[:, c]) for c in self._present()])),
+        }
+
+    def intervals(self) -> dict[str, Interval]:
+        """Each measure with the central 95 % of its bootstrap resamples of clips."""
+        generator = np.random.default_rng(SEED)
+        drawn = []
+        for _ in range(RESAMPLES if len(self.found) < 3000 else RESAMPLES // 4):
+            some = generator.integers(0, len(self.found), len(self.found))
+            drawn.append(list(Recognition(self.labels, self.found[some], self.true[some]).measures.values()))
+        low, high = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
+        return {
+            name: Interval(value, float(a), float(b))
+            for (name, value), a, b in zip(self.measures.items(), low, high, strict=True)
+        }
+
+    def confusion(self) -> Integers:
+        """How many clips of each true label (rows; of several the first) were taken for each label (columns)."""
+        counts = np.zeros((len(self.labels),) * 2, np.int64)
+        np.add.at(counts, (self.true.argmax(axis=1), self.found.argmax(axis=1)), 1)
+        return counts
+
+    def right(self) -> NDArray[np.bool_]:
+        """Whether the likeliest label of each clip is true."""
+        return self._hits(1)
+
+    def _hits(self, count: int) -> NDArray[np.bool_]:
+        best = np.argsort(-self.found, axis=1, kind="stable")[:, :count]
+        hits = np.take_along_axis(self.true, best, axis=1)
+        return np.asarray(hits.any(axis=1), bool)
+
+    def _present(self) -> Integers:
+        return np.flatnonzero(self.true.any(axis=0))
+
+    def _per_class(self) -> float:
+        right = self.right()
+        return float(np.mean([right[self.true[:, c]].mean() for c in self._present()]))
+
+
+def average_precision(scores: Floats, true: NDArray[np.bool_]) -> float:
+    """Mean of the precision at each true clip, in the order of falling score (as PASCAL VOC since 2010)."""
+    order = true[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(order) / np.arange(1, len(order) + 1)
+    return float(precision[order].mean())
+
+
+def run(args: argparse.Namespace) -> int:
+    """Recognise, score, print and write. Exit 1 if a clip could not be decoded."""
+    from captioner.actions.recognizer import Recognizer
+    from captioner.language.config import SearchConfig
+    from eval.inputs.captioning import Job, caption_clips
+    from eval.report.page import require_jinja
+
+    require_jinja()
+    clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.labels]
+    if not clips:
+        raise DataError(f"{args.manifest} has no clip with labels in {args.split}; python -m data labels makes one")
+    recognizer = Recognizer.load(args.checkpoint, device=args.device)
+    unknown = {label for clip in clips for label in clip.labels} - set(recognizer.labels)
+    known = [clip for clip in clips if set(clip.labels) <= set(recognizer.labels)]
+    if not known:
+        raise DataError(f"the checkpoint knows none of the {len(unknown)} labels of {args.manifest}")
+    if unknown:
+        left = (
+            f"{len(clips) - len(known)} clips left out: the checkpoint does not know {', '.join(sorted(unknown)[:3])}"
+        )
+        print(f"eval: {left}", file=sys.stderr)
+    every = len(recognizer.labels)
+    search = SearchConfig(beams=every, n_best=every)
+    out = Path(args.out)
+    job = Job.of(recognizer, known, search=search)
+    chosen = known[: args.limit]
+    rows = caption_clips(recognizer, chosen, job=job, out=out, timeout_seconds=args.timeout)
+    recognition, kept = collect(chosen, rows, recognizer.labels)
+    intervals = recognition.intervals()
+    name = args.name or f"{Path(args.checkpoint).resolve().name} {recognizer.checkpoint.fingerprint}"
+    show = 0 if args.no_images else args.show
+    written = write_report(recognition, intervals, kept, recognizer, out, name=name, show=show)
+    print(f"{name}: {len(kept)} clips of {len(recognition.labels)} labels")
+    for measure_name, interval in intervals.items():
+        low, high = 100 * interval.low, 100 * interval.high
+        print(f"  {measure_name:<10}{100 * interval.score:6.2f}  ({low:.2f}-{high:.2f})")
+    failed = [row for row in rows.values() if "error" in row]
+    for row in failed:
+        print(f"eval: {printable(row['id'])}: {printable(row['error'])} [{row['code']}]", file=sys.stderr)
+    for path in written:
+        print(path)
+    return 1 if failed else 0
+
+
+def collect(
+    clips: Sequence[Clip], rows: dict[str, dict[str, Any]], labels: tuple[str, ...]
+) -> tuple[Recognition, list[Clip]]:
+    """The probabilities and true labels of the clips that could be decoded."""
+    kept = [clip for clip in clips if "alternatives" in rows[clip.id]]
+    if not kept:
+        raise DataError("not one clip could be decoded")
+    place = {label: i for i, label in enumerate(labels)}
+    found, true = np.zeros((len(kept), len(labels))), np.zeros((len(kept), len(labels)), bool)
+    for i, clip in enumerate(kept):
+        for other in rows[clip.id]["alternatives"]:
+            found[i, place[other["caption"]]] = np.exp(other["log_prob"])
+        true[i, [place[label] for label in clip.labels]] = True
+    return Recognition(labels, found, true), kept
+
+
+def write_report(
+    recognition: Recognition,
+    intervals: dict[str, Interval],
+    clips: Sequence[Clip],
+    recognizer: Any,
+    out: Path,
+    *,
+    name: str,
+    show: int,
+) -> list[Path]:
+    """``report.json`` and ``report.html`` in ``out``; ``show`` of the surest mistakes with their frames."""
+    from eval.report.page import environment
+
+    confidence = recognition.found.max(axis=1)
+    right = recognition.right()
+    reliability = measure(confidence, right)
+    wrong = sorted(np.flatnonzero(~right).tolist(), key=lambda i: -confidence[i])[:show]
+    mistakes = [
+        {
+            "name": clips[i].id,
+            "said": recognition.labels[int(recognition.found[i].argmax())],
+            "actual": ", ".join(clips[i].labels),
+            "confidence": float(confidence[i]),
+            "strip": try_strip(clips[i], recognizer.video)[0],
+        }
+        for i in wrong
+    ]
+    confusion = recognition.confusion()
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    pairs = sorted(
+        ((int(confusion[a, b]), a, b) for a, b in np.argwhere(confusion).tolist() if a != b), key=lambda pair: -pair[0]
+    )[:10]
+    page = environment(html=True).get_template("actions.html.j2")
+    html = page.render(
+        title=name,
+        clips=len(clips),
+        fingerprint=recognizer.checkpoint.fingerprint,
+        intervals=intervals,
+        matrix=plots.matrix(shares, recognition.labels),
+        reliability=reliability,
+        curve=plots.reliability([(b.confidence, b.good) for b in reliability.bins], label="reliability"),
+        pairs=[(count, recognition.labels[a], recognition.labels[b]) for count, a, b in pairs],
+        mistakes=mistakes,
+    )
+    values = {
+        "name": name,
+        "checkpoint": recognizer.checkpoint.fingerprint,
+        "clips": len(clips),
+        "labels": list(recognition.labels),
+        "measures": {name: asdict(interval) for name, interval in intervals.items()},
+        "ece": reliability.ece,
+        "confusion": confusion.tolist(),
+    }
+    write_text(str(out / "report.json"), json.dumps(values, indent=1) + "\n")
+    write_text(str(out / "report.html"), html)
+    return [out / "report.json", out / "report.html"]

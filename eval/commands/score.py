@@ -1,0 +1,125 @@
+"""``python -m eval score``: scores a file of captions, with intervals and coverage."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from captioner.errors import DataError
+from captioner.manifest import read_manifest
+from eval.inputs.predictions import listed, read_details, read_predictions
+from eval.inputs.references import References, add_reference_arguments, read_references
+from eval.report.table import clip_csv, score_table, write_text
+from eval.scores.diversity import training_captions
+from eval.scores.evaluation import Evaluation
+from eval.scores.scorer import RESAMPLES, SEED, Yardstick, evaluate
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``score``."""
+    parser.add_argument("predictions", metavar="PREDICTIONS", help="our JSON Lines, coco results JSON or CSV")
+    add_reference_arguments(parser)
+    add_scoring_arguments(parser)
+    parser.add_argument("--name", default="", help="what the system is called (default: the file's name)")
+    parser.add_argument("--json", metavar="FILE", help="write everything as report.json (- for stdout, alone)")
+    parser.add_argument("--report", metavar="DIR", help="write report.html and report.md there, to read")
+    parser.add_argument("--no-images", action="store_true", help="no frames in the report")
+    parser.add_argument("--csv", metavar="FILE", help="write a row for each clip (- for stdout, alone)")
+
+
+def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command that scores has in common."""
+    parser.add_argument(
+        "--missing",
+        choices=["skip", "empty"],
+        default="skip",
+        help="clips without a caption: leave them out, which makes the score a partial one (default), "
+        "or count an empty caption, which makes it whole and lower",
+    )
+    parser.add_argument(
+        "--duplicates",
+        choices=["first", "last", "error"],
+        default="first",
+        help="which of two captions of one clip counts (default: %(default)s)",
+    )
+    parser.add_argument("--train", metavar="MANIFEST", help="training captions: how many of ours are copied from them")
+    parser.add_argument("--meteor", action="store_true", help="METEOR 1.5 too (needs Java and captioner[meteor])")
+    parser.add_argument("--nltk", action="store_true", help="nltk's corpus BLEU-4 too, under its own name")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the resamples (default: %(default)s)")
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raises DataError on numbers that make no sense."""
+    if not 100 <= args.resamples <= 1_000_000:
+        raise DataError(f"--resamples is {args.resamples}; it must be 100 to 1000000")
+    if args.seed < 0:
+        raise DataError(f"--seed is {args.seed}; it must not be negative")
+
+
+def score_file(path: str, yardstick: Yardstick, args: argparse.Namespace, *, name: str = "") -> Evaluation:
+    """The evaluation of one file of predictions under the options of :func:`add_scoring_arguments`."""
+    training = None
+    if args.train:
+        clips = read_manifest(args.train, split="train")
+        training = training_captions([caption for clip in clips for caption in clip.captions])
+    predictions = read_predictions(path, duplicates=args.duplicates)
+    if not path.endswith(".jsonl"):
+        print(f"eval: {path}: taken for {predictions.taken_for}", file=sys.stderr)
+    if predictions.duplicates:
+        which = f"the {args.duplicates} counts"
+        many = len(predictions.duplicates)
+        print(f"eval: {many} clips have two captions, {which}: {listed(predictions.duplicates)}", file=sys.stderr)
+    return evaluate(
+        predictions,
+        yardstick,
+        name=name,
+        missing=args.missing,
+        resamples=args.resamples,
+        seed=args.seed,
+        training=training,
+        with_meteor=args.meteor,
+        with_nltk=args.nltk,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score, print and write. Exit 0 whatever the score is; ``gate`` judges."""
+    check_arguments(args)
+    if args.report:
+        from eval.report.page import require_jinja
+
+        require_jinja()
+    references = read_references(args.references, split=args.split)
+    evaluation = score_file(args.predictions, Yardstick.of(references), args, name=args.name)
+    if args.json:
+        write_text(args.json, evaluation.to_json())
+    if args.csv:
+        write_text(args.csv, clip_csv(evaluation))
+    table = score_table(evaluation)
+    out = sys.stderr if "-" in (args.json, args.csv) else sys.stdout
+    print(table, file=out)
+    for path in _report(evaluation, references, args) if args.report else ():
+        print(path, file=out)
+    return 0
+
+
+def _report(evaluation: Evaluation, references: References, args: argparse.Namespace) -> list[Path]:
+    """The report on captions made elsewhere: with frames where the references are a manifest that names files."""
+    from eval.report.page import Subject, write_report
+
+    out = Path(args.report)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {out}: {error.strerror}") from error
+    try:
+        clips = [clip for clip in read_manifest(args.references) if clip.id in references.captions]
+    except DataError:  # coco annotations, or MSR-VTT's: they name no files
+        clips = []
+    details = read_details(args.predictions)
+    rows = {clip: row for name, row in details.items() if (clip := references.clip_id(name)) is not None}
+    train = read_manifest(args.train, split="train") if args.train else None
+    subject = Subject.of(evaluation, references, clips=clips, rows=rows)
+    return write_report(subject, out, train=train, images=not args.no_images)

@@ -1,0 +1,1 @@
+"""How reliable confidences are, and the calibration that makes them so."""

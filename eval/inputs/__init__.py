@@ -1,0 +1,1 @@
+"""Predictions and references: read, or made by captioning a split."""

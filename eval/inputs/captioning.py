@@ -1,0 +1,224 @@
+"""Captioning the clips of a manifest into a file that an interrupted run goes on with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioner import __version__
+from captioner.config import to_dict
+from captioner.errors import CaptionerError, DataError, VideoError
+from captioner.language.config import SearchConfig
+from captioner.manifest import Clip
+from captioner.video.config import VideoConfig
+
+if TYPE_CHECKING:
+    from captioner.caption.reader import Reader
+    from captioner.video.frames import Frames
+
+BATCH = 8
+"""Clips encoded and searched at once."""
+AHEAD = 2 * BATCH
+"""Clips decoded, or being decoded, before they are needed: about 40 MB at 16 frames of 224 x 224."""
+DECODERS = 2
+
+PREDICTIONS = "predictions.jsonl"
+SETTINGS = "run.json"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What decides the captions of a run; captions of another job are never mixed in."""
+
+    checkpoint: str
+    """Fingerprint."""
+    clips: str
+    """Digest of the ids, files and times of all clips of the split."""
+    video: VideoConfig
+    search: SearchConfig
+
+    @classmethod
+    def of(cls, captioner: Reader, clips: Sequence[Clip], *, search: SearchConfig) -> Job:
+        """The job of captioning ``clips`` with ``captioner``."""
+        places = json.dumps([[c.id, str(c.path), c.start_seconds, c.end_seconds] for c in clips])
+        return cls(
+            checkpoint=captioner.checkpoint.fingerprint,
+            clips=hashlib.sha256(places.encode("utf-8", "replace")).hexdigest()[:12],
+            video=captioner.video,
+            search=search,
+        )
+
+    def settings(self) -> Row:
+        """What ``run.json`` holds."""
+        return {"captioner": __version__, **to_dict(self)}
+
+
+def caption_clips(
+    captioner: Reader, clips: Sequence[Clip], *, job: Job, out: Path, timeout_seconds: float = 60.0
+) -> dict[str, Row]:
+    """Caption those of ``clips`` that ``out/predictions.jsonl`` lacks; returns the row of each clip by id.
+
+    Rows are appended as they are made. A clip that cannot be captioned gets a row with ``error`` and ``code``, and
+    is tried again by the next run. Raises DataError where ``out`` belongs to another job.
+    """
+    done = _resume(out, job)
+    todo = [clip for clip in clips if "caption" not in done.get(clip.id, {})]
+    if len(todo) < len(clips):
+        print(f"eval: {len(clips) - len(todo)} of {len(clips)} clips are captioned already", file=sys.stderr)
+    bar = _Bar(len(todo))
+    with (out / PREDICTIONS).open("a", encoding="utf-8") as file:
+        decoded = _decoded(todo, job.video, timeout_seconds)
+        while batch := list(islice(decoded, BATCH)):
+            for row in _rows(captioner, batch, job.search):
+                done[row["id"]] = row
+                file.write(json.dumps(row, ensure_ascii=True) + "\n")
+                bar.advance(failed="error" in row)
+            file.flush()
+    bar.close()
+    return {clip.id: done[clip.id] for clip in clips}
+
+
+def _resume(out: Path, job: Job) -> dict[str, Row]:
+    """The rows of an earlier run of the same job; makes the folder and its settings where there is none."""
+    wanted = json.loads(json.dumps(job.settings()))  # as JSON gives it back: lists for tuples
+    settings, predictions = out / SETTINGS, out / PREDICTIONS
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not predictions.exists() or not predictions.stat().st_size:
+            settings.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+            return {}
+        found = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot go on in {out}: {error}") from error
+    if found != wanted:
+        raise DataError(
+            f"{out} holds captions of another run ({_first_difference(found, wanted)}); "
+            "choose another --out, or delete that folder"
+        )
+    return _read_rows(predictions)
+
+
+def _first_difference(found: Any, wanted: Row) -> str:
+    if not isinstance(found, dict) or not found:
+        return f"it has no {SETTINGS}"
+    for key, value in wanted.items():
+        there = found.get(key)
+        if isinstance(value, dict) and isinstance(there, dict):
+            for name in value:
+                if there.get(name) != value[name]:
+                    return f"{key}.{name} was {there.get(name)!r}, now {value[name]!r}"
+        elif there != value:
+            return f"{key} was {there!r}, now {value!r}"
+    return f"its {SETTINGS} says more than this version knows"
+
+
+def _read_rows(path: Path) -> dict[str, Row]:
+    """The last row of each clip. Half a line at the end, of a run that was killed, is cut off the file."""
+    raw = path.read_bytes()
+    if not raw.endswith(b"\n"):
+        raw = raw[: raw.rfind(b"\n") + 1]
+        with path.open("r+b") as file:
+            file.truncate(len(raw))
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(raw.split(b"\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+                rows[row["id"]] = row
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"{path}, line {number}: not a row of `eval run`; delete the folder") from error
+    return rows
+
+
+def _decoded(
+    clips: Sequence[Clip], video: VideoConfig, timeout_seconds: float
+) -> Iterator[tuple[Clip, Frames | CaptionerError]]:
+    """Each clip with its frames, or with what is wrong with it, in order; decoded a little ahead."""
+    waiting: deque[tuple[Clip, Future[Frames | CaptionerError]]] = deque()
+    pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+    try:
+        for clip in clips:
+            waiting.append((clip, pool.submit(_decode, clip, video, timeout_seconds)))
+            if len(waiting) >= AHEAD:
+                first, frames = waiting.popleft()
+                yield first, frames.result()
+        while waiting:
+            first, frames = waiting.popleft()
+            yield first, frames.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(clip: Clip, video: VideoConfig, timeout_seconds: float) -> Frames | CaptionerError:
+    from captioner.video.frames import sample_frames
+
+    if clip.path is None:
+        return VideoError("not_found", f"the manifest names no file for {clip.id!r}")
+    try:
+        return sample_frames(
+            clip.path,
+            video,
+            start_seconds=clip.start_seconds,
+            end_seconds=clip.end_seconds,
+            timeout_seconds=timeout_seconds,
+        )
+    except CaptionerError as error:
+        return error
+
+
+def _rows(
+    captioner: Reader, batch: Sequence[tuple[Clip, Frames | CaptionerError]], search: SearchConfig
+) -> Iterator[Row]:
+    from captioner.outputs.writers import row
+
+    usable = [(clip, frames) for clip, frames in batch if not isinstance(frames, CaptionerError)]
+    captions = captioner.caption_frames(
+        [frames for _, frames in usable],
+        paths=[str(clip.path) for clip, _ in usable],
+        spans=[(clip.start_seconds or 0.0, clip.end_seconds) for clip, _ in usable],
+        search=search,
+    )
+    for (clip, _), caption in zip(usable, captions, strict=True):
+        yield {"id": clip.id} | row(caption)
+    for clip, problem in batch:
+        if isinstance(problem, CaptionerError):
+            # A start or end outside the clip is a ConfigError: wrong in the manifest, not in the file.
+            code = problem.code if isinstance(problem, VideoError) else "span"
+            yield {"id": clip.id, "path": str(clip.path), "error": str(problem), "code": code}
+
+
+class _Bar:
+    """``[####    ] 34 of 167 clips, 1 failed, 0:41 left`` on stderr; nothing when nobody is watching."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._failed = total, 0, 0
+        self._watched = sys.stderr.isatty() and total > 0
+        self._started = time.monotonic()
+
+    def advance(self, *, failed: bool) -> None:
+        self._done += 1
+        self._failed += failed
+        if self._watched:
+            print(f"\r{self._line()}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._watched:
+            print(file=sys.stderr)
+
+    def _line(self) -> str:
+        filled = 24 * self._done // self._total
+        left = round((time.monotonic() - self._started) / self._done * (self._total - self._done))
+        failed = f", {self._failed} failed" if self._failed else ""
+        bar = "#" * filled + " " * (24 - filled)
+        return f"[{bar}] {self._done} of {self._total} clips{failed}, {left // 60}:{left % 60:02} left"

@@ -1,0 +1,152 @@
+"""Checks for faults that make a score worthless (copied captions, leaks, ...), each reported in one sentence."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from captioner.errors import DataError
+from captioner.manifest import Clip
+from data.join import file_digest
+from eval.scores.diversity import Diversity
+from eval.scores.evaluation import Evaluation
+
+COLLAPSE = 0.10
+"""Share of clips with one and the same caption that rings (from COLLAPSE_CLIPS clips on)."""
+COLLAPSE_CLIPS = 20
+COPIED = 0.80
+"""Share of captions that are training captions word for word that rings."""
+NAMED = 5
+
+State = Literal["alarm", "fine", "unknown"]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One check and its outcome; ``unknown`` where what it needs was not given."""
+
+    title: str
+    state: State
+    text: str
+
+
+def alarms(evaluation: Evaluation, clips: Sequence[Clip], *, train: Sequence[Clip] | None) -> tuple[Alarm, ...]:
+    """All checks of an evaluation of ``clips``; ``train`` are the clips that the model learned from."""
+    return (
+        _failed(evaluation),
+        _collapse(evaluation.diversity),
+        _leakage(clips, train),
+        _copied(evaluation.diversity),
+        _references(evaluation),
+    )
+
+
+def leaks(clips: Sequence[Clip], train: Sequence[Clip]) -> list[tuple[Clip, Clip]]:
+    """Pairs (evaluated, training) with one id, or that show the same part of files of equal content.
+
+    Only files of equal size are read; one that cannot be read is no pair.
+    """
+    ids = {clip.id: clip for clip in train}
+    by_size: defaultdict[int, list[Clip]] = defaultdict(list)
+    for clip in train:
+        if (size := _size(clip.path)) is not None:
+            by_size[size].append(clip)
+    digests: dict[Path, str | None] = {}
+    found = []
+    for clip in clips:
+        if clip.id in ids:
+            found.append((clip, ids[clip.id]))
+            continue
+        same = (
+            other
+            for other in by_size.get(_size(clip.path) or -1, [])
+            if _overlap(clip, other) and _same_content(clip, other, digests)
+        )
+        if (other := next(same, None)) is not None:
+            found.append((clip, other))
+    return found
+
+
+def _failed(evaluation: Evaluation) -> Alarm:
+    coverage = evaluation.coverage
+    failed, missing = len(coverage.failed), len(coverage.missing)
+    text = f"{coverage.scored} of {coverage.references} clips are scored; {failed} failed, {missing} have no caption"
+    if coverage.empty:
+        text += f", {len(coverage.empty)} have an empty one"
+    return Alarm("Clips left out", "alarm" if failed or missing or coverage.empty else "fine", text + ".")
+
+
+def _collapse(found: Diversity) -> Alarm:
+    distinct = round(found.unique_share * found.captions)
+    text = (
+        f"The most frequent caption, “{found.most_common}”, is given to {100 * found.most_common_share:.1f} % of "
+        f"{found.captions} clips; {distinct} captions are different."
+    )
+    if found.captions < COLLAPSE_CLIPS:
+        return Alarm("Caption collapse", "unknown", text + f" Under {COLLAPSE_CLIPS} clips that says little.")
+    rings = found.most_common_share > COLLAPSE
+    return Alarm(
+        "Caption collapse", "alarm" if rings else "fine", text + f" It rings above {100 * COLLAPSE:.0f} % for one."
+    )
+
+
+def _leakage(clips: Sequence[Clip], train: Sequence[Clip] | None) -> Alarm:
+    title = "Leakage from training"
+    if train is None:
+        return Alarm(title, "unknown", "Not checked: name the training manifest with --train.")
+    if not clips:
+        return Alarm(title, "unknown", "Not checked: only a manifest names the files that would be compared.")
+    pairs = leaks(clips, train)
+    if not pairs:
+        return Alarm(
+            title, "fine", f"None of {len(clips)} clips is among the {len(train)} training clips, by id or content."
+        )
+    named = ", ".join(f"{clip.id} is {other.id}" for clip, other in pairs[:NAMED])
+    more = f" and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
+    return Alarm(title, "alarm", f"{len(pairs)} of {len(clips)} clips are training clips too: {named}{more}.")
+
+
+def _copied(found: Diversity) -> Alarm:
+    title = "Copied training captions"
+    if found.novel_share is None:
+        return Alarm(title, "unknown", "Not checked: name the training manifest with --train.")
+    copied = 1 - found.novel_share
+    text = (
+        f"{100 * copied:.1f} % of the captions are training captions word for word; above {100 * COPIED:.0f} % rings."
+    )
+    return Alarm(title, "alarm" if copied > COPIED else "fine", text)
+
+
+def _references(evaluation: Evaluation) -> Alarm:
+    empty, none = evaluation.coverage.empty_references, len(evaluation.coverage.without_references)
+    text = f"{empty} reference captions have no word; {none} clips have no reference and cannot be scored."
+    return Alarm("Empty references", "alarm" if empty or none else "fine", text)
+
+
+def _size(path: Path | None) -> int | None:
+    try:
+        return path.stat().st_size if path is not None and path.is_file() else None
+    except OSError:
+        return None
+
+
+def _overlap(one: Clip, other: Clip) -> bool:
+    endless = float("inf")
+    return max(one.start_seconds or 0, other.start_seconds or 0) < min(
+        one.end_seconds or endless, other.end_seconds or endless
+    )
+
+
+def _same_content(one: Clip, other: Clip, digests: dict[Path, str | None]) -> bool:
+    for clip in (one, other):
+        assert clip.path is not None
+        if clip.path not in digests:
+            try:
+                digests[clip.path] = file_digest(clip.path)
+            except DataError:
+                digests[clip.path] = None
+    assert one.path is not None and other.path is not None
+    return digests[one.path] is not None and digests[one.path] == digests[other.path]

@@ -1,0 +1,284 @@
+"""The report: one HTML file that needs nothing beside it, and a short Markdown for a pull request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioner.config import to_dict
+from captioner.errors import CaptionerError
+from captioner.language.config import SearchConfig
+from captioner.manifest import Clip
+from captioner.video.config import VideoConfig
+from eval.confidence.summary import confidence_of
+from eval.inputs.references import References
+from eval.report.alarms import alarms
+from eval.report.table import coverage_line, diversity_lines, write_text
+from eval.report.views import ClipView, view
+from eval.scores.evaluation import ClipScore, Evaluation
+from eval.scores.goodness import GOOD, is_good
+from eval.scores.human import HumanLine, leave_one_out
+from eval.scores.slices import slicings
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from captioner.checkpoint.captioning import Checkpoint
+    from captioner.language.calibration import Calibration
+    from eval.confidence.reliability import Reliability
+
+TEMPLATES = Path(__file__).parent / "templates"
+REFERENCES_SHOWN = 6
+FAILURES_SHOWN = 20
+SURE_SHOWN = 3
+LISTED = 1000
+HISTOGRAMS = ("CIDEr", "ROUGE-L")
+
+_MARKS = frozenset("&<>@#*_`[]|~\\!")
+"""What Markdown (or the place that shows it) could take for more than text; written as entities."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a report is about."""
+
+    evaluation: Evaluation
+    clips: dict[str, Clip]
+    rows: Mapping[str, Mapping[str, Any]]
+    """The row of each clip in predictions.jsonl."""
+    human: HumanLine | None
+    """None where no clip has two references."""
+    card: dict[str, dict[str, str]]
+    """The model card: sections of names and values. Empty where the model is not known."""
+    checkpoint: Checkpoint | None = None
+    """What made the captions; None for captions made elsewhere."""
+
+    @classmethod
+    def of(
+        cls,
+        evaluation: Evaluation,
+        references: References,
+        *,
+        clips: Sequence[Clip],
+        rows: Mapping[str, Mapping[str, Any]],
+        checkpoint: Checkpoint | None = None,
+        search: SearchConfig | None = None,
+    ) -> Subject:
+        """Draw the human line and write the model card; ``search`` is the checkpoint's own unless given."""
+        several = any(len(group) > 1 for group in references.captions.values())
+        return cls(
+            evaluation=evaluation,
+            clips={clip.id: clip for clip in clips},
+            rows=rows,
+            human=leave_one_out(references) if several else None,
+            card=model_card(checkpoint, search=search or checkpoint.search) if checkpoint else {},
+            checkpoint=checkpoint,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One line of the table of scores, in points."""
+
+    name: str
+    score: float
+    low: float
+    high: float
+    human: float | None
+    chart: Markup
+
+
+def require_jinja() -> None:
+    """Raises CaptionerError where jinja2 is not installed."""
+    try:
+        import jinja2  # noqa: F401
+    except ImportError:
+        raise CaptionerError("the report needs jinja2; install it with: pip install 'captioner[eval]'") from None
+
+
+def write_report(
+    subject: Subject, out: Path, *, train: Sequence[Clip] | None = None, images: bool = True, show: int = 6
+) -> list[Path]:
+    """Write ``out/report.html`` and ``out/report.md``; returns their paths.
+
+    ``train``: the clips learned from, to look for leaks. ``images=False`` leaves the frames out. ``show``: how many
+    best and how many worst clips are shown.
+    """
+    evaluation = subject.evaluation
+    ranked = sorted(evaluation.clips, key=lambda c: (-c.scores["CIDEr"], -c.scores["ROUGE-L"], c.id))
+    best = ranked[: min(show, (len(ranked) + 1) // 2)]
+    worst = ranked[len(best) :][::-1][:show]  # no clip twice
+    top = _top(evaluation, subject.human)
+    values: dict[str, Any] = {
+        "evaluation": evaluation,
+        "metrics": _metrics(evaluation, subject.human, top=top),
+        "top": top,
+        "human": subject.human,
+        "coverage": coverage_line(evaluation),
+        "diversity": diversity_lines(evaluation).split("\n"),
+        "alarms": alarms(evaluation, list(subject.clips.values()), train=train),
+        "slicings": slicings(evaluation),
+        "slice_metrics": [name for name in ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR") if name in evaluation.scores],
+        "failures": list(evaluation.coverage.failed.items())[:FAILURES_SHOWN],
+        "failures_left": max(0, len(evaluation.coverage.failed) - FAILURES_SHOWN),
+        "confidence": confidence_of(evaluation, subject.rows),
+        "good": GOOD,
+        "card": subject.card,
+        "references_shown": REFERENCES_SHOWN,
+    }
+
+    def show_clips(some: Sequence[ClipScore]) -> list[ClipView]:
+        return [
+            view(
+                clip,
+                row=subject.rows.get(clip.id, {}),
+                source=subject.clips.get(clip.id),
+                video=subject.checkpoint.video if subject.checkpoint else VideoConfig(),
+                images=images,
+            )
+            for clip in some
+        ]
+
+    page = {
+        "histograms": _histograms(evaluation),
+        "reliability": _reliability(values["confidence"]),
+        "best": show_clips(best),
+        "worst": show_clips(worst),
+        "surest": show_clips(_surest_mistakes(subject, but=[*best, *worst]) if values["confidence"] and show else []),
+        "listed": [(clip, subject.rows.get(clip.id, {}).get("confidence")) for clip in ranked[:LISTED]],
+    }
+    files = {
+        "report.html": environment(html=True).get_template("report.html.j2").render(values | page),
+        "report.md": environment(html=False)
+        .get_template("report.md.j2")
+        .render(values | {"best": best, "worst": worst}),
+    }
+    for name, text in files.items():
+        write_text(str(out / name), text)
+    return [out / name for name in files]
+
+
+def environment(*, html: bool) -> Any:
+    """The templates of the harness, everything in them escaped."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=html,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # Markdown has no autoescape of its own: every value goes through markdown() instead.
+        finalize=None if html else markdown,
+    )
+    made.filters["points"] = lambda score: f"{100 * score:.1f}"
+    return made
+
+
+def markdown(value: Any) -> Any:
+    """Text that Markdown shows as it is: no formatting, no HTML, no table cells, nobody called by an @."""
+    if not isinstance(value, str):
+        return value
+    return "".join(f"&#{ord(c)};" if c in _MARKS else c for c in " ".join(value.split()))
+
+
+def _top(evaluation: Evaluation, human: HumanLine | None) -> float:
+    """A round number above all scores, in points: the end of the lines that they are drawn on."""
+    from eval.report.plots import round_ticks
+
+    people = [] if human is None else list(human.scores.values())
+    return round_ticks(100 * max([s.high for s in evaluation.scores.values()] + people))[-1]
+
+
+def _metrics(evaluation: Evaluation, human: HumanLine | None, *, top: float) -> list[Metric]:
+    from eval.report.plots import interval
+
+    people = {} if human is None else {name: 100 * score for name, score in human.scores.items()}
+    return [
+        Metric(
+            name=name,
+            score=100 * s.score,
+            low=100 * s.low,
+            high=100 * s.high,
+            human=people.get(name),
+            chart=interval(100 * s.score, 100 * s.low, 100 * s.high, top=top, other=people.get(name)),
+        )
+        for name, s in evaluation.scores.items()
+    ]
+
+
+def _histograms(evaluation: Evaluation) -> list[Markup]:
+    from eval.report.plots import histogram
+
+    return [
+        histogram([100 * clip.scores[name] for clip in evaluation.clips], unit=f"{name} of a clip")
+        for name in HISTOGRAMS
+    ]
+
+
+def _surest_mistakes(subject: Subject, *, but: Sequence[ClipScore]) -> list[ClipScore]:
+    """Captions that are not good, the most confident first; without the clips ``but``, which are shown elsewhere."""
+    wrong = [
+        clip for clip in subject.evaluation.clips if clip not in but and not is_good(clip.caption, clip.references)
+    ]
+    said = [clip for clip in wrong if "confidence" in subject.rows.get(clip.id, {})]
+    return sorted(said, key=lambda clip: (-subject.rows[clip.id]["confidence"], clip.id))[:SURE_SHOWN]
+
+
+def _reliability(confidence: Reliability | None) -> Markup | None:
+    from eval.report.plots import reliability
+
+    if confidence is None:
+        return None
+    label = f"Reliability of the confidence of {confidence.clips} captions, in {len(confidence.bins)} bins"
+    return reliability([(b.confidence, b.good) for b in confidence.bins], label=label)
+
+
+def model_card(checkpoint: Checkpoint, *, search: SearchConfig) -> dict[str, dict[str, str]]:
+    """What the checkpoint is, how its frames and sentences are chosen, and what it was trained on."""
+    model = checkpoint.model
+    numbers = {
+        "CNN": str(model.encoder.cnn_config().get("model_type")),
+        "CNN weights": f"{sum(p.numel() for p in model.encoder.parameters()):,}",
+        "Decoder weights": f"{sum(p.numel() for p in model.decoder.parameters()):,}",
+        "Vocabulary": f"{len(checkpoint.tokenizer):,} pieces",
+        "Fingerprint": checkpoint.fingerprint,
+    }
+    decoder = {name: _plain(value) for name, value in to_dict(model.decoder.config).items()}
+    return {
+        "Model": numbers,
+        "Decoder": decoder,
+        "Frames": {name: _plain(value) for name, value in to_dict(checkpoint.video).items()},
+        "Search": {name: _plain(value) for name, value in to_dict(search).items()},
+        "Confidence": _calibration(checkpoint.calibration),
+        "Trained on": {name: _plain(value) for name, value in _flat(checkpoint.trained_on).items()},
+    }
+
+
+def _calibration(calibration: Calibration | None) -> dict[str, str]:
+    if calibration is None:
+        return {"calibrated": "no: it ranks captions, but is no chance of anything"}
+    return {
+        "is the chance that": calibration.good,
+        "fitted on": f"{calibration.clips:,} clips of {', '.join(calibration.fitted_on)}",
+        "of which good": f"{100 * calibration.good_share:.1f} %",
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False)

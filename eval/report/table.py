@@ -1,0 +1,116 @@
+"""Plain text for a terminal, CSV for a spreadsheet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from captioner.errors import DataError
+from captioner.outputs.spreadsheet import csv_line
+from eval.scores.evaluation import Evaluation
+
+
+def points(score: float) -> str:
+    """A score as tables print it: times 100, two decimals."""
+    return f"{100 * score:.2f}"
+
+
+def columns(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as aligned columns: the first to the left, the others to the right."""
+    rows = [list(row) for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = (
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def printable(text: str) -> str:
+    """A caption for a terminal: control characters (which could recolour or overwrite it) shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def score_table(evaluation: Evaluation) -> str:
+    """What ``eval score`` prints."""
+    coverage, partial = evaluation.coverage, evaluation.partial
+    heading = f"{evaluation.name} against {evaluation.references}"
+    heading += f" ({evaluation.split})" if evaluation.split else ""
+    over = f"score on {coverage.scored} of {coverage.references} clips" if partial else "score"
+    rows = [["metric", over, "95 % interval"]]
+    for name, interval in evaluation.scores.items():
+        rows.append([name, points(interval.score), f"{points(interval.low)} to {points(interval.high)}"])
+    rows += [[name, points(value), ""] for name, value in evaluation.extras.items()]
+    parts = [printable(heading), columns(rows), coverage_line(evaluation), diversity_lines(evaluation)]
+    parts += [f"warning: {warning}" for warning in evaluation.warnings]
+    return "\n".join([*parts, f"signature: {evaluation.signature}"])
+
+
+def coverage_line(evaluation: Evaluation) -> str:
+    """Every kind of clip that is not simply scored, counted."""
+    coverage = evaluation.coverage
+    counts = {
+        "missing": coverage.missing,
+        "failed": coverage.failed,
+        "empty": coverage.empty,
+        "extra": coverage.extra,
+        "duplicate": coverage.duplicates,
+        "without references": coverage.without_references,
+    }
+    listed = ", ".join(f"{name} {len(clips)}" for name, clips in counts.items())
+    return f"clips: {coverage.scored} scored of {coverage.references} with references; {listed}"
+
+
+def diversity_lines(evaluation: Evaluation) -> str:
+    """The figures of :class:`eval.scores.diversity.Diversity`."""
+    d = evaluation.diversity
+    lines = [
+        f"lengths: {d.mean_words:.1f} words on average, {d.shortest_words} to {d.longest_words}; "
+        f"references {d.mean_reference_words:.1f}",
+        f"words: {d.vocabulary} different, {d.reference_vocabulary} in the references; "
+        f"distinct-1 {d.distinct_1:.3f}, distinct-2 {d.distinct_2:.3f}",
+        f"captions: {100 * d.unique_share:.1f} % different; {100 * d.repeated_share:.1f} % of clips share theirs with "
+        f"another, {100 * d.most_common_share:.1f} % have {printable(d.most_common)!r}",
+    ]
+    if d.novel_share is not None:
+        lines.append(f"novel: {100 * d.novel_share:.1f} % are not among the training captions")
+    if d.self_cider is not None:
+        lines.append(f"n-best: {d.n_best} a clip, self-CIDEr {d.self_cider:.3f} (0 all alike, 1 nothing in common)")
+    return "\n".join(lines)
+
+
+def clip_csv(evaluation: Evaluation) -> str:
+    """One row a clip with its own scores, in coco-caption's units; missing and failed clips without scores."""
+    names = list(evaluation.scores)
+    lines = [csv_line(["id", "status", "caption", *names, "words", "references", "category"])]
+    unscored = {} if evaluation.coverage.missing_as_empty else dict.fromkeys(evaluation.coverage.missing, "missing")
+    for clip in evaluation.clips:
+        status = "failed" if clip.id in evaluation.coverage.failed else "scored"
+        status = "missing" if clip.id in evaluation.coverage.missing else status
+        values = [f"{clip.scores[name]:.6f}" for name in names]
+        facts = (clip.words, len(clip.references), clip.category or "")
+        lines.append(csv_line([clip.id, status, clip.caption, *values, *facts]))
+    if not evaluation.coverage.missing_as_empty:
+        unscored |= dict.fromkeys(evaluation.coverage.failed, "failed")
+    for clip_id, status in unscored.items():
+        lines.append(csv_line([clip_id, status, "", *[""] * len(names), "", "", ""]))
+    return "".join(lines)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write to a file, through a sibling that is then renamed; ``-`` is stdout."""
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    target = Path(path)
+    sibling = target.with_name(f".{target.name}.tmp")
+    try:
+        sibling.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        sibling.replace(target)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        sibling.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Scores of predictions, with intervals, and how they differ between systems."""

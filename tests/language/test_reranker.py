@@ -1,0 +1,78 @@
+"""The choice between sentences by the words that were seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captioner.language.config import SearchConfig
+from captioner.language.reranker import Choice
+from captioner.language.trigrams import Phrases
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    score: float
+
+
+FORMS = ("dog dogs", "run runs running", "cat cats")
+USUAL = np.log([0.1, 0.2, 0.3])
+SEEN = np.array([1.0, 0.5, -2.0])
+CHANCES = np.exp(USUAL + SEEN)
+
+
+def test_what_was_seen_wins_over_what_is_likely() -> None:
+    choice = Choice(FORMS, USUAL)
+    found = [Said(-1.0), Said(-1.2), Said(-1.4)]
+    texts = ["a cat is running", "a dog is running", "a dog runs with dogs"]
+    for weight, expected in ((0.3, [found[1], found[2], found[0]]), (0.0, found)):  # at 0.3 -1.45, -0.75 and -0.95
+        assert choice.order(found, texts, seen=CHANCES, config=SearchConfig(word_weight=weight)) == expected
+    others = ["what", "", "no word of these"]
+    assert choice.order(found, others, seen=CHANCES, config=SearchConfig(word_weight=9.0)) == found
+
+
+@given(st.data())
+def test_the_order_is_that_of_the_sums(data: st.DataObject) -> None:
+    words = st.sampled_from(["dog", "dogs", "run", "runs", "cat", "a", "is"])
+    texts = data.draw(st.lists(st.lists(words, max_size=6).map(" ".join), min_size=1, max_size=6))
+    numbers = st.integers(-40, 0).map(lambda n: n / 8)
+    found = [Said(data.draw(numbers)) for _ in texts]
+    weight, least = (data.draw(st.sampled_from([0.0, 0.25, 1.0])) for _ in range(2))
+    config = SearchConfig(word_weight=weight, least_weight=least)
+    ordered = Choice(FORMS, USUAL).order(found, texts, seen=CHANCES, config=config)
+    sums = {id(said): said.score for said in found}
+    for said, text in zip(found, texts, strict=True):
+        chances = [0.05] * (not set(" ".join(FORMS).split()) & set(text.split()))
+        for column, row in enumerate(FORMS):
+            if set(row.split()) & set(text.split()):  # each word once, however often and in whatever form
+                sums[id(said)] += weight * SEEN[column]
+                chances.append(CHANCES[column])
+        sums[id(said)] += least * np.log(min(chances))
+    assert sorted(map(id, ordered)) == sorted(map(id, found))
+    told = [sums[id(said)] for said in ordered]
+    assert all(first >= second - 1e-9 for first, second in itertools.pairwise(told))
+
+
+def test_support_is_the_mean_chance_of_the_words_it_knows() -> None:
+    choice = Choice(FORMS, USUAL)
+    assert choice.support("a dog runs with dogs", seen=CHANCES) == pytest.approx((CHANCES[0] + CHANCES[1]) / 2)
+    assert choice.support("a tram", seen=CHANCES) == 0
+    unseen = choice.order(
+        [Said(0), Said(0)], ["a cat", "a dog"], seen=np.zeros(3), config=SearchConfig(word_weight=1.0)
+    )
+    assert all(np.isfinite(said.score) for said in unseen)  # a chance of nothing is no minus infinity
+
+
+def test_what_nobody_wrote_has_its_price() -> None:
+    table = np.zeros(512, dtype=np.uint8)
+    Phrases(table).add(["a cat is running", "a dog is running"])
+    choice, texts = Choice(FORMS, USUAL, table), ["a dog is a dog", "a cat is running"]
+    found = [Said(-1.0), Said(-1.1)]
+    for price, first in ((0.0, 0), (1.0, 1)):
+        config = SearchConfig(word_weight=0.2, odd_price=price)
+        assert choice.order(found, texts, seen=CHANCES, config=config)[0] is found[first]
