@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from captioner import Captioner
 from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.anomalies.learning import _fit
-from captioner.checkpoint import load_checkpoint
+from captioner.checkpoint.captioning import load_checkpoint
 from captioner.training.config import DataConfig, Recipe, TrainConfig
 from captioner.training.soup import average
 from captioner.training.train import Trainer, fit

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from captioner.segments import segment_frames
+from captioner.caption.segments import segment_frames
 from captioner.video.config import VideoConfig
 from captioner.video.frames import probe, sample_frames
 from captioner.video.rate import FrameRate
