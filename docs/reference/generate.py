@@ -1,34 +1,19 @@
-"""The pages that the code knows: commands from their parsers, settings from their dataclasses.
-
-``python docs/reference/generate.py`` writes them beside this file.
-"""
+"""The manual pages of the commands, from what ``--help`` prints: ``python docs/reference/generate.py`` writes them."""
 
 from __future__ import annotations
 
 import argparse
-import ast
-import dataclasses
-import inspect
 import textwrap
-import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.cli import make_parser
-from captioner.training.config import Recipe
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "cli"
 
 
 def pages() -> dict[str, str]:
-    """The text of each page by its path beside this file."""
-    return {"settings.md": settings_page(), **{f"cli/{name}": text for name, text in command_pages().items()}}
-
-
-def command_pages() -> dict[str, str]:
-    """A page for each command, and their index."""
+    """A page for each command, and their index, by file name."""
     parser = make_parser()
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     about = {action.dest: action.help for action in commands._choices_actions}
@@ -83,56 +68,6 @@ def names(action: argparse.Action) -> str:
     if not action.option_strings:
         return f"`{value.strip()}`"
     return ", ".join(f"`{option}{value}`" for option in action.option_strings)
-
-
-def settings_page() -> str:
-    """Every table of a recipe, then the settings of an anomaly detector."""
-    lines = ["# Settings", "", *wrapped(SETTINGS), ""]
-    hints = typing.get_type_hints(Recipe)
-    tables = {name: hints[name] for name in (field.name for field in dataclasses.fields(Recipe))}
-    for title, config in ({f"[{name}]": kind for name, kind in tables.items()} | DETECTION).items():
-        lines += [f"## {title}", "", *wrapped(plain(inspect.getdoc(config) or "")), ""]
-        for field, value, text in settings(config):
-            lines += wrapped(f"- `{field} = {value}`" + (f": {text}" if text else ""))
-        lines.append("")
-    return "\n".join([*lines, MADE, ""])
-
-
-SETTINGS = """A recipe is a TOML file with a table for each heading in brackets. Each line below shows the default. A
-checkpoint's `config.json` uses the same names. `captioner train --set SECTION.KEY=VALUE` overrides a setting for one
-run. Unknown keys and values out of range are errors."""
-DETECTION = {"Anomalies: footage": FootageConfig, "Anomalies: detector": DetectorConfig}
-
-
-def settings(config: type) -> Iterator[tuple[str, str, str]]:
-    """The name, the default and the meaning of each field."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    texts: dict[str, str] = {}
-    for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            texts[node.target.id] = str(after.value.value) if said else ""  # type: ignore[union-attr]
-    hints = typing.get_type_hints(config)
-    for field in dataclasses.fields(config):
-        text = plain(field.metadata.get("help", "") or texts.get(field.name, ""))
-        allowed = typing.get_args(hints[field.name]) if typing.get_origin(hints[field.name]) is typing.Literal else ()
-        choice = f"one of {', '.join(f'`{a}`' for a in allowed)}. " if allowed else ""
-        yield field.name, toml(field.default), (choice + text).strip()
-
-
-def toml(value: Any) -> str:
-    """A default in TOML's spelling."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"'
-    return str(list(value)) if isinstance(value, tuple) else str(value)
-
-
-def plain(text: str) -> str:
-    """A docstring in one line of Markdown."""
-    return " ".join(text.split()).replace("``", "`")
 
 
 def capital(text: str) -> str:
