@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from captioner.io.status import Status
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.decoder import AttentionGRU
 from captioner.recurrent.cells import CELLS
@@ -53,7 +54,7 @@ def train(manifest: str, cell: str, *, epochs: int, seed: int) -> dict[str, floa
     recipe = recipe_for(manifest, cell, epochs=epochs, seed=seed)
     fit(recipe, out, quiet=True)
     state = torch.load(out / "state.pt", weights_only=True)
-    task = CaptionTask(recipe, TrainingLog(None, quiet=True), torch.device("cpu"))
+    task = CaptionTask(recipe, TrainingLog(None, status=Status(quiet=True)), torch.device("cpu"))
     task.model.load_state_dict(state["average"])
     validator = Validator(task.model.eval(), task.tokenizer, search=recipe.search)
     ciders = [validator.cider(corpus) for corpus in task.val.values()]

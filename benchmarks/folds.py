@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from captioner.io.status import Status
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.manifest import read_manifest, write_manifest
 from captioner.training.captioning import CaptionTask
@@ -83,7 +84,7 @@ def train(manifest: str, row: Row, fold: int, *, epochs: int) -> tuple[float, fl
             ),
         )
         fit(recipe, out, quiet=True)
-        task = CaptionTask(recipe, TrainingLog(None, quiet=True), torch.device("cpu"))
+        task = CaptionTask(recipe, TrainingLog(None, status=Status(quiet=True)), torch.device("cpu"))
         task.model.load_state_dict(torch.load(out / "state.pt", weights_only=True)["average"])
         validator = Validator(task.model.eval(), task.tokenizer, search=recipe.search)
         [held_out] = task.val.values()

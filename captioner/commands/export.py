@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from captioner.errors import UsageError
+from captioner.io.status import Status, announce
 
 ABOUT = """\
 Export a captioner as ONNX, for devices without torch.
@@ -24,15 +25,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
     parser.add_argument("-f", "--format", choices=("onnx",), default="onnx", help="onnx, opset 18 (default)")
     parser.add_argument("--int8", action="store_true", help="weights in 8 bits: a third of the size")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
 
 
 def run(options: argparse.Namespace) -> int:
-    from captioner.checkpoint.captioning import load_checkpoint
-    from captioner.runtime.export import export
-
     folder = Path(options.output)
     if folder.exists():
         raise UsageError(f"{folder} exists; choose a new folder for -o")
-    export(load_checkpoint(options.checkpoint), folder, int8=options.int8)
+    announce(f"exporting to {folder}", quiet=options.quiet)
+    from captioner.checkpoint.captioning import load_checkpoint
+    from captioner.runtime.export import export
+
+    status = Status(quiet=options.quiet)
+    export(load_checkpoint(options.checkpoint), folder, int8=options.int8, status=status)
     print(folder)
     return 0

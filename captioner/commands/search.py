@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from captioner.errors import UsageError
+from captioner.io.status import Status, announce
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -28,13 +28,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.trials < 1:
         raise UsageError(f"--trials is {options.trials}; it must be at least 1")
+    announce(f"searching settings of {options.recipe}", quiet=options.quiet)
     from captioner.training.config import load_recipe
     from captioner.training.runstate import plain
     from captioner.training.space import read_space, with_settings
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
     space = read_space(options.space, recipe)
-    from captioner.training.study import best_of, picture, search, table
+    from captioner.training.study import search
+    from captioner.training.trials import best_of, picture, table
 
     out = Path(options.out) if options.out else Path("runs") / f"search-{Path(options.recipe).stem}"
     trials = search(
@@ -45,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         sampler=options.sampler,
         seed=options.seed,
         prune=not options.no_prune,
-        say=lambda text: None if options.quiet else print(text, file=sys.stderr, flush=True),
+        status=Status(quiet=options.quiet),
     )
     (out / "trials.json").write_text(json.dumps([asdict(trial) for trial in trials], indent=1) + "\n", encoding="utf-8")
     (out / "trials.svg").write_text(picture(trials), encoding="utf-8")

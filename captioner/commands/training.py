@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from captioner.io.status import announce
+
 
 def add_features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="TOML file (see recipes/)")
@@ -27,6 +29,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
+    announce(f"training by {options.recipe}", quiet=options.quiet)
     from captioner.io.platform import keep_freed_memory
     from captioner.training.config import load_recipe
 
@@ -41,15 +44,17 @@ def train(options: argparse.Namespace) -> int:
 
 
 def features(options: argparse.Namespace) -> int:
+    announce(f"features of the clips of {options.recipe}", quiet=options.quiet)
     from captioner.training.config import load_recipe
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
+    from captioner.io.status import Status
     from captioner.training.corpus import training_clips, validation_sets
     from captioner.training.features import FeatureCache
     from captioner.training.log import TrainingLog
     from captioner.training.start import cached_encoder, load_start
 
-    log = TrainingLog(None, quiet=options.quiet)
+    log = TrainingLog(None, status=Status(quiet=options.quiet))
     targets = recipe.task.targets
     clips = training_clips(recipe.data, targets)[0]
     seen = [clip for group in validation_sets(recipe.data, targets).values() for clip in group]

@@ -13,13 +13,13 @@ from captioner.io.platform import try_lock
 
 
 class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
-    """A folder that one run writes to at a time; the file ``run.lock`` in it says who does.
+    """A folder that one run writes to at a time; the file ``name`` in it says who does.
 
     Raises CaptionerError where another run has it, or where it cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        path = folder / "run.lock"
+    def __init__(self, folder: Path, *, name: str = "run.lock") -> None:
+        path = folder / name
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+from captioner.io.status import duration
 from captioner.io.text import visible
 
 _REFRESH_SECONDS = 0.2
@@ -60,7 +61,7 @@ class Monitor:
                 text += f" ({100 * settled // total} %)"
             text += f", {rate:.1f} clips/s"
             if left is not None:
-                text += f", {_duration(left)} left"
+                text += f", {duration(left)} left"
             if failed:
                 text += ", " + self._red(f"{failed} failed")
             self._write("\r\x1b[K" + text)
@@ -74,11 +75,11 @@ class Monitor:
         if self._json:
             self._event("position", seconds=round(seconds, 3), end_seconds=end)
         elif self.live:
-            text = f"{_duration(seconds)} of film read"
+            text = f"{duration(seconds)} of film read"
             if end is not None and end > start and seconds > start:
                 share = min(1.0, (seconds - start) / (end - start))
                 left = (now - self._began) * (1 - share) / share
-                text = f"{_duration(seconds)} of {_duration(end)} ({100 * share:.0f} %), {_duration(left)} left"
+                text = f"{duration(seconds)} of {duration(end)} ({100 * share:.0f} %), {duration(left)} left"
             self._write("\r\x1b[K" + text)
 
     def show(self, text: str) -> None:
@@ -126,7 +127,7 @@ class Monitor:
         if self._json:
             self._event("end", seconds=round(seconds, 1), **numbers)
         elif not self._quiet:
-            self._line(f"captioner: {message} in {_duration(seconds)}")
+            self._line(f"captioner: {message} in {duration(seconds)}")
         else:
             self.clear()
 
@@ -143,12 +144,3 @@ class Monitor:
     @staticmethod
     def _write(text: str) -> None:
         print(text, end="", file=sys.stderr, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

@@ -9,7 +9,8 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, ConfigError
+from captioner.io.status import Status
 from captioner.language.attention import Memory
 from captioner.language.decoder import AttentionGRU
 from captioner.model import CaptionModel
@@ -94,11 +96,18 @@ class _Step(nn.Module):
         return (log_probs[0], weights[0], *(part[0] for part in after))
 
 
-def export(checkpoint: Checkpoint, folder: Path, *, int8: bool = False) -> None:
+_COSTS = {ENCODER: 7.0, UNTUNED: 5.0, MEMORY: 3.0, STEP: 2.0}
+"""How long a part takes beside the others; its 8 bits take half of that."""
+
+Begin = Callable[[str], None]
+"""Hears the name of a part that is about to be made."""
+
+
+def export(checkpoint: Checkpoint, folder: Path, *, int8: bool = False, status: Status | None = None) -> None:
     """Write encoder (and untuned CNN), memory and step as ONNX, and all else that the runtime needs, to a new folder.
 
-    ``int8`` keeps weights (and the CNN's maps) in 8 bits. Raises ConfigError where onnx is missing, CaptionerError for
-    a folder that exists and for a checkpoint that cannot be exported.
+    ``int8`` keeps weights (and the CNN's maps) in 8 bits; ``status`` shows how far it is. Raises ConfigError where onnx
+    is missing, CaptionerError for a folder that exists and for a checkpoint that cannot be exported.
     """
     _check(checkpoint)
     if folder.exists():
@@ -107,9 +116,18 @@ def export(checkpoint: Checkpoint, folder: Path, *, int8: bool = False) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        _write(checkpoint, temporary)
+        names = [name for name in _COSTS if name != UNTUNED or checkpoint.model.encoder.config.untuned]
+        total, done = sum(_COSTS[name] for name in names) * (1.5 if int8 else 1.0), 0.0
+
+        def begin(name: str, *, part: float = 1.0) -> None:
+            nonlocal done
+            if status is not None:
+                status.show(f"{name} of {', '.join(names)}" + " in 8 bits" * (part < 1), share=done / total)
+            done += part * _COSTS[name]
+
+        _write(checkpoint, temporary, begin)
         if int8:
-            _quantise(temporary, checkpoint)
+            _quantise(temporary, checkpoint, partial(begin, part=0.5))
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -127,7 +145,7 @@ def _check(checkpoint: Checkpoint) -> None:
         raise CaptionerError(f'a captioner with decoder.temporal = "{config.temporal}" cannot be exported as ONNX')
 
 
-def _write(checkpoint: Checkpoint, folder: Path) -> None:
+def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     model, size = checkpoint.model.eval(), checkpoint.video.size
     encoder = _Encoder(model.encoder, size).eval()
     memory, step = _Memory(model).eval(), _Step(model.decoder).eval()
@@ -137,16 +155,20 @@ def _write(checkpoint: Checkpoint, folder: Path) -> None:
         values, keys, evidence, _, _, *state = memory(features)
     states = [f"state{i}" for i in range(len(state))]
     some = torch.export.Dim("some", min=1, max=4096)
+    begin(ENCODER)
     _save(encoder, (pixels,), folder / ENCODER, ["pixels"], ["features"], [{0: some}])
     if model.encoder.config.untuned:
+        begin(UNTUNED)
         untuned = _Encoder(FrameEncoder.load(EncoderConfig(source=model.encoder.config.source)), size).eval()
         _save(untuned, (pixels,), folder / UNTUNED, ["pixels"], ["features"], [{0: some}])
     outputs = ["values", "keys", "evidence", "nouns", "words", *states]
+    begin(MEMORY)
     _save(memory, (features,), folder / MEMORY, ["features"], outputs, [{0: some}])
     beams, seen = torch.export.Dim("beams", min=1, max=4096), torch.export.Dim("positions", min=1, max=1 << 20)
     given = (torch.zeros(3, dtype=torch.long), values, keys, evidence, *(part.expand(3, -1).clone() for part in state))
     shapes: list[Any] = [{0: beams}, {0: seen}, {0: seen}, None, tuple({0: beams} for _ in state)]
     names = ["tokens", "values", "keys", "evidence", *states]
+    begin(STEP)
     _save(
         step, given, folder / STEP, names, ["log_probs", "attention", *(f"next{i}" for i in range(len(state)))], shapes
     )
@@ -196,7 +218,7 @@ def _save(
         )
 
 
-def _quantise(folder: Path, checkpoint: Checkpoint) -> None:
+def _quantise(folder: Path, checkpoint: Checkpoint, begin: Begin) -> None:
     """Eight bits: the CNN's weights and maps by ranges that made-up frames have, of the rest the weights alone.
 
     Maps are rounded after ReLU6 (the product's Clip), not before; the first layers, whose maps differ most from channel
@@ -226,6 +248,7 @@ def _quantise(folder: Path, checkpoint: Checkpoint) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         logging.getLogger().setLevel(logging.ERROR)
         for name in (ENCODER, UNTUNED) if checkpoint.model.encoder.config.untuned else (ENCODER,):
+            begin(name)
             quant_pre_process(folder / name, prepared, skip_symbolic_shape=True)
             quantize_static(
                 prepared,
@@ -239,6 +262,7 @@ def _quantise(folder: Path, checkpoint: Checkpoint) -> None:
                 nodes_to_exclude=_first_layers(prepared),
             )
         for name in (MEMORY, STEP):
+            begin(name)
             quantize_dynamic(folder / name, prepared, per_channel=True, weight_type=QuantType.QInt8)
             prepared.replace(folder / name)
     prepared.unlink(missing_ok=True)

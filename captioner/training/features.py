@@ -134,10 +134,18 @@ class FeatureCache:
         temporary.replace(path)
 
 
+_digests: dict[tuple[Path, int, int], str] = {}
+"""Of files by path, size and time of change: the trials of a search read each file once."""
+
+
 def _content(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        stat = path.stat()
+        key = (path, stat.st_size, stat.st_mtime_ns)
+        if key not in _digests:
+            with path.open("rb") as file:
+                _digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        return _digests[key]
     except FileNotFoundError:
         raise VideoError("not_found", f"there is no file {path}") from None
     except OSError as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from captioner.io.status import Status
 
 
 class TrainingLog:
@@ -17,12 +17,10 @@ class TrainingLog:
     run had never stopped.
     """
 
-    def __init__(self, folder: Path | None, *, records: int = 0, quiet: bool = False) -> None:
+    def __init__(self, folder: Path | None, *, records: int = 0, status: Status) -> None:
         """``records``: how many of those in the file there were in that state. ``folder`` None: only tell people."""
         self.records = records
-        self._quiet = quiet
-        self._live = sys.stderr.isatty() and not quiet
-        self._shown = 0.0
+        self.say, self.show = status.say, status.show
         self._file = folder / "metrics.jsonl" if folder else None
         self._board = _tensorboard(folder) if folder else None
         if self._file and self._file.exists():
@@ -40,17 +38,6 @@ class TrainingLog:
             for name, value in values.items():
                 self._board.add_scalar(f"{stage}/{name}", value, step)
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        if not self._quiet:
-            print(("\r\x1b[K" if self._live else "") + text, file=sys.stderr, flush=True)
-
-    def show(self, text: str) -> None:
-        """A line that the next one replaces; nothing where stderr is not a terminal."""
-        if self._live and time.monotonic() - self._shown > 0.2:
-            self._shown = time.monotonic()
-            print("\r\x1b[K" + text, end="", file=sys.stderr, flush=True)
-
     def counter(self, what: str, total: int) -> Callable[[object], None]:
         """A function that shows one more of ``total`` done each time it is called."""
         done = 0
@@ -58,7 +45,7 @@ class TrainingLog:
         def count(_: object) -> None:
             nonlocal done
             done += 1
-            self.show(f"{what}: {done}/{total}")
+            self.show(f"{what}: {done}/{total}", share=done / total)
 
         return count
 

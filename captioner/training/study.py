@@ -1,36 +1,35 @@
 """Hyper-parameter search with Optuna (Akiba et al. 2019): each trial is a training run, kept in a SQLite study.
 
-A killed search goes on where it was, and several processes may work on one study. Features are cached once for all.
+A killed search goes on in the middle of its trial, and several processes may work on one study: a lock in the trial's
+folder tells whether its process lives. Features are cached once for all, and a trial leaves its curve behind, only the
+best one its checkpoint.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
+import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from captioner.errors import CaptionerError, ConfigError
+from captioner.io.lock import FolderLock
+from captioner.io.status import Part, Status, duration
 from captioner.training.config import Recipe
 from captioner.training.space import Choices, Space, with_settings
+from captioner.training.trials import Trial, best_of
 
 Sampler = Literal["grid", "random", "tpe"]
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One setting that was tried."""
-
-    number: int
-    values: dict[str, Any]
-    score: float | None
-    """The score that chooses a checkpoint, at its best; None for one that was stopped before it was validated."""
-    state: str
-    """``complete``, ``pruned``, ``running`` or ``fail``."""
-    seconds: float | None
+_LOCK = "trial.lock"
+_LOCKED_SECONDS = 5.0
+"""A trial that began so long ago has its lock, if its process lives."""
+_KEPT = ("metrics.jsonl", "tensorboard")
+"""Of every trial; of the best also the checkpoint."""
 
 
 def search(
@@ -42,7 +41,7 @@ def search(
     sampler: Sampler = "tpe",
     seed: int = 0,
     prune: bool = True,
-    say: Callable[[str], None] = lambda text: None,
+    status: Status | None = None,
 ) -> list[Trial]:
     """Run trials until the study in ``out`` has ``trials`` that ended; returns all, in order.
 
@@ -52,98 +51,101 @@ def search(
     out.mkdir(parents=True, exist_ok=True)
     study = _study(optuna, out, space, sampler=sampler, seed=seed, prune=prune)
     _same_study(study, recipe, space, out)
-    ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
     if sampler == "grid":
         trials = min(trials, math.prod(len(choice.grid()) for choice in space.values()))
+    status = status or Status(quiet=True)
+    while True:
+        with contextlib.ExitStack() as held:
+            trial = _abandoned(optuna, study, out, held)
+            if trial is None:
+                if len(study.get_trials(deepcopy=False)) >= trials:
+                    break
+                trial = study.ask()
+                held.enter_context(_lock(out, trial.number))
+            _run(optuna, study, trial, recipe, space, out, Part(status, _place(study, trial.number, trials)))
+        _tidy(study, out, trial.number)
+        status.say(_told(study.trials[trial.number]))
+    return [_row(trial) for trial in study.get_trials(deepcopy=False)]
 
-    def objective(trial: Any) -> float:
-        from captioner.training.train import fit
 
-        values = {name: _suggest(trial, name, choice) for name, choice in space.items()}
-        best = -math.inf
+def _run(optuna: Any, study: Any, trial: Any, recipe: Recipe, space: Space, out: Path, status: Status) -> None:
+    """One trial to its end, which the study is told. Stopped before that, it can be taken up again."""
+    from captioner.training.train import fit
 
-        def on_score(step: int, score: float) -> None:
-            nonlocal best
-            best = max(best, score)
-            trial.set_user_attr("best", best)
+    values = {name: _suggest(trial, name, choice) for name, choice in space.items()}
+    best = trial.user_attrs.get("best", -math.inf)
+
+    def on_score(step: int, score: float) -> None:
+        nonlocal best
+        best = max(best, score)
+        trial.set_user_attr("best", best)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a step that was reported before the trial was killed
             trial.report(score, step)
-            if trial.should_prune():
-                raise optuna.TrialPruned
+        if trial.should_prune():
+            raise optuna.TrialPruned
 
-        folder = out / f"trial-{trial.number:03}"
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-        fit(with_settings(recipe, values), folder, quiet=True, on_score=on_score)
-        return best
-
-    def told(study: Any, trial: Any) -> None:
-        row = _trial(trial)
-        score = "" if row.score is None else f"{100 * row.score:.2f}"
-        say(f"trial {row.number}  {row.state}  {score}  " + "  ".join(f"{k}={v}" for k, v in row.values.items()))
-
-    limit = optuna.study.MaxTrialsCallback(trials, states=ended)
-    if len(study.get_trials(deepcopy=False, states=ended)) < trials:
-        study.optimize(objective, callbacks=[limit, told], catch=(CaptionerError,))
-    return [_trial(trial) for trial in study.get_trials(deepcopy=False)]
-
-
-def best_of(trials: Iterable[Trial]) -> Trial:
-    """The complete trial of the highest score; raises CaptionerError where there is none."""
-    complete = [trial for trial in trials if trial.state == "complete" and trial.score is not None]
-    if not complete:
-        raise CaptionerError("no trial came to its end; see the reasons above")
-    return max(complete, key=lambda trial: trial.score or -math.inf)
+    states = optuna.trial.TrialState
+    try:
+        fit(with_settings(recipe, values), _folder(out, trial.number), status=status, on_score=on_score)
+        end: dict[str, Any] = {"values": best}
+    except optuna.TrialPruned:
+        end = {"state": states.PRUNED}
+    except Exception as error:
+        trial.set_user_attr("error", str(error))
+        _tell(study, trial, state=states.FAIL)
+        if not isinstance(error, CaptionerError):
+            raise
+        return
+    _tell(study, trial, **end)
 
 
-def table(trials: Sequence[Trial]) -> str:
-    """The trials, best first, as text."""
-    names = list(dict.fromkeys(name for trial in trials for name in trial.values))
-    rows = [["trial", "score", "state", "seconds", *names]]
-    for trial in sorted(
-        trials, key=lambda t: (t.state != "complete", -(t.score if t.score is not None else -math.inf))
-    ):
-        score = "" if trial.score is None else f"{100 * trial.score:.2f}"
-        seconds = "" if trial.seconds is None else f"{trial.seconds:.0f}"
-        settings = [f"{v:.4g}" if isinstance(v := trial.values.get(name, ""), float) else str(v) for name in names]
-        rows.append([str(trial.number), score, trial.state, seconds, *settings])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+def _tell(study: Any, trial: Any, **end: Any) -> None:
+    try:
+        study.tell(trial.number, **end)
+    except RuntimeError:  # of Optuna's grid, which stops Optuna's own loop after the last trial, here there is none
+        if not study.trials[trial.number].state.is_finished():
+            raise
 
 
-def picture(trials: Sequence[Trial]) -> str:
-    """An SVG of the scores in the order of the trials, and the best so far as a line."""
-    scored = [trial for trial in trials if trial.score is not None]
-    width, height, left, floor, top = 640, 260, 56, 220, 20
-    scores = [100 * (trial.score or 0) for trial in scored] or [0.0]
-    low, high = min(scores), max(max(scores), min(scores) + 1e-6)
-    last = max([1, *(trial.number for trial in scored)])
+def _tidy(study: Any, out: Path, ended: int) -> None:
+    """Delete what nobody needs of a trial that ended, and the checkpoints of all that are not the best."""
+    trials = [_row(trial) for trial in study.get_trials(deepcopy=False)]
+    with contextlib.suppress(CaptionerError):
+        best = best_of(trials).number
+        for trial in trials:
+            if trial.state != "running" and trial.number != best:
+                shutil.rmtree(_folder(out, trial.number) / "checkpoint", ignore_errors=True)
+    for path in _folder(out, ended).iterdir() if _folder(out, ended).is_dir() else ():
+        if path.is_file() and path.name not in _KEPT:
+            path.unlink(missing_ok=True)
 
-    def at(trial: Trial, score: float) -> str:
-        x = left + (width - left - 20) * trial.number / last
-        return f"{x:.1f},{floor - (floor - top) * (score - low) / (high - low):.1f}"
 
-    best, line, dots = -math.inf, [], []
-    for trial, score in zip(scored, scores, strict=False):
-        if trial.state == "complete":
-            best = max(best, score)
-            line.append(at(trial, best))
-        x, y = at(trial, score).split(",")
-        settings = ", ".join(f"{name} = {value}" for name, value in trial.values.items())
-        fill = "#0b62a8" if trial.state == "complete" else "none"
-        dots.append(
-            f'<circle cx="{x}" cy="{y}" r="4" stroke="#0b62a8" fill="{fill}">'
-            f"<title>trial {trial.number}: {score:.2f} ({trial.state}); {settings}</title></circle>"
-        )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
-        f'font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
-        f'<path d="M{left},{top}V{floor}H{width - 20}" fill="none" stroke="#999"/>'
-        f'<text x="{left - 6}" y="{top + 4}" text-anchor="end">{high:.1f}</text>'
-        f'<text x="{left - 6}" y="{floor}" text-anchor="end">{low:.1f}</text>'
-        f'<text x="{(left + width) / 2}" y="{height - 12}" text-anchor="middle">trial (hollow: pruned)</text>'
-        f'<polyline points="{" ".join(line)}" fill="none" stroke="#9a3412" stroke-width="1.5"/>'
-        + "".join(dots)
-        + "</svg>\n"
-    )
+def _abandoned(optuna: Any, study: Any, out: Path, held: contextlib.ExitStack) -> Any:
+    """A trial whose process was killed, its lock now in ``held``; None where there is none."""
+    for frozen in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        age = (datetime.now() - frozen.datetime_start).total_seconds()
+        time.sleep(max(0.0, min(_LOCKED_SECONDS, _LOCKED_SECONDS - age)))
+        with contextlib.suppress(CaptionerError):
+            held.enter_context(_lock(out, frozen.number))
+            return optuna.trial.Trial(study, frozen._trial_id)
+    return None
+
+
+def _place(study: Any, number: int, trials: int) -> str:
+    """Which trial it is, and about how long the search takes yet."""
+    took = [row.seconds for row in map(_row, study.get_trials(deepcopy=False)) if row.seconds is not None]
+    left = f", about {duration(sum(took) / len(took) * (trials - len(took)))} left" if took else ""
+    return f"trial {number} ({len(took) + 1} of {trials}{left})"
+
+
+def _folder(out: Path, number: int) -> Path:
+    return out / f"trial-{number:03}"
+
+
+def _lock(out: Path, number: int) -> FolderLock:
+    _folder(out, number).mkdir(exist_ok=True)
+    return FolderLock(_folder(out, number), name=_LOCK)
 
 
 def _optuna() -> Any:
@@ -163,16 +165,10 @@ def _study(optuna: Any, out: Path, space: Space, *, sampler: Sampler, seed: int,
         chosen = optuna.samplers.RandomSampler(seed=seed)
     else:
         chosen = optuna.samplers.TPESampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # the heartbeat, since 2021
-        again = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2)  # a trial whose process was killed
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{out / 'study.db'}", heartbeat_interval=60, heartbeat_stale_trial_callback=again
-        )
     pruner = optuna.pruners.MedianPruner(n_startup_trials=4) if prune else optuna.pruners.NopPruner()
     return optuna.create_study(
         study_name="captioner",
-        storage=storage,
+        storage=f"sqlite:///{out / 'study.db'}",
         sampler=chosen,
         pruner=pruner,
         direction="maximize",
@@ -196,6 +192,13 @@ def _same_study(study: Any, recipe: Recipe, space: Space, out: Path) -> None:
         raise ConfigError(f"{out} holds a search of another space; choose another --out")
 
 
+def _told(trial: Any) -> str:
+    row = _row(trial)
+    score = "" if row.score is None else f"{100 * row.score:.2f}"
+    parts = [f"trial {row.number}", row.state, score, *(f"{k}={v}" for k, v in row.values.items())]
+    return "  ".join([*parts, *([trial.user_attrs["error"]] if "error" in trial.user_attrs else [])])
+
+
 def _suggest(trial: Any, name: str, choice: Any) -> Any:
     if isinstance(choice, Choices):
         return trial.suggest_categorical(name, list(choice.values))
@@ -204,7 +207,7 @@ def _suggest(trial: Any, name: str, choice: Any) -> Any:
     return trial.suggest_float(name, choice.low, choice.high, step=choice.step, log=choice.log)
 
 
-def _trial(trial: Any) -> Trial:
+def _row(trial: Any) -> Trial:
     return Trial(
         number=trial.number,
         values=dict(trial.params),

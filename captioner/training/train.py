@@ -19,6 +19,7 @@ from torch import nn
 from captioner.config import to_dict
 from captioner.errors import ConfigError
 from captioner.io.lock import FolderLock, remove_leftovers
+from captioner.io.status import Status
 from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
 from captioner.training.optimizer import build_optimizer, rate_factor, set_rate
@@ -35,12 +36,20 @@ OnScore = Callable[[int, float], None]
 """Called with the number of validations so far and the score that chooses; may raise to end the run."""
 
 
-def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False, on_score: OnScore | None = None) -> Path:
+def fit(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    quiet: bool = False,
+    status: Status | None = None,
+    on_score: OnScore | None = None,
+) -> Path:
     """Train ``recipe`` into the folder ``out`` (or go on where it stopped); returns ``out/checkpoint``.
 
     ``out`` receives ``checkpoint/`` (the best on validation so far), ``state.pt`` (to resume from) and
     ``metrics.jsonl``. Raises ConfigError when ``out`` belongs to a run of another recipe, CaptionerError when another
-    run is writing to it. Under torchrun every process calls it: see ``processes``.
+    run is writing to it. Under torchrun every process calls it: see ``processes``. ``status``: where it says how far
+    it is, in place of one of its own.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -49,17 +58,17 @@ def fit(recipe: Recipe, out: str | Path, *, quiet: bool = False, on_score: OnSco
     torch.manual_seed(recipe.train.seed)
     processes = Processes()
     if not processes.is_first:
-        return Trainer(recipe, out, processes, quiet=True).run()
+        return Trainer(recipe, out, processes, status=Status(quiet=True)).run()
     with FolderLock(out):
         remove_leftovers(out)
-        return Trainer(recipe, out, processes, quiet=quiet, on_score=on_score).run()
+        return Trainer(recipe, out, processes, status=status or Status(quiet=quiet), on_score=on_score).run()
 
 
 class Trainer:
     """Drives a task: the position, the optimiser, the average of the weights, the log, the state on disk."""
 
     def __init__(
-        self, recipe: Recipe, out: Path, processes: Processes, *, quiet: bool, on_score: OnScore | None = None
+        self, recipe: Recipe, out: Path, processes: Processes, *, status: Status, on_score: OnScore | None = None
     ) -> None:
         self._on_score = on_score
         self._all = processes
@@ -72,7 +81,7 @@ class Trainer:
                 f"another --out, and to go on from what was learned there --set train.start={out / 'checkpoint'}"
             )
         self.position = Position(**state["position"]) if state else Position()
-        self.log = TrainingLog(out if processes.is_first else None, records=self.position.records, quiet=quiet)
+        self.log = TrainingLog(out if processes.is_first else None, records=self.position.records, status=status)
         self.device = processes.device
         self.task = make_task(recipe, log=self.log, device=self.device)
         self.model = self.task.model
@@ -147,7 +156,9 @@ class Trainer:
             )
             self.log.show(
                 f"{stage.name} epoch {epoch + 1}/{stage.epochs}  batch {number + 1}/{len(batches)}  "
-                f"loss {self.position.loss / self.position.batch:.3f}"
+                f"loss {self.position.loss / self.position.batch:.3f}",
+                share=(epoch * len(batches) + number + 1) / total,
+                at_most=self.config.patience > 0,
             )
             if time.monotonic() - saved > _SAVE_SECONDS:
                 self._save_state()
@@ -186,6 +197,7 @@ class Trainer:
         if self.config.ema:
             self.model.load_state_dict(self.average.weights)
         self.model.eval()
+        self.log.show(f"{stage.name} epoch {epoch + 1}/{stage.epochs}  validating")
         with self._autocast():
             found = self.task.validate()
         better = found.choice > self.position.best

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from captioner.cli import main
-from captioner.errors import ConfigError
+from captioner.errors import CheckpointError, ConfigError
+from captioner.io.lock import FolderLock
+from captioner.training import study
 from captioner.training.config import Recipe, load_recipe
+from captioner.training.log import TrainingLog
 from captioner.training.space import Choices, Range, read_space, with_settings
-from captioner.training.study import Trial, best_of, picture, table
+from captioner.training.trials import Trial, best_of, picture, table
 from tests.tiny import tiny_cnn
 
 optuna = pytest.importorskip("optuna", reason="pip install 'captioner[search]'")
@@ -62,13 +66,65 @@ def test_a_grid_is_tried_whole_and_resumed(
     assert "train.epochs was 2, now 3" in capsys.readouterr().err
 
 
+def test_a_killed_trial_is_taken_up_where_it_was(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what it leaves in the end is its curve, and the checkpoint of the best."""
+    monkeypatch.setattr(study, "_LOCKED_SECONDS", 0.0)
+    monkeypatch.setattr("captioner.training.train._SAVE_SECONDS", 0.0)
+    space = tmp_path / "space.toml"
+    space.write_text("[train]\nlearning_rate = [1e-3, 1e-2]\n")
+    command = ["search", str(recipe), str(space), "--sampler", "grid", "--no-prune", "-o"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    out, record = tmp_path / "killed", TrainingLog.record
+    for at, first in ((2, 1), (4, 2)):
+        steps: list[int] = []
+
+        def dying(self: TrainingLog, *, step: int, steps: list[int] = steps, at: int = at, **values: Any) -> None:
+            record(self, step=step, **values)
+            steps.append(step)
+            if step == at:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(TrainingLog, "record", dying)
+        assert main([*command, str(out)]) == 130
+        assert steps[0] == first, "it goes on from the last state"
+    monkeypatch.setattr(TrainingLog, "record", record)
+    with FolderLock(out / "trial-000", name="trial.lock"):  # another process is at it
+        assert main([*command, str(out), "--trials", "1"]) == 1
+        assert "no trial came to its end" in capsys.readouterr().err
+    assert main([*command, str(out)]) == 0
+    whole, killed = (json.loads((tmp_path / name / "trials.json").read_text()) for name in ("whole", "killed"))
+    assert [(t["number"], t["values"], t["score"]) for t in killed] == [
+        (t["number"], t["values"], t["score"]) for t in whole
+    ]
+    best = max(killed, key=lambda trial: trial["score"])["number"]
+    left = {str(path.relative_to(out)) for path in out.glob("trial-*/*")}
+    assert left == {"trial-000/metrics.jsonl", "trial-001/metrics.jsonl", f"trial-{best:03}/checkpoint"}
+
+
+def test_a_trial_that_fails_says_why_and_leaves_nothing(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def save(*args: object, **options: object) -> None:
+        raise CheckpointError("the training has diverged")
+
+    monkeypatch.setattr("captioner.training.actions.ActionTask.save", save)
+    (tmp_path / "space.toml").write_text("[train]\nbatch_size = [4]\n")
+    command = ["search", str(recipe), str(tmp_path / "space.toml"), "--sampler", "grid", "-o", str(tmp_path / "out")]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert "trial 0  fail" in said and "the training has diverged" in said and "no trial came to its end" in said
+    assert [path.name for path in (tmp_path / "out" / "trial-000").iterdir()] == ["metrics.jsonl"]
+
+
 def test_a_trial_below_the_median_is_stopped(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a training that scores by its rate alone: after four trials the worst ends at its first validation."""
     seen: dict[float, int] = {}
 
-    def fit(recipe: Recipe, out: Path, *, quiet: bool, on_score: object) -> None:
+    def fit(recipe: Recipe, out: Path, *, status: object, on_score: object) -> None:
         for step in range(1, 4):
             seen[recipe.train.learning_rate] = step
             on_score(step, recipe.train.learning_rate * step)  # type: ignore[operator]
