@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captioner.errors import CaptionerError, ConfigError
+from captioner.errors import ConfigError
+from captioner.io.program import run_program
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -30,17 +31,14 @@ def build_app(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        from demo.uploads import private_folder
+    return run_program("app.py", lambda: _parser().parse_args(arguments), lasting=arguments is None)
 
-        with private_folder(60 * options.keep_minutes):
-            return _serve(options)
-    except CaptionerError as error:
-        if os.environ.get("CAPTIONER_DEBUG"):
-            raise
-        print(f"app.py: {error}", file=sys.stderr)
-        return 1
+
+def _run(options: argparse.Namespace) -> int:
+    from demo.uploads import private_folder
+
+    with private_folder(60 * options.keep_minutes):
+        return _serve(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep-minutes", type=float, default=60.0, metavar="N", help="until uploads are deleted (default: %(default)g)"
     )
+    parser.set_defaults(run=_run)
     return parser
 
 

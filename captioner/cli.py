@@ -6,7 +6,6 @@ Nothing heavy is imported before it is needed, so ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,52 +26,33 @@ from captioner.commands import (
     search,
     training,
 )
-from captioner.errors import CaptionerError, UsageError
-from captioner.io.platform import say_anything
+from captioner.io.program import EXIT, TORCH_BYTES, run_program
+from captioner.spelling import nearest
 
-_EXIT = (
-    "exit status: 0 all well, 1 something could not be done (each is named on stderr), 2 a wrong command, "
-    "130 stopped by Ctrl-C or SIGTERM"
-)
+_LIGHT = ("probe", "sample")
+"""Commands without torch."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    _open_closed_streams()
-    say_anything()
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return run_program("captioner", lambda: _parse(given), lasting=arguments is None)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = make_parser()
+    arguments = _asking_for_help(arguments)
     if mistake := _mistaken_name(arguments, parser.commands):
         parser.error(mistake)
-    options = parser.parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except KeyboardInterrupt:
-        print("captioner: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of stdout has gone (`| head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except CaptionerError as error:
-        if os.environ.get("CAPTIONER_DEBUG"):
-            raise
-        print(f"captioner: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    except OSError as error:  # of the system, about a file that no command said more of
-        if os.environ.get("CAPTIONER_DEBUG"):
-            raise
-        named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        print(f"captioner: {named}{error.strerror or error}", file=sys.stderr)
-        return 1
+    options: argparse.Namespace = parser.parse_args(arguments)
+    return options
 
 
-def _open_closed_streams() -> None:
-    """Put /dev/null where a standard stream was closed (``>&-``): the next file opened would take its place."""
-    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(file)
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the life of the process
+def _asking_for_help(arguments: list[str]) -> list[str]:
+    """``captioner`` alone, and ``captioner help COMMAND``, as argparse spells them."""
+    if not arguments or (arguments[0] == "help" and not os.path.lexists("help")):
+        return [*arguments[1:], "--help"]
+    return arguments
 
 
 class Parser(argparse.ArgumentParser):
@@ -109,8 +89,8 @@ class Parser(argparse.ArgumentParser):
 
     def _unknown(self, argument: str) -> str:
         name = argument.partition("=")[0]
-        near = difflib.get_close_matches(name, [o for o in self._option_string_actions if o.startswith("--")], n=1)
-        meant = f", did you mean {near[0]}?" if near else ""
+        near = nearest(name, [o for o in self._option_string_actions if o.startswith("--")])
+        meant = f", did you mean {near}?" if near else ""
         usage = " ".join(
             [self.prog, "[OPTIONS]", *(f"[{a.metavar or a.dest}]" for a in self._get_positional_actions())]
         )
@@ -129,8 +109,8 @@ def _mistaken_name(arguments: Sequence[str], commands: Iterable[str]) -> str:
         return ""
     if os.path.lexists(first) or Path(first).suffix:
         return f"{first} is not a command, did you mean: captioner caption {first}"
-    near = difflib.get_close_matches(first, commands, n=1)
-    meant = f", did you mean {near[0]}?" if near else ""
+    near = nearest(first, commands)
+    meant = f", did you mean {near}?" if near else ""
     return f"{first} is not a command{meant} (commands: {', '.join(commands)})"
 
 
@@ -139,7 +119,7 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="captioner",
         description="Turn videos into sentences, offline, on an ordinary machine.",
-        epilog=_EXIT + "; CAPTIONER_DEBUG=1 shows tracebacks",
+        epilog=EXIT + "; CAPTIONER_DEBUG=1 shows tracebacks",
     )
     parser.add_argument("--version", action="version", version=f"captioner {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
@@ -172,10 +152,10 @@ def make_parser() -> Parser:
             name,
             help=about,
             description=description,
-            epilog=_EXIT,
+            epilog=EXIT,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add(command)
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, least_bytes=0 if name in _LIGHT else TORCH_BYTES)
     parser.commands = dict(commands.choices)
     return parser

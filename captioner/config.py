@@ -7,7 +7,6 @@ the key, what is allowed and the nearest known name. ``to_dict`` and ``from_dict
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
 import types
 import typing
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from captioner.errors import ConfigError
+from captioner.spelling import nearest
 
 T = TypeVar("T")
 
@@ -39,8 +39,8 @@ def from_dict(cls: type[T], values: Any, *, where: str = "") -> T:
     known = {}
     for key, value in values.items():
         if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(hints)}"
+            near = nearest(str(key), hints)
+            hint = f"did you mean {near!r}?" if near else f"known: {', '.join(hints)}"
             raise ConfigError(f"{label} has no setting {key!r}; {hint}")
         known[key] = _coerce(hints[key], value, f"{where}.{key}" if where else str(key))
     return cls(**known)
@@ -53,8 +53,8 @@ def _coerce(hint: Any, value: Any, name: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if value not in args:
-            near = difflib.get_close_matches(str(value), [str(a) for a in args], 1)
-            hint_text = f"; did you mean {near[0]!r}?" if near else ""
+            near = nearest(str(value), [str(a) for a in args])
+            hint_text = f"; did you mean {near!r}?" if near else ""
             raise ConfigError(f"{name} is {value!r}; allowed: {', '.join(map(str, args))}{hint_text}")
         return value
     if origin is tuple:

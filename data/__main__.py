@@ -1,20 +1,18 @@
 """``python -m data DATASET SOURCE --out DIR``: a published data set becomes ``DIR/manifest.jsonl``.
 
 What was written is named on stdout; everything else goes to stderr. Exit 0: done, 1: the data cannot be used,
-2: the command was not understood.
+2: the command was not understood, 130: stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from captioner.errors import CaptionerError
-from captioner.io.platform import say_anything
+from captioner.io.program import run_program
 from data.actions import actions
 from data.captions import captions
 from data.flickr8k import flickr8k
@@ -28,7 +26,7 @@ from data.verbs import verbs, words
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """One subcommand a data set; each sets ``run``, a function of the parsed arguments."""
+    """One subcommand a data set; each sets ``build``, a function of the parsed arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m data",
         description="Turn a data set in its published layout into one JSONL manifest that captioner trains on.",
@@ -54,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         either.add_argument("--videos", type=Path, metavar="DIR", help="folder of the videos, if elsewhere")
         either.add_argument("--text-only", action="store_true", help="no videos: write the train captions as text")
         command.set_defaults(
-            run=lambda args, build=build: build(args.source, videos=args.videos, text_only=args.text_only)
+            build=lambda args, build=build: build(args.source, videos=args.videos, text_only=args.text_only)
         )
 
     _add_own_layouts(add)
@@ -66,7 +64,7 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command = add("flickr8k", "Flickr8k: photos as one-frame clips")
     command.add_argument("source", type=Path, help="folder of Flickr8k.token.txt and the three image lists")
     command.add_argument("--photos", type=Path, metavar="PATH", help="folder or tar of the photos, if elsewhere")
-    command.set_defaults(run=lambda args: flickr8k(args.source, out=args.out, photos=args.photos))
+    command.set_defaults(build=lambda args: flickr8k(args.source, out=args.out, photos=args.photos))
 
     command = add("folder", "your own clips, with captions in .txt files beside them or in captions.csv")
     command.add_argument("source", type=Path, help="folder of clips; subfolders train, val and test are the splits")
@@ -78,34 +76,34 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
         help="percent for train, val and test where there are no such subfolders",
     )
     command.add_argument("--no-check", action="store_true", help="do not look whether each clip can be decoded")
-    command.set_defaults(run=lambda args: folder(args.source, fractions=args.split, check=not args.no_check))
+    command.set_defaults(build=lambda args: folder(args.source, fractions=args.split, check=not args.no_check))
 
     command = add("actions", "clips in folders train/ACTION, val/ACTION, test/ACTION: 'a man is riding a horse'")
     command.add_argument("source", type=Path, help="folder of train, val and test, in each a folder an action")
-    command.set_defaults(run=lambda args: actions(args.source))
+    command.set_defaults(build=lambda args: actions(args.source))
 
     command = add("labels", "clips with a class each: a folder a class, UCF101, HMDB51, or a table path,label")
     command.add_argument("source", type=Path, help="folder of the clips, or the table")
     command.add_argument("--number", type=int, default=1, metavar="N", help="which published split (1)")
-    command.set_defaults(run=lambda args: labels(args.source, number=args.number))
+    command.set_defaults(build=lambda args: labels(args.source, number=args.number))
 
     command = add("anomalies", "footage, normal and abnormal: UCSD Ped1 and Ped2, CUHK Avenue, or your own folder")
     command.add_argument("layout", choices=("ucsd", "avenue", "folder"), help="how it is laid out")
     command.add_argument("source", type=Path, help="folder of the data set")
-    command.set_defaults(run=_anomalies)
+    command.set_defaults(build=_anomalies)
 
     command = add("verbs", "captions become labels: the verb that most people say of a clip")
     command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
     command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
-    command.set_defaults(run=lambda args: verbs(args.manifest, at_least=args.at_least))
+    command.set_defaults(build=lambda args: verbs(args.manifest, at_least=args.at_least))
     command = add("words", "captions become labels: all words that many people say of a clip")
     command.add_argument("manifest", help="manifest.jsonl of captioned clips")
     command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
-    command.set_defaults(run=lambda args: words(args.manifest, at_least=args.at_least))
+    command.set_defaults(build=lambda args: words(args.manifest, at_least=args.at_least))
 
     command = add("captions", "captions without clips, for the language model: one a line, or COCO captions")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt (a caption a line) or COCO .json")
-    command.set_defaults(run=lambda args: captions(args.files))
+    command.set_defaults(build=lambda args: captions(args.files))
 
     rendered = "render small clips with known captions: 'two red circles move left'"
     command = _rendered(add("shapes", rendered), train=1500, val=96, test=192)
@@ -128,13 +126,13 @@ def _rendered(command: argparse.ArgumentParser, **numbers: int) -> argparse.Argu
     for split, number in numbers.items():
         command.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"{split} clips ({number})")
     command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
-    command.set_defaults(run=_render)
+    command.set_defaults(build=_render)
     return command
 
 
 def _render(args: argparse.Namespace) -> Join:
     module = import_module(f"data.{args.command}")  # numpy and PyAV: only when clips are rendered
-    options = {name: value for name, value in vars(args).items() if name not in ("command", "out", "run")}
+    options = {name: value for name, value in vars(args).items() if name not in ("command", "out", "build", "run")}
     return Join(clips=getattr(module, args.command)(args.out, **options))
 
 
@@ -151,22 +149,18 @@ def _fractions(text: str) -> tuple[float, float, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. ``CAPTIONER_DEBUG=1`` shows the traceback of an error."""
-    say_anything()
+    return run_program("data", lambda: _parse(arguments), lasting=arguments is None)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = build_parser().parse_args(arguments)
-    try:
-        result: Join = args.run(args)
-        written = write(result, args.out)
-    except (CaptionerError, OSError) as error:
-        if os.environ.get("CAPTIONER_DEBUG") == "1":
-            raise
-        if isinstance(error, OSError) and error.filename:
-            print(f"error: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
-        else:
-            print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    args.run = _run
+    return args
+
+
+def _run(args: argparse.Namespace) -> int:
+    result: Join = args.build(args)
+    written = write(result, args.out)
     print(f"{args.command}: {report(result)}".replace("\n", "\n  "), file=sys.stderr)
     for path in written:
         print(path)

@@ -1,18 +1,16 @@
 """``python -m eval COMMAND``: score captions, compare systems, guard against a fall.
 
-Exit 0: done; 1: the data cannot be used, or (``gate``) a score fell; 2: the command was not understood.
+Exit 0: done; 1: the data cannot be used, or (``gate``) a score fell; 2: the command was not understood; 130: stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from captioner.errors import CaptionerError
-from captioner.io.platform import say_anything
+from captioner.io.program import run_program
 
 # A command is a module with add_arguments(parser) and run(args) -> exit code. Only the one that is asked
 # for is imported, with all it needs: --help answers at once.
@@ -49,23 +47,9 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors are one line on stderr (a traceback with CAPTIONER_DEBUG=1)."""
-    say_anything()
-    arguments = sys.argv[1:] if arguments is None else arguments
-    command = next((argument for argument in arguments if argument in COMMANDS), None)
-    args = build_parser(command).parse_args(arguments)
-    try:
-        return int(args.run(args))
-    except CaptionerError as error:
-        if os.environ.get("CAPTIONER_DEBUG") == "1":
-            raise
-        print(f"eval: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("eval: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left: python -m eval | head
-        return 1
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = next((argument for argument in given if argument in COMMANDS), None)
+    return run_program("eval", lambda: build_parser(command).parse_args(given), lasting=arguments is None)
 
 
 if __name__ == "__main__":

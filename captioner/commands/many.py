@@ -32,7 +32,6 @@ from captioner.io.files import (
     refuse_to_overwrite,
 )
 from captioner.io.inputs import Inputs, Item
-from captioner.io.platform import terminable
 from captioner.io.progress import Monitor
 from captioner.outputs.writers import Writer, writer
 
@@ -56,7 +55,6 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
     """Caption all items; returns the exit status."""
     places = _places(options, inputs)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(terminable())
         journal = None
         if places.journal and options.dry_run:
             if is_filled(places.journal) and not options.overwrite:

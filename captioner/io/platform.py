@@ -8,13 +8,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 BINARY = getattr(os, "O_BINARY", 0)
 """For os.open: on Windows a file is text, with other line ends, unless this is said."""
 
+STOPPED = 130
+"""The exit status of a process that a signal stopped."""
+
+_AGAIN_SECONDS = 2.0
+_DEAF_SECONDS = 0.05
 _PLACE = 1 << 40  # on Windows a lock covers bytes, and those must not be read by others
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -55,24 +62,70 @@ def die_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Let the signals by which clusters, services and closed consoles end a process stop it as Ctrl-C does.
+def terminable(*, status: Callable[[], int] | None = None, lasting: bool = False) -> Iterator[None]:
+    """Let the signals by which people, clusters, services and closed terminals end a process stop it as Ctrl-C does.
 
-    SIGTERM; on Windows also Ctrl-Break. Without effect outside the main thread.
+    The first one raises KeyboardInterrupt; during an import it waits, for an import might pass over it. More within
+    two seconds are let pass, for they would disturb the clearing up; a later one ends the process at once. One that
+    the parent ignores (``nohup``) stays ignored. ``lasting`` keeps listening after the block: then a signal ends the
+    process with ``status``. Without effect outside the main thread.
     """
+    first: float | None = None
+    over = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        nonlocal first
+        if over and status is not None:
+            os._exit(status())
+        if first is None:
+            if _is_deaf(frame) and hasattr(signal, "setitimer"):
+                signal.signal(signal.SIGALRM, stop)
+                signal.setitimer(signal.ITIMER_REAL, _DEAF_SECONDS)
+                return
+            first = time.monotonic()
+            raise KeyboardInterrupt
+        if time.monotonic() - first > _AGAIN_SECONDS:
+            os._exit(STOPPED)
 
-    names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
     before = {}
     with contextlib.suppress(ValueError):  # not the main thread
-        before = {number: signal.signal(number, stop) for number in (getattr(signal, name) for name in names)}
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        over = True
+        for number, handler in () if lasting else before.items():
             signal.signal(number, handler)
+
+
+def _is_deaf(frame: FrameType | None) -> bool:
+    """Whether an exception raised here may be lost: many modules pass over whatever goes wrong with an import."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or "importlib._bootstrap" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def allowed_bytes() -> int | None:
+    """The address space that this process may take (``ulimit -v``); None where there is no limit."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def peak_bytes() -> int:
+    """The most address space that this process has taken; 0 where the system does not tell."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmPeak:")]
+        return int(line.split()[1]) * 1024
+    return 0
 
 
 def say_anything() -> None:

@@ -7,27 +7,30 @@ import json
 import sys
 from collections.abc import Sequence
 
-from captioner.errors import CaptionerError, VideoError
-from captioner.io.platform import say_anything
+from captioner.errors import VideoError
+from captioner.io.program import run_program
 from captioner.outputs.writers import row
 from captioner.runtime.runner import Runner
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Caption each file; exit 1 if one cannot be captioned, each is named on stderr."""
-    say_anything()
+    return run_program("captioner", lambda: _parser().parse_args(arguments), lasting=arguments is None)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m captioner.runtime", description=__doc__)
     parser.add_argument("folder", metavar="FOLDER", help="what `captioner export` wrote")
     parser.add_argument("paths", nargs="+", metavar="VIDEO")
     parser.add_argument("-f", "--format", choices=("txt", "jsonl"), default="txt")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: onnxruntime's)")
-    options = parser.parse_args(arguments)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
     failed = 0
-    try:
-        runner = Runner(options.folder, threads=options.threads)
-    except CaptionerError as error:
-        print(f"captioner: {error}", file=sys.stderr)
-        return 1
+    runner = Runner(options.folder, threads=options.threads)
     for path in options.paths:
         try:
             caption = runner.caption(path)

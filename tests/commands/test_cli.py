@@ -82,10 +82,18 @@ def test_in_process_options(checkpoint: Path, tmp_path: Path, capsys: pytest.Cap
     assert len(json.loads(capsys.readouterr().out)["alternatives"]) > 1
 
 
+@pytest.mark.parametrize("arguments", [[], ["help"], ["-h"], ["help", "caption"], ["help", "anomalies", "score"]])
+def test_help_is_shown_however_it_is_asked_for(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0 and " ".join(["usage: captioner", *arguments[1:]]) in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        ([], 2, "required"),
+        (["caption", "x.mp4", "--modle", "d"], 2, "did you mean --model?"),
+        (["anomalies", "score", "x.mp4", "-m", "d", "--folow", "3"], 2, "did you mean --follow?"),
         (["caption"], 2, "PATH"),
         (["capton", "x"], 2, "did you mean caption?"),
         (["holiday.mp4"], 2, "did you mean: captioner caption holiday.mp4"),

@@ -72,7 +72,7 @@ def test_an_error_is_one_line_and_exit_1(
     for arguments in (["msvd"], ["msrvtt"], ["vatex"], ["flickr8k"], ["folder"], ["actions"]):
         assert main([*arguments, str(tmp_path / "none"), "--out", str(tmp_path)]) == 1
         printed = capsys.readouterr()
-        assert (printed.out, printed.err) == ("", f"error: the folder {tmp_path / 'none'} does not exist\n")
+        assert (printed.out, printed.err) == ("", f"data: the folder {tmp_path / 'none'} does not exist\n")
     monkeypatch.setenv("CAPTIONER_DEBUG", "1")
     with pytest.raises(Exception, match="does not exist"):
         main(["msvd", str(tmp_path / "none"), "--out", str(tmp_path)])
@@ -83,7 +83,7 @@ def test_an_output_folder_that_cannot_be_made_is_an_error_of_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     assert main(["folder", "--no-check", str(clips), "--out", str(tmp_path / "file" / "out")]) == 1
-    assert capsys.readouterr().err == f"error: cannot use {tmp_path / 'file' / 'out'}: Not a directory\n"
+    assert capsys.readouterr().err == f"data: {tmp_path / 'file' / 'out'}: Not a directory\n"
 
 
 @pytest.mark.parametrize(
