@@ -18,8 +18,8 @@ from types import ModuleType
 
 import pytest
 
-from captioner.io import platform
 from captioner.errors import CaptionerError
+from captioner.io import platform
 from captioner.io.lock import FolderLock
 from tests.media import render_clip
 
