@@ -26,8 +26,8 @@ from captioner.commands import (
     search,
     training,
 )
+from captioner.errors import nearest
 from captioner.io.program import EXIT, TORCH_BYTES, run_program
-from captioner.spelling import nearest
 
 _LIGHT = ("probe", "sample")
 """Commands without torch."""

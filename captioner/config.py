@@ -13,8 +13,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from captioner.errors import ConfigError
-from captioner.spelling import nearest
+from captioner.errors import ConfigError, nearest
 
 T = TypeVar("T")
 
