@@ -59,7 +59,7 @@ def first_line(error: Exception) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The one of ``known`` that a mistyped name most likely means; None where all are too far: at most a third of the letters may be wrong.
+    """The one of ``known`` that a mistyped name most likely means; None where more than a third of it is wrong.
 
     Two letters that changed places are one mistake, and of equally near names that with the same letters comes first.
     """
