@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,16 @@ from captioner.language.search import Hypothesis, search
 from captioner.vision.detector import WordDetector
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.evidence import Evidence
+
+
+class Observation(NamedTuple):
+    """What the network observes in clips: made once, before the search."""
+
+    memory: Memory
+    noun_probs: Tensor | None
+    """(B, T, N) of the classifier's nouns in each frame, zeros where it did not look; None without a classifier."""
+    word_probs: Tensor | None
+    """(B, W) of the detector's words in each clip; None without a detector."""
 
 
 class CaptionModel(nn.Module):
@@ -35,19 +46,21 @@ class CaptionModel(nn.Module):
 
     def remember(self, clips: Tensor, mask: Tensor) -> Memory:
         """Clips as uint8 pixels (B, T, H, W, 3) or as features (B, T, P, D), with mask (B, T) -> Memory."""
-        return self.read(self.encoder.read_clips(clips, mask), mask)
+        return self._read(*self.encoder.parts(self.encoder.read_clips(clips, mask)), mask)[0]
 
-    def read(self, features: Tensor, mask: Tensor) -> Memory:
-        """Features (B, T, P, D) with mask (B, T) -> Memory, with what the classifier saw if the model has one."""
+    def observe(self, features: Tensor, mask: Tensor) -> Observation:
+        """All that is to be known of clips before a word is written: features (B, T, P, D), mask (B, T)."""
         own, shown = self.encoder.parts(features)
+        memory, noun_probs = self._read(own, shown, mask)
+        return Observation(memory, noun_probs, None if self.detector is None else self.detector(own, mask))
+
+    def _read(self, own: Tensor, shown: Tensor, mask: Tensor) -> tuple[Memory, Tensor | None]:
+        """The memory of what the CNN sees, and the probabilities of the nouns that are read from ``shown``."""
         memory = self.decoder.remember(own, mask)
         if self.evidence is None:
-            return memory
-        return memory._replace(evidence=self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
-
-    def detect(self, features: Tensor, mask: Tensor) -> Tensor | None:
-        """Probabilities (B, W) of the detector's words from features (B, T, P, D), mask (B, T); None without one."""
-        return None if self.detector is None else self.detector(self.encoder.parts(features)[0], mask)
+            return memory, None
+        evidence, noun_probs = self.evidence(shown, mask, vocabulary=len(self.decoder.bias))
+        return memory._replace(evidence=evidence), noun_probs
 
     @torch.inference_mode()
     def generate(

@@ -12,8 +12,9 @@ import torch
 
 from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
 from captioner.actions.network import probabilities
-from captioner.caption.reader import BLANK, Place, Reader
-from captioner.caption.result import Alternative, Caption, Word
+from captioner.caption.reader import Reader
+from captioner.caption.result import Alternative, Caption, Place, Word
+from captioner.caption.telling import BLANK
 from captioner.language.config import SearchConfig
 from captioner.video.frames import Frames
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from captioner.caption.noun_correction import Sight
-    from captioner.caption.result import Alternative, Caption, Word
+    from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
 
 _GAP_SECONDS = 1e-3
 """Captions follow each other when they are no further apart: times in files are rounded to milliseconds."""
@@ -73,7 +72,7 @@ def _mean(a: float, b: float, share: float) -> float:
     return share * a + (1 - share) * b
 
 
-def _evidence(a: Caption, b: Caption, share: float) -> tuple[Sight, ...]:
+def _evidence(a: Caption, b: Caption, share: float) -> tuple[DetectedNoun, ...]:
     """The nouns of both, surest first; one that a part did not tell counts nothing there."""
     first, second = ({sight.noun: sight for sight in caption.evidence} for caption in (a, b))
     merged = []

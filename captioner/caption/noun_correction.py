@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
 from functools import cache
-from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import compress, zip_longest
+from typing import TYPE_CHECKING
 
+from captioner.caption.result import DetectedNoun
 from captioner.vision.nouns import nouns
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-class Glances(NamedTuple):
-    """The probabilities (T, N) of the nouns in the frames that were looked at, and the times of these."""
-
-    probabilities: np.ndarray
-    times_seconds: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sight:
-    """A noun that the classifier saw in a clip."""
-
-    noun: str
-    probability: float
-    """The mean over the clip's frames."""
-    peak_seconds: float
-    """Time of the frame where it was surest."""
-    used: bool = False
-    """Whether the caption says it."""
 
 
 LEAST = 0.05
@@ -65,23 +45,30 @@ _KINDS = (
 )
 
 
-def sights(glances: Glances, *, said: list[str]) -> tuple[Sight, ...]:
-    """The nouns in a clip, surest first; ``said`` is its caption."""
-    probabilities, times_seconds = glances
-    mean = probabilities.mean(axis=0)
+def read_frames(noun_probs: np.ndarray, times_seconds: Sequence[float]) -> tuple[np.ndarray, tuple[float, ...]]:
+    """The rows of ``noun_probs`` (T, N) that were read, and their times: rows of zeros were not."""
+    read = (noun_probs != 0).any(axis=1)
+    return noun_probs[read], tuple(compress(times_seconds, read.tolist()))
+
+
+def detected_nouns(
+    noun_probs: np.ndarray, times_seconds: Sequence[float], *, said: list[str]
+) -> tuple[DetectedNoun, ...]:
+    """The likeliest nouns of a clip, from their probabilities (T, N) in its frames; ``said`` is its caption."""
+    mean = noun_probs.mean(axis=0)
     found = [
-        Sight(
+        DetectedNoun(
             noun=nouns()[column].name,
             probability=float(mean[column]),
-            peak_seconds=times_seconds[int(probabilities[:, column].argmax())],
+            peak_seconds=times_seconds[int(noun_probs[:, column].argmax())],
             used=f" {nouns()[column].name} " in f" {' '.join(said)} ",
         )
         for column in (-mean).argsort(kind="stable")[:5].tolist()
     ]
-    return tuple(sight for sight in found if sight.probability >= LEAST)
+    return tuple(noun for noun in found if noun.probability >= LEAST)
 
 
-def named(words: list[str], probabilities: np.ndarray, *, familiar: Container[str] | None = None) -> list[str]:
+def correct_nouns(words: list[str], probabilities: np.ndarray, *, familiar: Container[str] | None = None) -> list[str]:
     """A caption's words, some replaced by the noun that was seen for certain, from the mean probabilities (N,).
 
     It takes the place of a broader noun ("bird": "cockatoo"), and of one of the same kind that was not seen at all ("a

@@ -5,22 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from captioner.caption.result import Caption
+from captioner.caption.result import Caption, Place
 from captioner.caption.segments import segment_frames
 from captioner.errors import ConfigError
 from captioner.language.collate import collate_clips
 from captioner.language.config import SearchConfig
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
-
-BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
 
 
 def _device(name: str | None) -> torch.device:
@@ -44,19 +42,6 @@ class _Checkpoint(Protocol):
     def video(self) -> VideoConfig: ...
     @property
     def fingerprint(self) -> str: ...
-
-
-class Place(NamedTuple):
-    """Where a clip comes from: what labels its result."""
-
-    path: str
-    start_seconds: float
-    end_seconds: float | None
-    """None: to the end."""
-
-    def end(self, frames: Frames) -> float | None:
-        """When it ends; None where that is not known."""
-        return frames.duration_seconds if self.end_seconds is None else self.end_seconds
 
 
 class Reader(ABC):

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from captioner.caption.noun_correction import Sight
+if TYPE_CHECKING:
+    from captioner.video.frames import Frames
 
 UNSURE = "unsure: "
 """What stands before a caption that is not to be relied on."""
+
+
+class Place(NamedTuple):
+    """Where a clip comes from: what labels its result."""
+
+    path: str
+    start_seconds: float
+    end_seconds: float | None
+    """None: to the end."""
+
+    def end(self, frames: Frames) -> float | None:
+        """When it ends; None where that is not known."""
+        return frames.duration_seconds if self.end_seconds is None else self.end_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +39,19 @@ class Word:
     gates: tuple[float, float] | None = None
     """How far the GRU's update and reset gates opened as it wrote the word, 0 to 1, means over its units; None where
     the cell is no GRU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectedNoun:
+    """A noun that the CNN's own classifier finds in a clip."""
+
+    noun: str
+    probability: float
+    """The mean over the clip's frames."""
+    peak_seconds: float
+    """Time of the frame where it was surest."""
+    used: bool = False
+    """Whether the caption says it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +92,7 @@ class Caption:
     warnings: tuple[str, ...]
     model: str
     """Fingerprint of the checkpoint."""
-    evidence: tuple[Sight, ...] = ()
+    evidence: tuple[DetectedNoun, ...] = ()
     """Nouns that the CNN's own classifier saw, surest first; empty where the checkpoint has none."""
     support: float | None = None
     """Mean probability that the CNN's detector of words gives to those of the caption that it knows; None where the

@@ -41,6 +41,11 @@ class Hypothesis:
     token_log_probs: tuple[float, ...]
     """Of each token, and of eos when ``finished``; the model's own, whatever the choice was made by."""
 
+    @property
+    def length(self) -> int:
+        """Tokens that ``log_prob`` is of: eos included when ``finished``."""
+        return len(self.token_log_probs)
+
 
 @dataclass(frozen=True)
 class _Moment:

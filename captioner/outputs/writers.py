@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from captioner.caption.noun_correction import Sight
-from captioner.caption.result import Alternative, Caption, Word
+from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
 from captioner.errors import DataError
 from captioner.io.text import visible
 from captioner.outputs.spreadsheet import csv_line
@@ -97,7 +96,7 @@ def from_row(values: dict[str, Any]) -> Caption:
             alternatives=tuple(
                 Alternative(text=a["caption"], score=a["score"], log_prob=a["log_prob"]) for a in values["alternatives"]
             ),
-            evidence=tuple(Sight(**sight) for sight in values.get("evidence", ())),
+            evidence=tuple(DetectedNoun(**sight) for sight in values.get("evidence", ())),
             support=values.get("support"),
             warnings=tuple(values["warnings"]),
             model=values["model"],

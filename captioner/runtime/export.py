@@ -69,8 +69,7 @@ class _Memory(nn.Module):
         if self.evidence is None:
             seen, nouns = torch.zeros_like(self.decoder.bias), features[..., 0, :1]
         else:
-            seen = self.evidence(shown, mask, vocabulary=len(self.decoder.bias))[0]
-            nouns = self.evidence.probabilities(shown[0])
+            seen, nouns = (part[0] for part in self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
         words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
         return (memory.values[0], memory.keys[0], seen, nouns, words, *(part[0] for part in state))
 

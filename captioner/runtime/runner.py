@@ -6,21 +6,20 @@ import base64
 import json
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from captioner.caption.noun_correction import Glances, named, sights
-from captioner.caption.result import Alternative, Caption, Sight, Word
+from captioner.caption.result import Caption, Place
+from captioner.caption.telling import Evidence, Wording, choose, tell
 from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
-from captioner.language.calibration import Calibration, confidence_of
+from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
 from captioner.language.pieces import Pieces
-from captioner.language.reranker import Choice
-from captioner.runtime.beam import Sentence, State, beam_search
+from captioner.language.reranker import Reranker
+from captioner.runtime.beam import State, beam_search
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.nouns import look_every
@@ -53,13 +52,16 @@ class Runner:
             raise CheckpointError(f"{folder} has export format {known}; this version of captioner reads {FORMAT}")
         self.video = from_dict(VideoConfig, values["video"], where="video")
         self.search = from_dict(SearchConfig, values["search"], where="search")
-        found = values["calibration"]
-        self._calibration = from_dict(Calibration, found, where="calibration") if found else None
-        self._pieces = Pieces([piece.encode("latin-1") for piece in values["pieces"]])
+        calibration, words = values["calibration"], values["words"]
+        self._wording = Wording(
+            pieces=Pieces([piece.encode("latin-1") for piece in values["pieces"]]),
+            reranker=_reranker(values) if words else None,
+            calibration=from_dict(Calibration, calibration, where="calibration") if calibration else None,
+            fingerprint=str(values["fingerprint"]),
+        )
+        self._begins_word = np.array(self._wording.pieces.begins_word())
         self._places = int(values["places"])
         self._has_evidence = bool(values["evidence"])
-        self._choice = _choice(values) if values["words"] else None
-        self.fingerprint = str(values["fingerprint"])
         self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
         self._untuned = _session(folder / UNTUNED, threads) if values["untuned"] else None
 
@@ -69,40 +71,49 @@ class Runner:
 
     def caption_frames(self, frames: Frames, *, path: str = "") -> Caption:
         """Caption the frames of a clip."""
-        features = _encode(self._encoder, frames.pixels)
-        looked = slice(None)
-        if self._untuned is not None:
-            looked = look_every(len(features))
-            seen = np.zeros_like(features[:, :1])
-            seen[looked] = _encode(self._untuned, frames.pixels[looked])
-            features = np.concatenate([features, seen], axis=1)
+        features, looked = self._features(frames.pixels)
         values, keys, evidence, nouns, words, *start = self._memory.run(None, {"features": features})
-        memory = {"values": values, "keys": keys, "evidence": evidence}
+        memory, state = {"values": values, "keys": keys, "evidence": evidence}, tuple(start)
 
         def step(tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
             log_probs, _, *after = self._advance(memory, tokens, state)
             return log_probs, tuple(after)
 
-        state = tuple(start)
-        choice = self._choice if self.search.reorders else None
         found = beam_search(
             step,
             state,
-            config=replace(self.search, n_best=self.search.beams) if choice else self.search,
+            config=self._wording.searched(self.search),
             bos_id=_BOS,
             eos_id=_EOS,
             banned=(_PAD, _UNK),
-            begins_word=np.array(self._pieces.begins_word()),
+            begins_word=self._begins_word,
         )
-        if choice is not None:
-            texts = [self._pieces.decode(sentence.tokens) for sentence in found]
-            found = choice.order(found, texts, seen=words, config=self.search)[: self.search.n_best]
-        attention = self._attend(memory, state, found[0].tokens)
-        support = None
-        if self._choice is not None:
-            support = self._choice.support(self._pieces.decode(found[0].tokens), seen=words)
-        glances = Glances(nouns[looked], frames.times_seconds[looked]) if self._has_evidence else None
-        return self._tell(frames, path, found, attention, glances, support)
+        seen = Evidence(
+            noun_probs=nouns * looked[:, None] if self._has_evidence else None,
+            word_probs=words if self._wording.reranker else None,
+        )
+        best = choose(found, self._wording, word_probs=seen.word_probs, config=self.search)
+        return tell(
+            best,
+            self._wording,
+            attention=self._attend(memory, state, best[0].tokens),
+            gates=None,
+            evidence=seen,
+            frames=frames,
+            place=Place(path, 0.0, None),
+            min_confidence=self.search.min_confidence,
+        )
+
+    def _features(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features (T, P, D) of frames (T, S, S, 3), and the frames (T,) that nouns are read from."""
+        features, looked = _encode(self._encoder, pixels), np.ones(len(pixels), dtype=bool)
+        if self._untuned is None:
+            return features, looked
+        looked[:] = False
+        looked[look_every(len(features))] = True
+        shown = np.zeros_like(features[:, :1])
+        shown[looked] = _encode(self._untuned, pixels[looked])
+        return np.concatenate([features, shown], axis=1), looked
 
     def _advance(self, memory: dict[str, np.ndarray], tokens: np.ndarray, state: State) -> list[np.ndarray]:
         given = {f"state{i}": part for i, part in enumerate(state)}
@@ -110,72 +121,13 @@ class Runner:
         return outputs
 
     def _attend(self, memory: dict[str, np.ndarray], state: State, tokens: tuple[int, ...]) -> np.ndarray:
-        """Where each piece of the caption looked: (L, T)."""
+        """Where each piece of the caption looked: (L, T, P)."""
         looked = []
         for token in (_BOS, *tokens):
             _, weights, *after = self._advance(memory, np.array([token]), state)
-            looked.append(weights.reshape(-1, self._places).sum(axis=1))
+            looked.append(weights.reshape(-1, self._places))
             state = tuple(after)
         return np.stack(looked)
-
-    def _tell(
-        self,
-        frames: Frames,
-        path: str,
-        found: list[Sentence],
-        attention: np.ndarray,
-        nouns: Glances | None,
-        support: float | None,
-    ) -> Caption:
-        best, times = found[0], frames.times_seconds
-        words = []
-        for text, first, last in self._pieces.words(best.tokens):
-            shares = attention[first:last].mean(axis=0)
-            words.append((text, tuple(shares.tolist()), times[int(shares.argmax())]))
-        spoken = [text for text, _, _ in words]
-        seen: tuple[Sight, ...] = ()
-        if nouns is not None and not frames.is_blank:
-            familiar = self._choice.words if self._choice else None
-            spoken = named(spoken, nouns.probabilities.mean(axis=0), familiar=familiar)
-            seen = sights(nouns, said=spoken)
-        sure = 0.0
-        if not frames.is_blank:
-            sure = confidence_of(
-                self._calibration,
-                best.log_prob / max(1, best.length),
-                moving=len(times) > 1,
-                words=len(spoken),
-                seen=seen[0].probability if seen else 0.0,
-                support=support or 0.0,
-            )
-        text = " ".join(spoken)
-        return Caption(
-            path=path,
-            text=text,
-            score=best.score,
-            log_prob=best.log_prob,
-            confidence=sure,
-            calibrated=self._calibration is not None,
-            abstained=sure < self.search.min_confidence,
-            words=tuple(
-                Word(text=said, attention=shares, peak_seconds=peak)
-                for said, (_, shares, peak) in zip(spoken, words, strict=True)
-            ),
-            alternatives=(
-                Alternative(text=text, score=best.score, log_prob=best.log_prob),
-                *(
-                    Alternative(text=self._pieces.decode(s.tokens), score=s.score, log_prob=s.log_prob)
-                    for s in found[1:]
-                ),
-            ),
-            times_seconds=times,
-            start_seconds=0.0,
-            end_seconds=frames.duration_seconds,
-            warnings=frames.warnings,
-            model=self.fingerprint,
-            evidence=seen,
-            support=support,
-        )
 
 
 def _encode(session: Any, pixels: np.ndarray) -> np.ndarray:
@@ -184,9 +136,9 @@ def _encode(session: Any, pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([session.run(None, {"pixels": part})[0] for part in parts])
 
 
-def _choice(values: dict[str, Any]) -> Choice:
+def _reranker(values: dict[str, Any]) -> Reranker:
     table = np.frombuffer(base64.b64decode(values["phrases"]), dtype=np.uint8)
-    return Choice(values["words"], np.array(values["usual"]), table if len(table) else None)
+    return Reranker(values["words"], np.array(values["usual"]), table if len(table) else None)
 
 
 def _session(path: Path, threads: int | None) -> Any:

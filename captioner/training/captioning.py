@@ -13,7 +13,7 @@ from torch import Tensor
 from captioner.checkpoint.captioning import Checkpoint, save_checkpoint
 from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions, collate_clips
-from captioner.language.trigrams import Phrases
+from captioner.language.trigrams import Trigrams
 from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.training.config import Recipe
@@ -52,7 +52,7 @@ class CaptionTask:
             )
         model = start.model if start else self._new_model(begun, data.said)
         if model.phrases is not None:
-            Phrases(model.phrases.numpy()).add(data.said, least=1 if start else 2)
+            Trigrams(model.phrases.numpy()).add(data.said, least=1 if start else 2)
         self.model = model.to(device)
         self._cider: CiderReward | None = None
         config = self.config

@@ -54,16 +54,20 @@ class Evidence(nn.Module):
         logits = nn.functional.linear(features.float().mean(dim=-2), weight, bias)
         return logits.softmax(dim=-1) @ groups
 
-    def forward(self, features: Tensor, mask: Tensor, *, vocabulary: int) -> Tensor:
-        """Evidence (B, V) for each token from features (B, T, P, D) and mask (B, T): that of the nouns it begins."""
-        with torch.no_grad():
-            mask = mask & self.looked(features)
-            shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
-            seen = (shown[:, None] @ self.probabilities(features)).squeeze(1)  # (B, N): the mean over frames
-            known = self.tokens >= 0
-            evidence = seen.new_zeros(len(seen), vocabulary)
-            evidence.index_add_(1, self.tokens[known], seen[:, known])
-            return torch.log1p(_SCALE * evidence)
+    @torch.no_grad()
+    def forward(self, features: Tensor, mask: Tensor, *, vocabulary: int) -> tuple[Tensor, Tensor]:
+        """From features (B, T, P, D) and mask (B, T): evidence (B, V) for each token, that of the nouns it begins.
+
+        And the nouns' probabilities (B, T, N), zeros in frames that are hidden or were not looked at.
+        """
+        mask = mask & self.looked(features)
+        noun_probs = self.probabilities(features) * mask[..., None]
+        shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
+        mean = (shown[:, None] @ noun_probs).squeeze(1)  # (B, N): over frames
+        known = self.tokens >= 0
+        evidence = mean.new_zeros(len(mean), vocabulary)
+        evidence.index_add_(1, self.tokens[known], mean[:, known])
+        return torch.log1p(_SCALE * evidence), noun_probs
 
     def _classifier(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         if self._head is None or self._head[0].device != device:

@@ -103,8 +103,8 @@ def measure(captioner: Captioner, clips: Sequence[Clip], *, seed: int) -> tuple[
 def _of_clip(captioner: Captioner, features: NDArray[Any], generator: np.random.Generator) -> NDArray[np.float64]:
     tokenizer, model = captioner.tokenizer, captioner.checkpoint.model
     given = torch.from_numpy(features)[None].to(captioner.device)
-    memory = model.read(given, torch.ones(given.shape[:2], dtype=torch.bool, device=captioner.device))
-    memory = memory._replace(evidence=None)
+    observation = model.observe(given, torch.ones(given.shape[:2], dtype=torch.bool, device=captioner.device))
+    memory = observation.memory._replace(evidence=None)
     count = memory.values.shape[1]
     if count < 2:
         return np.zeros((0, len(WAYS), len(SHARES)))

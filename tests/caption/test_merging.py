@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from captioner.caption.noun_correction import Sight
-from captioner.caption.result import Alternative, Caption, Word
+from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
 from captioner.caption.segments import merge_captions
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
@@ -175,8 +174,8 @@ def test_warnings_are_kept_once() -> None:
 
 
 def test_what_was_seen_is_a_mean_over_both_parts() -> None:
-    def sight(noun: str, probability: float, peak: float) -> Sight:
-        return Sight(noun=noun, probability=probability, peak_seconds=peak, used=noun == "cat")
+    def sight(noun: str, probability: float, peak: float) -> DetectedNoun:
+        return DetectedNoun(noun=noun, probability=probability, peak_seconds=peak, used=noun == "cat")
 
     [merged] = merge_captions(
         [

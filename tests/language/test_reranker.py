@@ -1,4 +1,4 @@
-"""The choice between sentences by the words that were seen."""
+"""The reranker between sentences by the words that were seen."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.language.config import SearchConfig
-from captioner.language.reranker import Choice
-from captioner.language.trigrams import Phrases
+from captioner.language.reranker import Reranker
+from captioner.language.trigrams import Trigrams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +27,13 @@ CHANCES = np.exp(USUAL + SEEN)
 
 
 def test_what_was_seen_wins_over_what_is_likely() -> None:
-    choice = Choice(FORMS, USUAL)
+    reranker = Reranker(FORMS, USUAL)
     found = [Said(-1.0), Said(-1.2), Said(-1.4)]
     texts = ["a cat is running", "a dog is running", "a dog runs with dogs"]
     for weight, expected in ((0.3, [found[1], found[2], found[0]]), (0.0, found)):  # at 0.3 -1.45, -0.75 and -0.95
-        assert choice.order(found, texts, seen=CHANCES, config=SearchConfig(word_weight=weight)) == expected
+        assert reranker.rerank(found, texts, word_probs=CHANCES, config=SearchConfig(word_weight=weight)) == expected
     others = ["what", "", "no word of these"]
-    assert choice.order(found, others, seen=CHANCES, config=SearchConfig(word_weight=9.0)) == found
+    assert reranker.rerank(found, others, word_probs=CHANCES, config=SearchConfig(word_weight=9.0)) == found
 
 
 @given(st.data())
@@ -44,7 +44,7 @@ def test_the_order_is_that_of_the_sums(data: st.DataObject) -> None:
     found = [Said(data.draw(numbers)) for _ in texts]
     weight, least = (data.draw(st.sampled_from([0.0, 0.25, 1.0])) for _ in range(2))
     config = SearchConfig(word_weight=weight, least_weight=least)
-    ordered = Choice(FORMS, USUAL).order(found, texts, seen=CHANCES, config=config)
+    ordered = Reranker(FORMS, USUAL).rerank(found, texts, word_probs=CHANCES, config=config)
     sums = {id(said): said.score for said in found}
     for said, text in zip(found, texts, strict=True):
         chances = [0.05] * (not set(" ".join(FORMS).split()) & set(text.split()))
@@ -59,20 +59,20 @@ def test_the_order_is_that_of_the_sums(data: st.DataObject) -> None:
 
 
 def test_support_is_the_mean_chance_of_the_words_it_knows() -> None:
-    choice = Choice(FORMS, USUAL)
-    assert choice.support("a dog runs with dogs", seen=CHANCES) == pytest.approx((CHANCES[0] + CHANCES[1]) / 2)
-    assert choice.support("a tram", seen=CHANCES) == 0
-    unseen = choice.order(
-        [Said(0), Said(0)], ["a cat", "a dog"], seen=np.zeros(3), config=SearchConfig(word_weight=1.0)
+    reranker = Reranker(FORMS, USUAL)
+    assert reranker.support("a dog runs with dogs", word_probs=CHANCES) == pytest.approx((CHANCES[0] + CHANCES[1]) / 2)
+    assert reranker.support("a tram", word_probs=CHANCES) == 0
+    unseen = reranker.rerank(
+        [Said(0), Said(0)], ["a cat", "a dog"], word_probs=np.zeros(3), config=SearchConfig(word_weight=1.0)
     )
     assert all(np.isfinite(said.score) for said in unseen)  # a chance of nothing is no minus infinity
 
 
 def test_what_nobody_wrote_has_its_price() -> None:
     table = np.zeros(512, dtype=np.uint8)
-    Phrases(table).add(["a cat is running", "a dog is running"])
-    choice, texts = Choice(FORMS, USUAL, table), ["a dog is a dog", "a cat is running"]
+    Trigrams(table).add(["a cat is running", "a dog is running"])
+    reranker, texts = Reranker(FORMS, USUAL, table), ["a dog is a dog", "a cat is running"]
     found = [Said(-1.0), Said(-1.1)]
     for price, first in ((0.0, 0), (1.0, 1)):
         config = SearchConfig(word_weight=0.2, odd_price=price)
-        assert choice.order(found, texts, seen=CHANCES, config=config)[0] is found[first]
+        assert reranker.rerank(found, texts, word_probs=CHANCES, config=config)[0] is found[first]

@@ -10,8 +10,7 @@ import re
 
 import pytest
 
-from captioner.caption.noun_correction import Sight
-from captioner.caption.result import Alternative, Caption, Word
+from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
 from captioner.outputs.writers import WRITERS, from_row, named_txt
 
 
@@ -49,7 +48,7 @@ def test_json_lines_and_json_hold_the_same() -> None:
 
 
 def test_what_was_seen_is_written_and_read_back() -> None:
-    sights = (Sight(noun="dog", probability=0.5, peak_seconds=1.5, used=True),)
+    sights = (DetectedNoun(noun="dog", probability=0.5, peak_seconds=1.5, used=True),)
     [line] = [json.loads(line) for line in written("jsonl", caption(evidence=sights)).splitlines()]
     assert line["evidence"] == [{"noun": "dog", "probability": 0.5, "peak_seconds": 1.5, "used": True}]
     assert from_row(line).evidence == sights

@@ -6,7 +6,9 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captioner import Captioner
+from captioner import Caption, Captioner
+from captioner.caption.telling import BLANK, UNCALIBRATED
 from captioner.checkpoint.captioning import DEFAULT
 from captioner.cli import main
 from captioner.errors import CaptionerError, CheckpointError
@@ -23,6 +26,7 @@ from captioner.language.search import search
 from captioner.runtime.beam import beam_search
 from captioner.video.frames import scale
 from captioner.video.scaling import scale as scale_without_torch
+from tests.clips import BY_KEYFRAME, OTHERS, render_case
 from tests.media import render_clip
 from tests.tiny import tiny_checkpoint
 from tests.web import shapes_clip
@@ -128,19 +132,59 @@ def test_the_packaged_captioner_says_the_same_without_torch(
             np.testing.assert_allclose(word["attention"], own.attention, atol=5e-3)
 
 
-def test_a_tiny_captioner_with_two_layers_in_eight_bits(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny captioner, and what it exports to in 32 and in 8 bits."""
     pytest.importorskip("onnxscript", reason="pip install 'captioner[onnx]'")
+    folder = tmp_path_factory.mktemp("tiny")
+    checkpoint = tiny_checkpoint(folder, grid=2)
+    for name, options in (("whole", []), ("small", ["--int8"])):
+        assert main(["export", str(checkpoint), "-o", str(folder / name), *options]) == 0
+    return folder
+
+
+def test_eight_bits_are_smaller(tiny: Path, tmp_path: Path) -> None:
     from captioner.runtime import Runner
 
-    checkpoint = tiny_checkpoint(tmp_path / "tiny", grid=2)
-    for name, options in (("whole", []), ("small", ["--int8"])):
-        assert main(["export", str(checkpoint), "-o", str(tmp_path / name), *options]) == 0
-    sizes = [sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("whole", "small")]
+    sizes = [sum(file.stat().st_size for file in (tiny / name).iterdir()) for name in ("whole", "small")]
     assert sizes[1] < sizes[0]
-    clip = render_clip(tmp_path / "a.mp4")
-    whole = Runner(tmp_path / "whole").caption(clip)
-    assert whole.text == Captioner.load(checkpoint).caption(clip).text
-    assert Runner(tmp_path / "small").caption(clip).words
+    assert Runner(tiny / "small").caption(render_clip(tmp_path / "a.mp4")).words
+
+
+def test_the_same_caption_with_and_without_torch(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a clip in every container: all fields, the n-best list and the warnings too. Gates are torch's alone."""
+    from captioner.runtime import Runner
+
+    monkeypatch.setattr("captioner.vision.encoder.fast_dtype", lambda device: torch.float32)
+    captioner, runner = Captioner.load(tiny / "checkpoint"), Runner(tiny / "whole", threads=1)
+    runner.search = search = SearchConfig(beams=3, n_best=3, max_length=8, min_confidence=0.5)
+    clips = [render_case(tmp_path, name, frames=8) for name in BY_KEYFRAME | OTHERS]
+    clips.append(render_clip(tmp_path / "plain.mp4", images=[np.full((48, 64, 3), 90, np.uint8)] * 3))
+    for clip in clips:
+        frames = captioner.sample(clip)
+        [ours] = captioner.caption_frames([frames], paths=[str(clip)], search=search)
+        assert_alike(runner.caption_frames(frames, path=str(clip)), ours)
+    assert BLANK in ours.warnings and UNCALIBRATED in ours.warnings and ours.confidence == 0
+
+
+def assert_alike(found: Caption, expected: Caption) -> None:
+    """But for gates, and for rounding."""
+    flat = [
+        [(name, value) for name, value in leaves(dataclasses.asdict(caption)) if "gates" not in name]
+        for caption in (found, expected)
+    ]
+    assert [name for name, _ in flat[0]] == [name for name, _ in flat[1]]
+    for (name, ours), (_, theirs) in zip(*flat, strict=True):
+        assert ours == (pytest.approx(theirs, abs=2e-3) if isinstance(theirs, float) else theirs), name
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list | tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from leaves(item, f"{name}.{key}")
+    else:
+        yield name, value
 
 
 def test_what_cannot_be_exported_or_run_is_said_in_one_line(

@@ -14,7 +14,7 @@ from captioner.checkpoint.captioning import load_checkpoint, read_config
 from captioner.checkpoint.cnn import load_whole
 from captioner.errors import CheckpointError, ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
-from captioner.language.trigrams import Phrases
+from captioner.language.trigrams import Trigrams
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.metrics.content import content_words
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig
@@ -143,7 +143,7 @@ def test_a_captioner_takes_the_detector_of_words_over(tuned: Path, recipe: Recip
     clip = next(clip for clip in read_manifest(recipe.data.manifests[0]) if clip.split == "train")
     table = load_checkpoint(folder).model.phrases
     assert table is not None
-    assert Phrases(table.numpy()).odd("two green hairs are") > 0
+    assert Trigrams(table.numpy()).unknown("two green hairs are") > 0
     told = dataclasses.replace(clip, captions=("two green hairs are",))
     write_manifest(tmp_path / "own" / "manifest.jsonl", [told, dataclasses.replace(clip, id="v", split="val")])
     own = Recipe(
@@ -152,7 +152,7 @@ def test_a_captioner_takes_the_detector_of_words_over(tuned: Path, recipe: Recip
     )
     after = load_checkpoint(fit(own, tmp_path / "again", quiet=True)).model.phrases
     assert after is not None and torch.equal(after & table, table)  # nothing is forgotten
-    assert Phrases(after.numpy()).odd("two green hairs are") == 0
+    assert Trigrams(after.numpy()).unknown("two green hairs are") == 0
     colour = next(word for word in clip.captions[0].split() if any(word in f.split() for f in detector.forms))
     model = load_checkpoint(folder).model
     cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=model.encoder)

@@ -13,7 +13,7 @@ from captioner.checkpoint.captioning import load_checkpoint, save_checkpoint
 from captioner.cli import main
 from captioner.errors import CheckpointError
 from captioner.language.config import DecoderConfig, SearchConfig
-from captioner.language.trigrams import Phrases
+from captioner.language.trigrams import Trigrams
 from captioner.model import CaptionModel
 from captioner.video.config import VideoConfig
 from captioner.vision.detector import WordDetector
@@ -78,7 +78,7 @@ def checkpoint(clip: Path, tmp_path: Path) -> Path:
     weight = 3 * torch.randn(len(forms), model.encoder.width, generator=random)
     telling.detector.learn(weight, torch.zeros(len(forms)), clips(20, width=model.encoder.width))
     assert telling.phrases is not None
-    Phrases(telling.phrases.numpy()).add([alternative.text for alternative in said[1:3]])
+    Trigrams(telling.phrases.numpy()).add([alternative.text for alternative in said[1:3]])
     save_checkpoint(tmp_path / "telling", model=telling, **settings)
     return tmp_path / "telling"
 

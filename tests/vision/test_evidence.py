@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from captioner.caption.noun_correction import Glances, named, sights
+from captioner.caption.noun_correction import correct_nouns, detected_nouns, read_frames
 from captioner.checkpoint.captioning import load_checkpoint, save_checkpoint
 from captioner.errors import ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig
@@ -67,7 +67,8 @@ def test_evidence_is_the_mean_over_the_frames_that_are_there(evidence: Evidence,
     torch.manual_seed(1)
     features = torch.rand(1, 3, 1, 1280)
     mask = torch.tensor([[True, True, False]])
-    found = evidence(features, mask, vocabulary=len(tokenizer))[0]
+    [found], noun_probs = evidence(features, mask, vocabulary=len(tokenizer))
+    assert not noun_probs[0, 2].any()
     seen = evidence.probabilities(features)[0, :2].mean(dim=0)
     for noun in ("dog", "elephant", "guitar"):
         column = next(i for i, known in enumerate(nouns()) if known.name == noun)
@@ -75,7 +76,8 @@ def test_evidence_is_the_mean_over_the_frames_that_are_there(evidence: Evidence,
         sharing = [i for i in range(len(nouns())) if int(evidence.tokens[i]) == token]
         assert column in sharing
         torch.testing.assert_close(found[token], torch.log1p(50 * seen[sharing].sum()))
-    assert float(evidence(features, torch.zeros(1, 3, dtype=torch.bool), vocabulary=len(tokenizer)).sum()) == 0
+    nothing, _ = evidence(features, torch.zeros(1, 3, dtype=torch.bool), vocabulary=len(tokenizer))
+    assert not nothing.any()
 
 
 def test_the_gate_lets_what_was_seen_be_said(tokenizer: CaptionTokenizer, tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_the_gate_lets_what_was_seen_be_said(tokenizer: CaptionTokenizer, tmp_pa
     model.evidence.learn_words(tokenizer)
     features, mask = torch.rand(2, 3, 1, 1280), torch.ones(2, 3, dtype=torch.bool)
     with torch.no_grad():
-        memory = model.read(features, mask)
+        memory = model.observe(features, mask).memory
         state = decoder.start(memory, beams=2)
         closed, _ = decoder.step(memory, torch.full((2, 2), 1), state)
         torch.testing.assert_close(
@@ -142,7 +144,7 @@ def seen(**chances: float) -> torch.Tensor:
 def test_a_sure_noun_is_said_in_place_of_a_broader_or_a_wrong_one(
     said: str, chances: dict[str, float], named_so: str
 ) -> None:
-    assert " ".join(named(said.split(), seen(**chances).numpy())) == named_so
+    assert " ".join(correct_nouns(said.split(), seen(**chances).numpy())) == named_so
 
 
 @pytest.mark.parametrize(
@@ -164,14 +166,18 @@ def test_a_sure_noun_is_said_in_place_of_a_broader_or_a_wrong_one(
 )
 def test_a_noun_that_captions_hardly_have_is_said_sooner(said: str, chances: dict[str, float], named_so: str) -> None:
     familiar = {"a", "cat", "dog", "bird", "is", "eating"}
-    assert " ".join(named(said.split(), seen(**chances).numpy(), familiar=familiar)) == named_so
-    assert " ".join(named(said.split(), seen(**chances).numpy())) == said, "where it is not known what is familiar"
+    assert " ".join(correct_nouns(said.split(), seen(**chances).numpy(), familiar=familiar)) == named_so
+    assert " ".join(correct_nouns(said.split(), seen(**chances).numpy())) == said, (
+        "where it is not known what is familiar"
+    )
 
 
-def test_sights_say_what_when_and_whether_it_was_said() -> None:
-    frames = torch.stack([seen(cat=0.2, dog=0.1), seen(cat=0.8), seen(cat=0.5, fire_truck=0.2)])
-    found = sights(Glances(frames.numpy(), (0.5, 1.5, 2.5)), said=["a", "cat", "on", "a", "fire", "truck"])
-    assert [(sight.noun, round(sight.probability, 2), sight.peak_seconds, sight.used) for sight in found] == [
+def test_detected_nouns_say_what_when_and_whether_it_was_said() -> None:
+    hidden = torch.zeros_like(seen(cat=0.1))
+    frames = torch.stack([seen(cat=0.2, dog=0.1), seen(cat=0.8), hidden, seen(cat=0.5, fire_truck=0.2)])
+    noun_probs, times = read_frames(frames.numpy(), (0.5, 1.5, 2.0, 2.5))
+    found = detected_nouns(noun_probs, times, said=["a", "cat", "on", "a", "fire", "truck"])
+    assert [(noun.noun, round(noun.probability, 2), noun.peak_seconds, noun.used) for noun in found] == [
         ("cat", 0.5, 1.5, True),
         ("fire truck", 0.07, 2.5, True),
     ]

@@ -133,10 +133,10 @@ def test_the_decoder_and_its_evidence_each_get_their_part() -> None:
     assert one.evidence is not None and with_both.evidence is not None
     looked = looked_at(mask)[0]
     package = FrameEncoder.load(EncoderConfig(source=SOURCE))(frames[0, looked])[None]
-    expected = one.evidence(package, torch.ones(1, len(package[0]), dtype=torch.bool), vocabulary=40)
+    expected, _ = one.evidence(package, torch.ones(1, len(package[0]), dtype=torch.bool), vocabulary=40)
     assert_same(with_both.evidence, expected)
     hidden = mask & ~looked  # as where training hides frames: nothing was looked at, so nothing was seen
-    assert not two.read(two.encoder(frames), hidden).evidence.any()  # type: ignore[union-attr]
+    assert not two.observe(two.encoder(frames), hidden).memory.evidence.any()  # type: ignore[union-attr]
 
 
 def test_only_captions_of_a_packaged_cnn_have_it(tmp_path_factory: pytest.TempPathFactory) -> None:

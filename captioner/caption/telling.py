@@ -1,0 +1,161 @@
+"""Hypotheses become a caption: reranked, with their words, nouns and confidence.
+
+Plain functions that both the captioner and the exported captioner call. They know no model, and no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from captioner.caption.noun_correction import correct_nouns, detected_nouns, read_frames
+from captioner.caption.result import Alternative, Caption, DetectedNoun, Place, Word
+from captioner.language.calibration import Calibration, confidence_of
+from captioner.language.config import SearchConfig
+from captioner.language.pieces import Pieces
+from captioner.language.reranker import Reranker
+from captioner.video.frames import Frames
+
+BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
+UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"
+
+
+class Found(Protocol):
+    """A hypothesis as any search gives it."""
+
+    @property
+    def tokens(self) -> tuple[int, ...]: ...
+    @property
+    def log_prob(self) -> float: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def length(self) -> int:
+        """Tokens that ``log_prob`` is of."""
+
+
+H = TypeVar("H", bound=Found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """What a checkpoint holds beside its network: how hypotheses become a caption."""
+
+    pieces: Pieces
+    reranker: Reranker | None
+    calibration: Calibration | None
+    fingerprint: str
+
+    def searched(self, config: SearchConfig) -> SearchConfig:
+        """The settings to search with: every beam is kept where the n-best list is reranked."""
+        return replace(config, n_best=config.beams) if self.reranker and config.reorders else config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the network observes in one clip beside its memory, as arrays."""
+
+    noun_probs: np.ndarray | None
+    """(T, N) of the classifier's nouns in each frame, zeros where it did not look; None without a classifier."""
+    word_probs: np.ndarray | None
+    """(W,) of the detector's words in the clip; None without a detector."""
+
+
+def choose(found: Sequence[H], wording: Wording, *, word_probs: np.ndarray | None, config: SearchConfig) -> list[H]:
+    """The n-best list of one clip, best first: as the search found it, or reranked by the clip's words (W,)."""
+    if wording.reranker is None or word_probs is None or not config.reorders:
+        return list(found)
+    texts = [wording.pieces.decode(hypothesis.tokens) for hypothesis in found]
+    return wording.reranker.rerank(found, texts, word_probs=word_probs, config=config)[: config.n_best]
+
+
+def tell(
+    hypotheses: Sequence[Found],
+    wording: Wording,
+    *,
+    attention: np.ndarray,
+    gates: np.ndarray | None,
+    evidence: Evidence,
+    frames: Frames,
+    place: Place,
+    min_confidence: float,
+) -> Caption:
+    """The caption of one clip from its n-best list; ``attention`` (L, T, P) and ``gates`` (L, 2) are of the best."""
+    best, calibration = hypotheses[0], wording.calibration
+    words = _words(best, wording.pieces, attention, gates, frames)
+    support = None
+    if wording.reranker is not None and evidence.word_probs is not None:
+        support = wording.reranker.support(wording.pieces.decode(best.tokens), word_probs=evidence.word_probs)
+    nouns: tuple[DetectedNoun, ...] = ()
+    if evidence.noun_probs is not None and not frames.is_blank:
+        noun_probs, times = read_frames(evidence.noun_probs, frames.times_seconds)
+        familiar = wording.reranker.words if wording.reranker else None
+        said = correct_nouns([word.text for word in words], noun_probs.mean(axis=0), familiar=familiar)
+        words = [replace(word, text=text) for word, text in zip(words, said, strict=True)]
+        nouns = detected_nouns(noun_probs, times, said=said)
+    text = " ".join(word.text for word in words)
+    confidence = 0.0
+    if not frames.is_blank:
+        confidence = confidence_of(
+            calibration,
+            best.log_prob / max(1, best.length),
+            moving=len(frames.times_seconds) > 1,
+            words=len(words),
+            seen=nouns[0].probability if nouns else 0.0,
+            support=support or 0.0,
+        )
+    return Caption(
+        path=place.path,
+        text=text,
+        score=best.score,
+        log_prob=best.log_prob,
+        confidence=confidence,
+        calibrated=calibration is not None,
+        abstained=confidence < min_confidence,
+        words=tuple(words),
+        alternatives=_alternatives(hypotheses, text, wording.pieces),
+        times_seconds=frames.times_seconds,
+        start_seconds=place.start_seconds,
+        end_seconds=place.end(frames),
+        warnings=(*frames.warnings, *_warnings(frames, calibration, min_confidence)),
+        model=wording.fingerprint,
+        evidence=nouns,
+        support=support,
+    )
+
+
+def _words(best: Found, pieces: Pieces, attention: np.ndarray, gates: np.ndarray | None, frames: Frames) -> list[Word]:
+    words = []
+    for text, first, last in pieces.words(best.tokens):
+        shares = attention[first:last].mean(axis=0)  # (T, P)
+        over_time = shares.sum(axis=1)
+        words.append(
+            Word(
+                text=text,
+                attention=tuple(over_time.tolist()),
+                peak_seconds=frames.times_seconds[int(over_time.argmax())],
+                grid=tuple(map(tuple, shares.tolist())) if shares.shape[1] > 1 else (),
+                gates=None if gates is None else tuple(gates[first:last].mean(axis=0).tolist()),
+            )
+        )
+    return words
+
+
+def _alternatives(hypotheses: Sequence[Found], best: str, pieces: Pieces) -> tuple[Alternative, ...]:
+    """Each sentence once, the best way of writing it: pieces may spell the same words in several ways.
+
+    ``best`` is the text of the first, where a noun may be corrected.
+    """
+    found: dict[str, Alternative] = {}
+    for rank, h in enumerate(hypotheses):
+        text = pieces.decode(h.tokens) if rank else best
+        found.setdefault(text, Alternative(text=text, score=h.score, log_prob=h.log_prob))
+    return tuple(found.values())
+
+
+def _warnings(frames: Frames, calibration: Calibration | None, min_confidence: float) -> tuple[str, ...]:
+    blank = (BLANK,) if frames.is_blank else ()
+    return (*blank, UNCALIBRATED) if min_confidence and not calibration else blank
