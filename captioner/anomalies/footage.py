@@ -15,6 +15,7 @@ from captioner.errors import VideoError
 from captioner.video.container import Deadline, check_file, surprises_are_failures, why_undecodable
 from captioner.video.film import Film
 from captioner.video.frames import scale
+from captioner.video.layout import Layout
 from captioner.video.live import STDIN, read_live
 from captioner.video.sampling import Shown
 from captioner.video.selection import Selection
@@ -62,15 +63,17 @@ def _pictures(
     file = STDIN if is_stream else check_file(path)
     if is_stream or idle_seconds is not None:
         live = read_live(file, idle_seconds=None if is_stream else idle_seconds)
-        yield from _steady(live, config, end=lambda: None)
+        yield from _steady(live, config, layout=Layout(), end=lambda: None)
         return
     film = Film(file, Selection(1), Deadline(file, timeout_seconds))
     if film.is_still:
         raise VideoError("no_video", f"{path} is one picture; what is abnormal shows only in a video")
-    yield from _steady(film.read(film.start), config, end=lambda: film.over)
+    yield from _steady(film.read(film.start), config, layout=film.layout, end=lambda: film.over)
 
 
-def _steady(frames: Iterable[Shown], config: FootageConfig, *, end: Callable[[], Fraction | None]) -> Iterator[Picture]:
+def _steady(
+    frames: Iterable[Shown], config: FootageConfig, *, layout: Layout, end: Callable[[], Fraction | None]
+) -> Iterator[Picture]:
     """The frames at a steady rate: none, one or several pictures of each, the last until ``end()`` if it is known."""
     upright = Upright()
     step, number = 1 / Fraction(config.rate), 0
@@ -80,7 +83,7 @@ def _steady(frames: Iterable[Shown], config: FootageConfig, *, end: Callable[[],
         nonlocal number
         if held is None or number * step >= moment:
             return
-        pixels = small(upright(*held, 1.0).pixels, config)
+        pixels = small(upright(*held, layout).pixels, config)
         while number * step < moment:
             yield Picture(float(number * step), pixels)
             number += 1

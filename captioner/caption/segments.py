@@ -219,7 +219,7 @@ def _tail(length: Fraction) -> Fraction:
 
 
 def _by_reading(film: Film, cutter: _Cutter, video: VideoConfig, start: Fraction) -> Iterator[tuple[Span, Frames]]:
-    reservoir = Reservoir(video, upright=Upright(film.file), pixel_aspect=film.pixel_aspect)
+    reservoir = Reservoir(video, upright=Upright(film.file), layout=film.layout)
     lost, read = film.report.lost, False
     for seconds, frame in film.read(start, seek=start == film.start):
         read = True
@@ -273,7 +273,7 @@ def _by_keyframes(film: Film, length: Fraction, video: VideoConfig) -> Iterator[
             ):
                 film.deadline.renew()
                 seconds, tick = film.timeline.seconds(frame.pts), frame.pts
-                picture = upright(seconds, frame, film.pixel_aspect)
+                picture = upright(seconds, frame, film.layout)
                 size = picture.size_shown
                 times.append(float(seconds))
                 pixels.append(

@@ -11,6 +11,7 @@ import numpy as np
 
 from captioner.errors import VideoError
 from captioner.video.container import MAX_PIXELS, Deadline
+from captioner.video.picture import on_background
 from captioner.video.selection import Selection
 from captioner.video.timeline import Timeline
 
@@ -46,7 +47,8 @@ def animation_frames(
         for number in wanted:
             deadline.check()
             animation.seek(number)
-            yield timeline.seconds(starts[number]), np.array(animation.convert("RGB"))
+            picture = np.array(animation.convert("RGBA"))
+            yield timeline.seconds(starts[number]), on_background(picture[..., :3], picture[..., 3])
 
 
 def _opened(path: Path) -> Any:

@@ -48,11 +48,16 @@ def is_cut_off(path: Path) -> bool:
     return boxes[-1].end > path.stat().st_size or b"moov" not in {box.kind for box in boxes}
 
 
-def is_encrypted(path: Path) -> bool:
-    """Whether the index says that a video track needs a key (common encryption, ISO 23001-7)."""
+def movie_index(path: Path) -> bytes:
+    """The index (moov), as far as it is read; empty where there is none."""
     for box in top_boxes(path):
         if box.kind == b"moov":
             with path.open("rb") as file:
                 file.seek(box.start)
-                return b"encv" in file.read(min(box.end - box.start, _INDEX_BYTES))
-    return False
+                return file.read(min(box.end - box.start, _INDEX_BYTES))
+    return b""
+
+
+def is_encrypted(index: bytes) -> bool:
+    """Whether an index says that a video track needs a key (common encryption, ISO 23001-7)."""
+    return b"encv" in index

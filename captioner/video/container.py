@@ -22,8 +22,9 @@ import av
 from av.stream import Discard, Disposition
 
 from captioner.errors import CaptionerError, VideoError, VideoErrorCode
-from captioner.video.boxes import is_cut_off, is_encrypted
+from captioner.video.boxes import is_cut_off, is_encrypted, movie_index
 from captioner.video.exif import exif_orientation
+from captioner.video.layout import mp4_stereo_mode
 
 MAX_PIXELS = 67_108_864
 """The largest picture that is decoded: 8K video and photos of 64 megapixels, which take 560 MB (of 108: 760 MB). A
@@ -249,7 +250,8 @@ def _format_of(head: bytes, path: Path) -> str | None:
 
 def video_stream(path: Path, container: Any, form: str | None) -> Any:
     streams = [s for s in container.streams.video if not s.disposition.value & _NEVER_SHOWN]
-    if form == "mov" and (is_encrypted(path) or (not streams and is_cut_off(path))):  # or by chance noise is decoded
+    index = movie_index(path) if form == "mov" else b""
+    if is_encrypted(index) or (form == "mov" and not streams and is_cut_off(path)):  # or by chance noise is decoded
         raise why_undecodable(path, "")
     if not streams:
         others = sorted({_called(s) for s in container.streams})
@@ -263,6 +265,8 @@ def video_stream(path: Path, container: Any, form: str | None) -> Any:
     _check_size(path, context.width, context.height)
     context.options = {"max_pixels": str(MAX_PIXELS)}  # the option given on opening only guards the opening
     context.thread_count = 1  # one clip a core beats many cores a clip, and errors come where they belong
+    if mode := mp4_stereo_mode(index):  # FFmpeg tells this of Matroska alone
+        stream.metadata["stereo_mode"] = mode
     for other in container.streams:
         if other is not stream:
             other.discard = Discard.all
@@ -282,7 +286,7 @@ def _cut_off(path: Path) -> VideoError:
 def why_undecodable(path: Path, otherwise: str, *, code: VideoErrorCode = "damaged") -> VideoError:
     """Why no frame of a file could be had, as far as its own structure tells; ``otherwise`` with ``code`` if not."""
     with contextlib.suppress(OSError):
-        if is_encrypted(path):
+        if is_encrypted(movie_index(path)):
             return VideoError("unsupported", f"{path} is encrypted; it can only be played with its key")
         if is_cut_off(path):
             return _cut_off(path)

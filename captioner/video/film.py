@@ -14,8 +14,9 @@ from typing import Any
 from captioner.errors import ConfigError
 from captioner.video.container import Deadline, is_still, joins, open_video, read_packets
 from captioner.video.keyframes import Doubt, PacketsOnDisk, restarts
+from captioner.video.layout import Layout
 from captioner.video.rate import RECENT, FrameRate
-from captioner.video.sampling import Report, Shown, decoded, on_screen, pixel_aspect
+from captioner.video.sampling import Report, Shown, decoded, on_screen
 from captioner.video.selection import Selection
 from captioner.video.timeline import Timeline, first_clock, glance, has_index, in_file_order, lead_seconds, measure
 
@@ -37,7 +38,7 @@ class Film:
         by themselves."""
         with open_video(file, deadline) as (container, stream):
             self.is_still = is_still(container)
-            self.pixel_aspect, self.lead = pixel_aspect(stream), lead_seconds(container, stream)
+            self.layout, self.lead = Layout.of(stream), lead_seconds(container, stream)
             self._clock, self._rate = first_clock(stream), FrameRate.of(stream)
             if in_file_order(container, stream):
                 self._clock, _ = measure(container, stream, deadline)

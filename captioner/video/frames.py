@@ -172,7 +172,7 @@ def _frames(
             return
         for seconds, frame in select(file, selection, stand_ins=mode == "segment", deadline=deadline, report=report):
             found = True
-            yield upright(seconds + report.lead, frame, report.pixel_aspect)
+            yield upright(seconds + report.lead, frame, report.layout)
     if not found:
         raise _nothing(file)
 
@@ -196,7 +196,7 @@ def _probe(file: Path, timeout_seconds: float | None) -> VideoInfo:
     if frame is None:
         raise _nothing(file)
     upright = Upright(file)
-    width, height = upright(Fraction(0), frame, report.pixel_aspect).size_shown
+    width, height = upright(Fraction(0), frame, report.layout).size_shown
     with open_video(file, deadline) as (container, stream):
         timeline = None if is_still(container) else report.timeline
         return VideoInfo(

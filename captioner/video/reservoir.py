@@ -11,6 +11,7 @@ import numpy as np
 
 from captioner.video.config import VideoConfig
 from captioner.video.frames import resize_frame
+from captioner.video.layout import Layout
 from captioner.video.upright import Upright
 
 _CANDIDATES = 8
@@ -48,9 +49,9 @@ class Reservoir:
     ``add`` every frame, ``settle`` the moment before which no span will end any more, ``take`` a span.
     """
 
-    def __init__(self, config: VideoConfig, *, upright: Upright, pixel_aspect: float) -> None:
+    def __init__(self, config: VideoConfig, *, upright: Upright, layout: Layout) -> None:
         self._config = config
-        self._pixel_aspect = pixel_aspect
+        self._layout = layout
         self._upright = upright
         self._capacity = config.frames * (_CANDIDATES if config.frames <= 64 else 2)
         self._step = Fraction(0)
@@ -112,7 +113,7 @@ class Reservoir:
         self._step = (self._kept[-1].seconds - self._kept[0].seconds) / (len(self._kept) - 1)
 
     def _pixels(self, frame: Any) -> np.ndarray:
-        upright = self._upright(Fraction(0), frame, self._pixel_aspect)
+        upright = self._upright(Fraction(0), frame, self._layout)
         self._size = upright.size_shown
         return resize_frame(
             upright.pixels, size=self._config.size, how=self._config.resize, pixel_aspect=upright.pixel_aspect

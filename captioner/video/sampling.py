@@ -10,7 +10,7 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import av
 
 from captioner.video.container import Deadline, open_video, read_packets
 from captioner.video.keyframes import Doubt, Packets, PacketsInMemory, PacketsOnDisk, frames_by_keyframe, restarts
+from captioner.video.layout import Layout
 from captioner.video.rate import RECENT, FrameRate
 from captioner.video.selection import Selection
 from captioner.video.timeline import Timeline, glance, has_index, is_short, lead_seconds, measure
@@ -32,8 +33,8 @@ class Report:
     """What is learnt of a clip while its frames are read."""
 
     timeline: Timeline | None = None
-    pixel_aspect: float = 1.0
-    """Width over height of a stored pixel."""
+    layout: Layout = field(default_factory=Layout)
+    """Of the stored pictures."""
     lost: int = 0
     """Frames or packets that could not be decoded."""
     joins: int = 0
@@ -70,7 +71,7 @@ def select(file: Path, selection: Selection, *, stand_ins: bool, deadline: Deadl
     """
     timeline, last = None, None
     with open_video(file, deadline) as (container, stream):
-        report.pixel_aspect, report.lead = pixel_aspect(stream), lead_seconds(container, stream)
+        report.layout, report.lead = Layout.of(stream), lead_seconds(container, stream)
         selection = replace(selection, lead=report.lead)
         if is_short(container) or not has_index(container, stream):
             timeline, kept = measure(container, stream, deadline)
@@ -111,12 +112,6 @@ def _restartable(
     if kept is not None:
         return PacketsInMemory(kept)
     return PacketsOnDisk(container, stream, deadline) if has_index(container, stream) else None
-
-
-def pixel_aspect(stream: Any) -> float:
-    """Width over height of a stored pixel; 1 where the file says something absurd."""
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    return float(aspect) if Fraction(1, 8) <= aspect <= 8 else 1.0
 
 
 def linear(

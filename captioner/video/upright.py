@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from captioner.video.exif import exif_orientation
+from captioner.video.layout import Layout
+from captioner.video.picture import rgb_picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +41,14 @@ class Upright:
         self._photo = _EXIF_TURNS[orientation] if orientation else None
         self._turns: dict[int, _Turn] = {0: _Turn()}
 
-    def __call__(self, seconds: Fraction, frame: Any, pixel_aspect: float) -> SampledFrame:
+    def __call__(self, seconds: Fraction, frame: Any, layout: Layout) -> SampledFrame:
         turn = self._photo or self._turn(frame)
+        pixels, pixel_aspect = rgb_picture(frame), layout.pixel_aspect
+        if layout.eye:
+            pixels = layout.eye.of(pixels)
         return SampledFrame(
             time_seconds=float(seconds),
-            pixels=turn.apply(frame.reformat(format="rgb24", threads=1).to_ndarray()),
+            pixels=turn.apply(pixels),
             pixel_aspect=1 / pixel_aspect if turn.transpose else pixel_aspect,
         )
 

@@ -134,8 +134,8 @@ def test_boxes_of_anything(tmp_path: Path) -> None:
     clip = render_clip(tmp_path / "clip.mp4", frames=24)
     kinds = [box.kind for box in boxes.top_boxes(clip)]
     assert kinds[0] == b"ftyp" and {b"moov", b"mdat"} <= set(kinds)
-    assert not boxes.is_cut_off(clip) and not boxes.is_encrypted(clip)
+    assert not boxes.is_cut_off(clip) and not boxes.is_encrypted(boxes.movie_index(clip))
     for data in (b"", b"RIFF\x10\0\0\0WEBP", b"\0\0\0\1ftyp", b"\0\0\0\0mdat", b"\0\0\0\4ftyp" * 9):
         (tmp_path / "odd").write_bytes(data)
         list(boxes.top_boxes(tmp_path / "odd"))
-        assert not boxes.is_encrypted(tmp_path / "odd")
+        assert not boxes.is_encrypted(boxes.movie_index(tmp_path / "odd"))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from captioner.video.config import VideoConfig
+from captioner.video.layout import Layout
 from captioner.video.reservoir import Reservoir
 from captioner.video.upright import Upright
 from tests.media import frame_number, frame_pixels
@@ -21,7 +22,7 @@ def numbered(number: int, size: tuple[int, int] = (64, 48)) -> av.VideoFrame:
 
 
 def filled(count: int, *, size: tuple[int, int] = (64, 48), rate: int = 24) -> Reservoir:
-    reservoir = Reservoir(VIDEO, upright=Upright(), pixel_aspect=1.0)
+    reservoir = Reservoir(VIDEO, upright=Upright(), layout=Layout())
     for number in range(count):
         reservoir.add(Fraction(number, rate), numbered(number, size))
         reservoir.settle(Fraction(number, rate))
