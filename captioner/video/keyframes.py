@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import av
 
 from captioner.video.container import Deadline, read_packets
+from captioner.video.decoder import decoder_of
 from captioner.video.selection import Aim
 from captioner.video.timeline import LOOKAHEAD
 
@@ -184,7 +185,7 @@ def _last_shown(packets: Packets, key: Keyframe, ticks: list[int]) -> tuple[int,
 
 def _decode(packets: Packets, stream: Any, run: _Run, deadline: Deadline) -> Iterator[Any]:
     """The wanted frames of a run; raises Doubt if the decoder gives anything unexpected."""
-    context = stream.codec_context
+    context = decoder_of(stream)
     context.flush_buffers()
     skippable = context.codec.canonical_name in _SKIPPABLE
     unread, due = set(run.wanted), list(reversed(run.wanted))

@@ -18,6 +18,7 @@ from typing import Any
 import av
 
 from captioner.video.container import Deadline, open_video, read_packets
+from captioner.video.decoder import decoder_of
 from captioner.video.keyframes import Doubt, Packets, PacketsInMemory, PacketsOnDisk, frames_by_keyframe, restarts
 from captioner.video.layout import Layout
 from captioner.video.rate import RECENT, FrameRate
@@ -146,7 +147,7 @@ def linear(
 
 def decoded(packets: Iterable[Any], stream: Any, deadline: Deadline, report: Report) -> Iterator[Any]:
     """Every good frame, in the order shown; counts what could not be decoded."""
-    context = stream.codec_context
+    context = decoder_of(stream)
     for packet in itertools.chain(_unbroken(packets), [None]):
         deadline.check()
         try:
