@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from captioner.segments import segment_frames
+from captioner.caption.segments import segment_frames
 from captioner.video.config import VideoConfig
 from captioner.video.frames import iter_frames, probe
 from captioner.video.layout import mp4_stereo_mode
