@@ -24,6 +24,7 @@ from av.stream import Discard, Disposition
 from captioner.errors import CaptionerError, VideoError, VideoErrorCode
 from captioner.video.boxes import is_cut_off, is_encrypted, movie_index
 from captioner.video.exif import exif_orientation
+from captioner.video.joined import OneClock
 from captioner.video.layout import mp4_stereo_mode
 
 MAX_PIXELS = 67_108_864
@@ -72,10 +73,6 @@ _SIZES = [
 ]
 # Recordings in these are joined by putting one file after the other.
 _JOINED_FORMATS = ("mpegts", "mpeg")
-_JUMP_SECONDS = (-0.5, 600.0)
-"""A clock that steps further back or forward from one frame to the next has jumped: a gap may be long, but not so long,
-and frames are decoded in order."""
-_JOIN = object()
 # A cover in a song is no video, and a tile of a larger picture is not the picture.
 _NEVER_SHOWN = (Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent).value
 _PLAYLISTS = ("#extm3u", "ffconcat", "<?xml", "<mpd", "<smil", "<asx", "[playlist]", "[reference]", "v=0", "rtsptext")
@@ -190,11 +187,10 @@ def is_still(container: Any) -> bool:
 def read_packets(container: Any, stream: Any, deadline: Deadline) -> Iterator[Any]:
     """The packets of ``stream`` that hold data, from where the file stands; VideoError("timeout") when it is late.
 
-    Where recordings were joined, or a recorder restarted, their clocks are put one after the other: :func:`joins` says
-    of which packets a part begins.
+    Where recordings were joined, or a recorder restarted, their clocks are put one after the other.
     """
     packets = container.demux(stream)
-    clock = _OneClock(stream) if container.format.name in _JOINED_FORMATS else None
+    clock = OneClock(stream) if container.format.name in _JOINED_FORMATS else None
     try:
         for packet in packets:
             deadline.check()
@@ -206,38 +202,6 @@ def read_packets(container: Any, stream: Any, deadline: Deadline) -> Iterator[An
         raise deadline.error() from None
     except IndexError:  # PyAV's own, at the end of a recording in which a stream turned up that was not there at first
         return
-
-
-class _OneClock:
-    """Shifts the timestamps of a stream whose clock jumps, so that its parts follow each other."""
-
-    def __init__(self, stream: Any) -> None:
-        self._back, self._forward = (int(seconds / stream.time_base) for seconds in _JUMP_SECONDS)
-        self._shift = 0
-        self._last: int | None = None
-        self._step = 1
-
-    def set(self, packet: Any) -> None:
-        """Shift a packet, the next in the file, and mark it where a part begins."""
-        tick = packet.dts if packet.dts is not None else packet.pts
-        if tick is None:
-            return
-        if self._last is not None:
-            step = tick + self._shift - self._last
-            if not self._back <= step <= self._forward:
-                self._shift += self._step - step
-                packet.opaque = _JOIN
-            elif step > 0:
-                self._step = step
-        self._last = tick + self._shift
-        if self._shift:
-            packet.pts = None if packet.pts is None else packet.pts + self._shift
-            packet.dts = None if packet.dts is None else packet.dts + self._shift
-
-
-def joins(packet: Any) -> bool:
-    """Whether a recording's part begins with this packet, its clock having jumped."""
-    return packet.opaque is _JOIN
 
 
 def _format_of(head: bytes, path: Path) -> str | None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from captioner.errors import ConfigError
-from captioner.video.container import Deadline, is_still, joins, open_video, read_packets
+from captioner.video.container import Deadline, is_still, open_video, read_packets
+from captioner.video.joined import joins
 from captioner.video.keyframes import Doubt, PacketsOnDisk, restarts
 from captioner.video.layout import Layout
 from captioner.video.rate import RECENT, FrameRate

@@ -18,7 +18,8 @@ from typing import Any
 
 import av
 
-from captioner.video.container import Deadline, is_still, joins, read_packets
+from captioner.video.container import Deadline, is_still, read_packets
+from captioner.video.joined import joins
 from captioner.video.rate import FrameRate
 
 LOOKAHEAD = 32
