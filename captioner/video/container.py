@@ -94,9 +94,13 @@ class Deadline:
     def left_seconds(self) -> float | None:
         return None if self._end is None else max(0.001, self._end - time.monotonic())
 
+    @property
+    def has_passed(self) -> bool:
+        return self._end is not None and time.monotonic() > self._end
+
     def check(self) -> None:
         """Raise VideoError("timeout") once it has passed."""
-        if self._end is not None and time.monotonic() > self._end:
+        if self.has_passed:
             raise self.error()
 
     def error(self) -> VideoError:
@@ -266,7 +270,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 def _refusal(path: Path, head: bytes, error: av.FFmpegError, deadline: Deadline) -> VideoError:
     """Why FFmpeg did not open it, told by the error and by the first bytes."""
-    if isinstance(error, av.error.ExitError):
+    if isinstance(error, av.error.ExitError) or deadline.has_passed:  # a head that was cut short looks damaged
         return deadline.error()
     text = _text(head)
     if text is not None:
