@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
-from captioner.io.status import announce
+from captioner.io.status import Status, announce
 
 
 def add_features(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +40,20 @@ def train(options: argparse.Namespace) -> int:
     if recipe.train.train_encoder:
         keep_freed_memory()
     out = Path(options.out) if options.out else Path("runs") / Path(options.recipe).stem
-    print(fit(recipe, out, quiet=options.quiet))
+    status = Status(quiet=options.quiet)
+    checkpoint = fit(recipe, out, status=status)
+    if recipe.task.kind == "captions" and recipe.train.start and not options.quiet and _is_first():
+        from captioner.training.changes import compare, told
+
+        for line in told(compare(recipe, checkpoint, status=status)):
+            status.say(line)
+    print(checkpoint)
     return 0
+
+
+def _is_first() -> bool:
+    """Of the processes of torchrun, or alone."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def features(options: argparse.Namespace) -> int:
@@ -48,7 +61,6 @@ def features(options: argparse.Namespace) -> int:
     from captioner.training.config import load_recipe
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
-    from captioner.io.status import Status
     from captioner.training.corpus import training_clips, validation_sets
     from captioner.training.features import FeatureCache
     from captioner.training.log import TrainingLog

@@ -23,7 +23,7 @@ from captioner.training.runstate import digest
 from captioner.training.start import Start, cached_encoder, load_start
 from captioner.training.task import Batch, Scores, Stage
 from captioner.training.texts import load_caption_data, word_forms
-from captioner.training.validation import Validator
+from captioner.training.validation import LEAST_CLIPS, Validator
 
 
 class CaptionTask:
@@ -44,12 +44,13 @@ class CaptionTask:
         self.tokenizer, self.corpus, self.val, self.text = data.tokenizer, data.train, data.val, data.text
         self._is_photo = [len(array) == 1 for array in self.corpus.arrays]
         self.silent = {name for name, corpus in self.val.items() if not corpus.can_be_scored()}
-        if self.silent:
-            log.say(
-                f"validation: CIDEr cannot tell captions apart on {', '.join(sorted(self.silent))} (one clip, or the "
-                "same captions for all): "
-                + ("the checkpoint is chosen by the loss" if self.silent == set(self.val) else "left out of the choice")
-            )
+        few = {name for name, corpus in self.val.items() if len(corpus.clips) < LEAST_CLIPS}
+        self.unsure = self.silent | few
+        """Validation sets whose CIDEr does not choose."""
+        for name in self.val:
+            if name in self.unsure:
+                why = "one clip, or the same captions for all" if name in self.silent else f"under {LEAST_CLIPS} clips"
+                log.say(f"validation: CIDEr says too little on {name} ({why}): {self._what_chooses()}")
         model = start.model if start else self._new_model(begun, data.said)
         if model.phrases is not None:
             Trigrams(model.phrases.numpy()).add(data.said, least=1 if start else 2)
@@ -137,16 +138,23 @@ class CaptionTask:
             self._cider = CiderReward(told, precision=config.scst_precision, contrast=config.scst_contrast)
         return self._cider
 
+    def _what_chooses(self) -> str:
+        return "the loss chooses the epoch" if self.unsure == set(self.val) else "it does not count in the choice"
+
     def validate(self) -> Scores:
-        """CIDEr of each set where it can tell captions apart, else the loss."""
+        """CIDEr of each set where it can tell captions apart. The loss chooses where CIDEr of no set says enough, and
+        between epochs of the same CIDEr.
+        """
         validator = Validator(self.model, self.tokenizer, search=self.recipe.search)
-        told = {name: corpus for name, corpus in self.val.items() if name not in self.silent}
-        if not told:
-            loss = validator.loss(self.val.values())
-            return Scores(-loss, {"val_loss": loss})
-        values = {f"cider_{name}": validator.cider(corpus) for name, corpus in told.items()}
-        mean = float(np.mean(list(values.values())))
-        return Scores(mean, {"cider": mean}, values)
+        values = {
+            f"cider_{name}": validator.cider(corpus) for name, corpus in self.val.items() if name not in self.silent
+        }
+        sure = [name for name in self.val if name not in self.unsure]
+        loss = round(validator.loss(self.val[name] for name in sure or self.val), 4)  # as the log shows it
+        if not sure:
+            return Scores(-loss, {"val_loss": loss}, values)
+        mean = float(np.mean([values[f"cider_{name}"] for name in sure]))
+        return Scores(mean, {"cider": mean, "val_loss": loss}, values, then=-loss)
 
     def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
         learned = {

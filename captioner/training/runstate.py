@@ -28,6 +28,8 @@ class Position:
     loss: float = 0.0
     """Sum over the epoch's batches so far."""
     best: float = float("-inf")
+    best_then: float = float("-inf")
+    """:attr:`captioner.training.task.Scores.then` of the best."""
     best_epoch: str = ""
     stale: int = 0
     """Epochs of this stage since the best."""

@@ -200,9 +200,9 @@ class Trainer:
         self.log.show(f"{stage.name} epoch {epoch + 1}/{stage.epochs}  validating")
         with self._autocast():
             found = self.task.validate()
-        better = found.choice > self.position.best
+        better = (found.choice, found.then) > (self.position.best, self.position.best_then)
         if better:
-            self.position.best, self.position.stale = found.choice, 0
+            self.position.best, self.position.best_then, self.position.stale = found.choice, found.then, 0
             self.position.best_epoch = f"{stage.name} {epoch + 1}"
             torch.save(self.model.state_dict(), self.out / "best.pt")
             self._save_checkpoint(found.values)
@@ -252,6 +252,8 @@ class Trainer:
 
 
 def _told(found: Scores) -> str:
-    """The scores for people: shares as percent, or what chose where there are none."""
-    shares = "  ".join(f"{name} {100 * value:.1f}" for name, value in found.values.items())
-    return shares or "  ".join(f"{name} {value:.4f}" for name, value in found.chosen_by.items())
+    """The scores for people: shares as percent, losses as they are."""
+    shares = [f"{name} {100 * value:.1f}" for name, value in found.values.items()]
+    return "  ".join(
+        [*shares, *(f"{name} {value:.4f}" for name, value in found.chosen_by.items() if name.endswith("loss"))]
+    )

@@ -1,4 +1,4 @@
-"""Validation: CIDEr-D of the model's captions, or the loss on reference captions where CIDEr is always zero."""
+"""Validation: CIDEr-D of the model's captions, and the loss on reference captions where CIDEr says too little."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from captioner.model import CaptionModel
 from captioner.training.losses import cross_entropy
 from captioner.training.texts import CaptionCorpus
 
+LEAST_CLIPS = 20
+"""CIDEr of fewer clips says too little to choose an epoch by: it is what one or two sentences make of it."""
 _BATCH = 64
+_CAPTIONS = 5
+"""Of each clip, that the loss is a mean over."""
 
 
 class Validator:
@@ -26,11 +30,13 @@ class Validator:
         self._device = next(model.parameters()).device
 
     def loss(self, corpora: Iterable[CaptionCorpus]) -> float:
-        """Mean cross-entropy a token of people's captions of all clips."""
+        """Mean cross-entropy a token of people's captions (five at most) of all clips."""
         tokenizer, total, count = self._tokenizer, 0.0, 0
         for corpus in corpora:
             pairs = [
-                (array, tokens) for array, known in zip(corpus.arrays, corpus.tokens, strict=True) for tokens in known
+                (array, tokens)
+                for array, known in zip(corpus.arrays, corpus.tokens, strict=True)
+                for tokens in known[:_CAPTIONS]
             ]
             for start in range(0, len(pairs), _BATCH):
                 batch = pairs[start : start + _BATCH]
@@ -49,6 +55,11 @@ class Validator:
 
     def cider(self, corpus: CaptionCorpus) -> float:
         """Mean CIDEr-D (1.0 = 100) of the model's captions of all clips."""
+        references = corpus.references()
+        return float(CiderScorer(references).score(list(references), self.captions(corpus)).mean())
+
+    def captions(self, corpus: CaptionCorpus) -> list[str]:
+        """Of all clips, as the search finds them."""
         tokenizer = self._tokenizer
         banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
         begins_word = torch.tensor(tokenizer.begins_word())
@@ -64,8 +75,7 @@ class Validator:
                     begins_word=begins_word,
                 )
             captions += [tokenizer.decode(group[0].tokens) for group in found]
-        references = corpus.references()
-        return float(CiderScorer(references).score(list(references), captions).mean())
+        return captions
 
     def _memory(self, arrays: list[Any]) -> Any:
         clips, mask = collate_clips(arrays, like=arrays[0])

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,10 @@ from captioner import Captioner
 from captioner.checkpoint.captioning import load_checkpoint
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, DataError
 from captioner.io.lock import FolderLock
+from captioner.io.status import Status
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
 from captioner.manifest import Clip, read_manifest, write_manifest
+from captioner.training.changes import compare, told
 from captioner.training.config import DataConfig, Recipe, TrainConfig
 from captioner.training.log import TrainingLog
 from captioner.training.train import fit
@@ -280,19 +283,65 @@ def from_manifest(recipe: Recipe, path: str, **train: object) -> Recipe:
     return dataclasses.replace(changed(recipe, **train), data=dataclasses.replace(recipe.data, manifests=(path,)))
 
 
-@pytest.mark.parametrize(("val", "same"), [(1, False), (6, True)])
-def test_where_cider_says_nothing_the_loss_chooses(
-    recipe: Recipe, manifest: Path, tmp_path: Path, val: int, same: bool, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("val", "same", "why"),
+    [
+        (1, False, "one clip, or the same captions for all"),
+        (6, True, "the same captions"),
+        (6, False, "under 20 clips"),
+    ],
+)
+def test_where_cider_says_too_little_the_loss_chooses(
+    recipe: Recipe,
+    manifest: Path,
+    tmp_path: Path,
+    val: int,
+    same: bool,
+    why: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One validation clip, or the same words on all of them: CIDEr is 0 whatever is said."""
+    """One validation clip, or the same words on all of them: CIDEr is 0 whatever is said. Of few it is chance."""
     say = (lambda clip: "a square moves") if same else (lambda clip: clip.captions[0])
     path = with_captions(manifest, tmp_path / "own" / "manifest.jsonl", val=val, say=say)
     fit(from_manifest(recipe, path, epochs=4, scst_epochs=0, patience=3, learning_rate=0.01), tmp_path / "run")
-    assert "CIDEr cannot tell captions apart on own" in capsys.readouterr().err
-    losses = [r["val_loss"] for r in records(tmp_path / "run") if r["stage"] == "captions_val"]
+    said = capsys.readouterr().err
+    assert "CIDEr says too little on own" in said and why in said and "the loss chooses" in said
+    found = [r for r in records(tmp_path / "run") if r["stage"] == "captions_val"]
+    losses = [r["val_loss"] for r in found]
     assert len(losses) == 4 and losses[-1] < losses[0] - 0.1
+    assert ("cider_own" in found[0]) == (why == "under 20 clips")
     best = losses.index(min(losses)) + 1
     assert load_checkpoint(tmp_path / "run" / "checkpoint").trained_on["chosen_at"] == f"captions {best}"
+
+
+@pytest.mark.parametrize(("moves", "chosen"), [(False, 4), (True, 2)])
+def test_between_epochs_of_the_same_cider_the_loss_chooses(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: bool, chosen: int
+) -> None:
+    """A CIDEr that does not move stops nothing early; one that moves chooses, whatever the loss is."""
+    monkeypatch.setattr("captioner.training.captioning.LEAST_CLIPS", 1)
+    scores = iter([0.5, 0.6 if moves else 0.5, 0.5, 0.5])
+    monkeypatch.setattr("captioner.training.validation.Validator.cider", lambda self, corpus: next(scores))
+    fit(changed(recipe, epochs=4, scst_epochs=0, patience=3, learning_rate=0.01), tmp_path / "run", quiet=True)
+    found = [r for r in records(tmp_path / "run") if r["stage"] == "captions_val"]
+    assert len(found) == 4 and found[3]["val_loss"] < found[1]["val_loss"]  # type: ignore[operator]
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").trained_on["chosen_at"] == f"captions {chosen}"
+
+
+def test_it_says_what_it_changed(manifest: Path, checkpoint: Path, tmp_path: Path) -> None:
+    own = Recipe(
+        data=DataConfig(manifests=(str(manifest),), cache=str(tmp_path / "features")),
+        train=TrainConfig(start=str(checkpoint), epochs=8, batch_size=4, learning_rate=0.01, threads=1),
+    )
+    changes = compare(own, fit(own, tmp_path / "run", quiet=True), status=Status(quiet=True))
+    clips = read_manifest(manifest, split="val")
+    assert [change.clip.id for change in changes] == [clip.id for clip in clips]
+    for folder, said in ((checkpoint, changes[0].before), (tmp_path / "run" / "checkpoint", changes[0].after)):
+        assert clips[0].path is not None and Captioner.load(folder).caption(clips[0].path).text == said
+    first, *shown = told(changes)
+    assert re.fullmatch(r"[1-6] of 6 val captions changed; CIDEr \d+ -> \d+", first)
+    assert 1 <= len(shown) <= 3 and all(" -> " in line and ".mp4: " in line for line in shown)
+    assert not list(told([]))
 
 
 def test_no_clip_to_validate_on_says_what_to_do(recipe: Recipe, manifest: Path, tmp_path: Path) -> None:
