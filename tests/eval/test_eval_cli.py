@@ -73,6 +73,15 @@ def test_score_prints_the_metrics_with_intervals_and_a_signature(manifest, good,
         assert part in signature
 
 
+@pytest.mark.parametrize(("clips", "warned"), [(49, True), (50, False)])
+def test_document_frequencies_from_few_clips_are_warned_of(clips, warned, tmp_path, capsys):
+    names = [f"clip{i}" for i in range(clips)]
+    rows = [{"id": name, "captions": [f"a dog runs to {name}", "a dog"]} for name in names]
+    said = predictions(tmp_path / "said.jsonl", dict.fromkeys(names, "a dog runs"))
+    assert main(["score", said, write_lines(tmp_path / "manifest.jsonl", rows)]) == 0
+    assert (f"document frequencies come from only {clips} clips" in "".join(capsys.readouterr())) is warned
+
+
 def test_a_score_over_fewer_clips_says_so_everywhere(manifest, tmp_path, capsys):
     some = dict(list(GOOD.items())[:20])
     rows = [{"id": clip, "caption": caption} for clip, caption in some.items()]
