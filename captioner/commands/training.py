@@ -30,11 +30,11 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    announce(f"training by {options.recipe}", quiet=options.quiet)
     from captioner.io.platform import keep_freed_memory
     from captioner.training.config import load_recipe
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
+    announce(f"training by {options.recipe}", quiet=options.quiet)
     from captioner.training.train import fit
 
     if recipe.train.train_encoder:
@@ -57,10 +57,10 @@ def _is_first() -> bool:
 
 
 def features(options: argparse.Namespace) -> int:
-    announce(f"features of the clips of {options.recipe}", quiet=options.quiet)
     from captioner.training.config import load_recipe
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
+    announce(f"features of the clips of {options.recipe}", quiet=options.quiet)
     from captioner.training.corpus import training_clips, validation_sets
     from captioner.training.features import FeatureCache
     from captioner.training.log import TrainingLog
