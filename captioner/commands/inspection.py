@@ -14,7 +14,7 @@ from captioner.errors import VideoError
 
 
 def add_probe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="video files (or images)")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="video or image files")
 
 
 def probe(options: argparse.Namespace) -> int:
@@ -32,14 +32,14 @@ def probe(options: argparse.Namespace) -> int:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The checkpoint, as an argument or, as with every command, after -m."""
-    about = "checkpoint folder (default: the one in the package)"
+    about = "checkpoint folder (default: the packaged checkpoint)"
     parser.add_argument("model", nargs="?", default=argparse.SUPPRESS, metavar="DIR", help=about)
-    parser.add_argument("-m", "--model", metavar="DIR", help="the same, as with every command")
+    parser.add_argument("-m", "--model", metavar="DIR", help="the same folder, as in every command")
 
 
 def add_info(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
 
 
 def info(options: argparse.Namespace) -> int:

@@ -11,22 +11,20 @@ from captioner.io.status import Status, announce
 
 
 def add_features(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="TOML file (see recipes/)")
+    parser.add_argument("recipe", metavar="RECIPE", help="recipe, a TOML file (see recipes/)")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
-        help="override a setting of the recipe; may be given many times",
+        help="override a setting of the recipe; repeatable",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no progress")
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
     add_features(parser)
-    parser.add_argument(
-        "-o", "--out", metavar="DIR", help="run folder (default: runs/<recipe's name>); an unfinished run goes on"
-    )
+    parser.add_argument("-o", "--out", metavar="DIR", help="run folder (default: runs/NAME); an unfinished run resumes")
 
 
 def train(options: argparse.Namespace) -> int:

@@ -2,8 +2,8 @@
 
 A caption is a vector of tf-idf weights for each order n; its score is the mean over n and over the clip's references
 of ``min(h, r) . r / (|h| |r|) * exp(-(length difference)^2 / (2 sigma^2))``, times 10. The document frequency of
-an n-gram is the number of clips with it in a reference, so that **scores depend on the set of references**: with
-one clip every weight is ``log(1 / 1) = 0``, and a score on half a test set is not comparable to one on the whole.
+an n-gram is the number of clips with it in a reference, so **scores depend on the set of references**. With one clip
+every weight is ``log(1 / 1) = 0``. A score on half a test set does not compare with one on the whole.
 """
 
 from __future__ import annotations

@@ -52,10 +52,10 @@ _END = " endofcaption"  # scored as a word, so that a caption broken off ("a man
 
 
 class CiderReward:
-    """CIDEr-D of captions against their clip's references, ends included, and what else is wanted of them.
+    """The reward of self-critical training: CIDEr-D of captions against their clip's references, end token included.
 
-    To it comes ``precision`` times the share of a caption's content words that people used of the clip; from it goes
-    ``contrast`` times its CIDEr-D against other clips, of which it should not be true (Dai & Lin 2017).
+    ``precision`` is the weight of the share of a caption's content words that the references use. ``contrast`` is the
+    weight of a penalty: the caption's CIDEr-D against other clips, which it should not describe (Dai & Lin 2017).
     """
 
     def __init__(

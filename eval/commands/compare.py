@@ -21,19 +21,21 @@ TRIALS = 10000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``compare``."""
     parser.add_argument(
-        "systems", metavar="PREDICTIONS", nargs="+", help="two or more; each is compared with the first, the baseline"
+        "systems", metavar="PREDICTIONS", nargs="+", help="two or more predictions files; the first is the baseline"
     )
     add_reference_arguments(parser)
     add_scoring_arguments(parser)
     add_test_arguments(parser)
-    parser.add_argument("--show", type=int, default=5, help="most improved and most regressed clips (default: 5)")
-    parser.add_argument("--json", metavar="FILE", help="write the comparisons as JSON (- for stdout, alone)")
+    parser.add_argument(
+        "--show", type=int, default=5, help="number of most improved and most regressed clips (default: 5)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the comparisons as JSON (- for stdout)")
 
 
 def add_test_arguments(parser: argparse.ArgumentParser) -> None:
     """What the significance tests need beside the bootstrap's own options."""
     parser.add_argument(
-        "--trials", type=int, default=TRIALS, help="of approximate randomization (default: %(default)s)"
+        "--trials", type=int, default=TRIALS, help="trials of approximate randomization (default: %(default)s)"
     )
 
 

@@ -19,12 +19,12 @@ METRICS = ("BLEU-4", "ROUGE-L", "CIDEr")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gate``."""
     parser.add_argument("current", metavar="CURRENT", help="report.json, or predictions if REFERENCES follow")
-    parser.add_argument("references", metavar="REFERENCES", nargs="?", help="what to score CURRENT against")
+    parser.add_argument("references", metavar="REFERENCES", nargs="?", help="references for CURRENT")
     parser.add_argument("--baseline", required=True, metavar="REPORT", help="report.json of `eval score --json`")
     parser.add_argument(
-        "--metric", action="append", metavar="NAME", help=f"guard this one; repeat (default: {', '.join(METRICS)})"
+        "--metric", action="append", metavar="NAME", help=f"metric to guard; repeatable (default: {', '.join(METRICS)})"
     )
-    parser.add_argument("--alpha", type=float, default=0.05, help="chance of a false alarm (default: %(default)s)")
+    parser.add_argument("--alpha", type=float, default=0.05, help="probability of a false alarm (default: %(default)s)")
     add_reference_arguments(parser, positional=False)
     add_scoring_arguments(parser)
     add_test_arguments(parser)
