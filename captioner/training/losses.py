@@ -16,6 +16,7 @@ from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
+from captioner.metrics.characters import tokenizer_for
 from captioner.metrics.cider import CiderScorer
 from captioner.metrics.content import content_words
 from captioner.model import CaptionModel
@@ -61,7 +62,9 @@ class CiderReward:
     def __init__(
         self, references: Mapping[str, Sequence[str]], *, precision: float = 0.0, contrast: float = 0.0
     ) -> None:
-        self._scorer = CiderScorer({clip: [r + _END for r in refs] for clip, refs in references.items()})
+        tokenizer = tokenizer_for(caption for captions in references.values() for caption in captions)
+        ended = {clip: [r + _END for r in refs] for clip, refs in references.items()}
+        self._scorer = CiderScorer(ended, tokenize=tokenizer.tokenize)
         self._precision, self._contrast = precision, contrast
         told = references if precision else {}
         self._used = {clip: set[str]().union(*map(content_words, captions)) for clip, captions in told.items()}

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 from captioner.errors import DataError
-from eval.commands.score import add_scoring_arguments, check_arguments, score_file
+from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
 from eval.inputs.references import add_reference_arguments, read_references
 from eval.report.table import columns, points, printable, write_text
 from eval.scores.differences import ClipChange, Comparison, compare_evaluations
-from eval.scores.scorer import Yardstick
 
 TRIALS = 10000
 
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     check_test_arguments(args)
     if len(args.systems) < 2:
         raise DataError("compare needs at least two files of predictions before REFERENCES")
-    yardstick = Yardstick.of(read_references(args.references, split=args.split))
+    yardstick = yardstick_of(read_references(args.references, split=args.split), args)
     names = _names(args.systems)
     baseline, *others = [
         score_file(path, yardstick, args, name=name) for path, name in zip(args.systems, names, strict=True)

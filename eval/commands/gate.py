@@ -6,12 +6,11 @@ import argparse
 
 from captioner.errors import DataError
 from eval.commands.compare import add_test_arguments, check_test_arguments
-from eval.commands.score import add_scoring_arguments, score_file
+from eval.commands.score import add_scoring_arguments, score_file, yardstick_of
 from eval.inputs.references import add_reference_arguments, read_references
 from eval.report.table import columns, points, printable
 from eval.scores.differences import compare_evaluations
 from eval.scores.evaluation import Evaluation, load_evaluation
-from eval.scores.scorer import Yardstick
 
 METRICS = ("BLEU-4", "ROUGE-L", "CIDEr")
 
@@ -76,4 +75,8 @@ def run(args: argparse.Namespace) -> int:
 def _current(args: argparse.Namespace) -> Evaluation:
     if args.references is None:
         return load_evaluation(args.current)
-    return score_file(args.current, Yardstick.of(read_references(args.references, split=args.split)), args)
+    return score_file(
+        args.current,
+        yardstick_of(read_references(args.references, split=args.split), args),
+        args,
+    )

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from captioner.errors import DataError
 from captioner.language.config import SearchConfig
 from captioner.manifest import SPLITS, read_manifest
-from eval.commands.score import add_scoring_arguments, check_arguments, score_file
+from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
 from eval.inputs.references import read_references
 from eval.report.table import printable, score_table
-from eval.scores.scorer import Yardstick
 
 if TYPE_CHECKING:
     from captioner.caption.captioner import Captioner
@@ -91,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     job = Job.of(captioner, clips, search=search)
     rows = caption_clips(captioner, chosen, job=job, out=out, timeout_seconds=args.timeout)
     name = args.name or f"{Path(args.checkpoint).resolve().name} {job.checkpoint}"
-    evaluation = score_file(str(out / PREDICTIONS), Yardstick.of(references), args, name=name)
+    evaluation = score_file(str(out / PREDICTIONS), yardstick_of(references, args), args, name=name)
     evaluation.save(out / "report.json")
     subject = Subject.of(
         evaluation, references, clips=chosen, rows=rows, checkpoint=captioner.checkpoint, search=search
