@@ -20,6 +20,8 @@ from captioner.commands import (
     caption,
     doctor,
     export,
+    find,
+    index,
     inspection,
     push,
     sample,
@@ -127,7 +129,14 @@ def make_parser() -> Parser:
         ("caption", "caption video files", caption.add, caption.run),
         ("actions", "recognise actions in video files", actions.add, actions.run),
         ("anomalies", "detect anomalies in footage", anomalies.add, anomalies.run),
-        ("train", "train a captioner or an action classifier from a recipe", training.add_train, training.train),
+        ("index", "index video files for captioner find", index.add, index.run),
+        ("find", "find clips in an index by what they show", find.add, find.run),
+        (
+            "train",
+            "train a captioner, an action classifier or a retriever from a recipe",
+            training.add_train,
+            training.train,
+        ),
         ("features", "fill the feature cache of a recipe", training.add_features, training.features),
         ("average", "average the weights of checkpoints", average.add, average.run),
         ("search", "search for settings of a recipe", search.add, search.run),
@@ -145,7 +154,7 @@ def make_parser() -> Parser:
     ):
         told = {
             module.__name__.rpartition(".")[2]: module.ABOUT
-            for module in (caption, actions, anomalies, average, export, push)
+            for module in (caption, actions, anomalies, index, find, average, export, push)
         }
         description = told.get(name, about.capitalize() + ".")
         command = commands.add_parser(

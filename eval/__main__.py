@@ -22,6 +22,7 @@ COMMANDS = {
     "look": "caption any videos onto one page: frames, caption and attention",
     "calibrate": "calibrate the confidence of a checkpoint, or measure its calibration",
     "faithful": "measure whether words depend on the frames they attended to",
+    "retrieval": "measure whether sentences find their clips in an index, and clips their sentences",
     "human": "measure human agreement (leave-one-out)",
 }
 

@@ -56,6 +56,8 @@ def summarise(folder: Path) -> dict[str, Any]:
         return _of_actions(folder)
     if is_for(folder, "words"):
         return _of_words(folder)
+    if is_for(folder, "retrieval"):
+        return _of_retrieval(folder)
     if is_for(folder, "anomalies"):
         return _of_anomalies(folder)
     return _of_captions(folder)
@@ -126,6 +128,21 @@ def _of_words(folder: Path) -> dict[str, Any]:
         "actions": config["labels"],
         "video": config["video"],
         "trained_on": config["trained_on"],
+    }
+
+
+def _of_retrieval(folder: Path) -> dict[str, Any]:
+    from captioner.retrieval.checkpoint import load_retriever
+
+    loaded = load_retriever(folder)
+    return {
+        "task": "retrieval",
+        **_identity(folder, loaded.fingerprint),
+        "weights": sum(p.numel() for p in loaded.head.parameters()),
+        "words": len(loaded.words),
+        "retriever": to_dict(loaded.head.config),
+        "reads": f"the features of a captioner's CNN, {loaded.reads}",
+        "trained_on": loaded.trained_on,
     }
 
 

@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
     parser.set_defaults(kind="captions")
     parser.add_argument("--open", action="store_true", help="show the captions in the browser too (eval look)")
-    _add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
+    add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -43,20 +43,27 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", "--model", metavar="DIR", help="checkpoint folder or hub name (default: the packaged checkpoint)"
     )
+    add_loudness(parser)
+    add_inputs(parser.add_argument_group("input"))
+    _add_outputs(parser.add_argument_group("output"))
+    add_run(parser.add_argument_group("run"))
+    add_frames(parser.add_argument_group("frames"))
+
+
+def add_loudness(parser: argparse.ArgumentParser) -> None:
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     loudness.add_argument(
         "-v", "--verbose", action="store_true", help="describe on stderr what each caption was made of"
     )
-    _add_inputs(parser.add_argument_group("input"))
-    _add_outputs(parser.add_argument_group("output"))
-    _add_run(parser.add_argument_group("run"))
-    video = parser.add_argument_group("frames")
-    video.add_argument("--segments", metavar="S", help="caption each shot (shots), or every S seconds")
-    video.add_argument("--start", type=moment, metavar="TIME", help="start here: seconds, or 1:02:03.5")
-    video.add_argument("--end", type=moment, metavar="TIME", help="end here")
-    video.add_argument("--frames", type=int, metavar="N", help="frames to sample")
-    video.add_argument("--mode", choices=("exact", "segment"), help="segment: use nearby keyframes; faster, not exact")
+
+
+def add_frames(group: Any) -> None:
+    group.add_argument("--segments", metavar="S", help="caption each shot (shots), or every S seconds")
+    group.add_argument("--start", type=moment, metavar="TIME", help="start here: seconds, or 1:02:03.5")
+    group.add_argument("--end", type=moment, metavar="TIME", help="end here")
+    group.add_argument("--frames", type=int, metavar="N", help="frames to sample")
+    group.add_argument("--mode", choices=("exact", "segment"), help="segment: use nearby keyframes; faster, not exact")
 
 
 def formats(text: str, known: Sequence[str] = FORMATS) -> tuple[str, ...]:
@@ -79,7 +86,7 @@ def moment(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is not a time; give seconds (75) or hours, minutes, seconds (0:01:15)")
 
 
-def _add_inputs(group: Any) -> None:
+def add_inputs(group: Any) -> None:
     group.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
     group.add_argument("--images", action="store_true", help="caption the photos of folders too")
     group.add_argument("--null", action="store_true", help="read lists that end names with NUL (find -print0)")
@@ -113,7 +120,7 @@ def _add_outputs(group: Any) -> None:
     group.add_argument("--log-json", action="store_true", help="write stderr as JSON Lines")
 
 
-def _add_run(group: Any) -> None:
+def add_run(group: Any) -> None:
     group.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit for each file (default: 60)"
     )
@@ -127,7 +134,7 @@ def _add_run(group: Any) -> None:
     )
 
 
-def _add_search(group: Any) -> None:
+def add_search(group: Any) -> None:
     group.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
     group.add_argument("--n-best", type=int, metavar="N", help="alternatives in json, jsonl and csv")
     group.add_argument(

@@ -10,6 +10,7 @@ from typing import Literal
 from captioner.actions.config import HeadConfig
 from captioner.config import from_dict, read_toml, require
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
+from captioner.retrieval.config import RetrieverConfig
 from captioner.video.config import VideoConfig
 from captioner.vision.config import EncoderConfig
 
@@ -21,10 +22,11 @@ Targets = Literal["captions", "labels", "described"]
 class TaskConfig:
     """The task of the network."""
 
-    kind: Literal["captions", "actions", "words"] = "captions"
+    kind: Literal["captions", "actions", "words", "retrieval"] = "captions"
     """``captions``: sentences, from manifests with captions. ``actions``: labels, from manifests with labels; [head]
     then sets the network in place of [decoder]. ``words``: fine-tune the last stages of a packaged CNN on captions,
-    labels or both. Its checkpoint is an ``encoder.source`` for the other tasks."""
+    labels or both. Its checkpoint is an ``encoder.source`` for the other tasks. ``retrieval``: captions find their
+    clips, on the features of the captioner in ``train.start``; [retriever] sets the network."""
     class_weights: bool = False
     """Actions: give every label the same weight, however few clips it has."""
     hold: float = 1.0
@@ -33,11 +35,14 @@ class TaskConfig:
     """Words: parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 is off."""
     window: float = 0.4
     """Words: least area of a random crop of a frame in training."""
+    temperature: float = 0.06
+    """Retrieval: temperature of the softmax over the similarities in a batch."""
 
     def __post_init__(self) -> None:
         require(self.hold >= 0, f"task.hold is {self.hold}; it must not be negative")
         require(self.mixup >= 0, f"task.mixup is {self.mixup}; it must not be negative")
         require(0 < self.window <= 1, f"task.window is {self.window}; it must be in (0, 1]")
+        require(self.temperature > 0, f"task.temperature is {self.temperature}; it must be above 0")
 
     @property
     def targets(self) -> Targets:
@@ -45,7 +50,12 @@ class TaskConfig:
         return _TARGETS[self.kind]
 
 
-_TARGETS: dict[str, Targets] = {"captions": "captions", "actions": "labels", "words": "described"}
+_TARGETS: dict[str, Targets] = {
+    "captions": "captions",
+    "actions": "labels",
+    "words": "described",
+    "retrieval": "captions",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +69,8 @@ class DataConfig:
     val: tuple[str, ...] = ()
     """Manifests whose ``val`` clips choose the checkpoint (default: the first of ``manifests``)."""
     text: tuple[str, ...] = ()
-    """Manifests of captions without clips. Their ``train`` captions pretrain the decoder as a language model."""
+    """Manifests of captions without clips. Their ``train`` captions pretrain the decoder as a language model, or the
+    retriever on pairs of captions of one clip."""
     views: int = 1
     """Cached views of each training clip (flipped, cropped, shifted in time); an epoch uses one a clip."""
     stills: float = 0.0
@@ -120,7 +131,7 @@ class TrainConfig:
     patience: int = 0
     """Stop after this many epochs without a better validation CIDEr; 0 never stops early."""
     text_epochs: int = 0
-    """Epochs of language-model pretraining on ``data.text`` before the first epoch with clips."""
+    """Epochs of pretraining on ``data.text`` before the first epoch with clips."""
     text_share: float = 0.0
     """Share of each later batch that is text without a clip."""
     frame_dropout: float = 0.0
@@ -168,12 +179,17 @@ class Recipe:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
+    retriever: RetrieverConfig = field(default_factory=RetrieverConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        for task, name, unset in (("captions", "decoder", DecoderConfig()), ("actions", "head", HeadConfig())):
+        for task, name, unset in (
+            ("captions", "decoder", DecoderConfig()),
+            ("actions", "head", HeadConfig()),
+            ("retrieval", "retriever", RetrieverConfig()),
+        ):
             require(
                 self.task.kind == task or getattr(self, name) == unset,
                 f"the recipe has settings in [{name}], which are not of task.kind = {self.task.kind!r}",
