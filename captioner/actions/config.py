@@ -11,20 +11,19 @@ from captioner.recurrent.config import CellName
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """The action classifier on the CNN's features."""
+    """What stands on the CNN's features."""
 
     hidden: int = 320
     """Width H of the frame vectors and of the recurrent state."""
     temporal: Literal["none", "gru", "bigru"] = "gru"
-    """Recurrent network over the frames: in one direction, in both, or none (the mean of the frames)."""
+    """Over the frames: a recurrent network in one direction or both, or none (the mean of the frames)."""
     cell: CellName = "gru"
-    """Recurrent cell, by its name in ``recurrent.cells``."""
+    """Its cell, by the name in ``recurrent.cells``."""
     layers: int = 1
-    """Recurrent layers."""
+    """Stacked cells."""
     dropout: float = 0.5
-    """Dropout."""
     multi_label: bool = False
-    """True: a clip may have several labels, with a sigmoid each. False: one label, with a softmax."""
+    """A clip may have several labels, each with a probability of its own; else one, and the probabilities sum to 1."""
 
     def __post_init__(self) -> None:
         for name in ("hidden", "layers"):

@@ -90,7 +90,7 @@ class Recognizer(Reader):
         """The likeliest action of each clip as its caption, the others as its alternatives (docs/howto/actions.md)."""
         found, over_time = self.probabilities(features, shape=shape)
         return [
-            self._as_caption(
+            self.as_caption(
                 frames,
                 place,
                 [self._action(k, found[i], over_time[i], frames) for k in _best(found[i], config.n_best)],
@@ -108,7 +108,8 @@ class Recognizer(Reader):
             peak_seconds=frames.times_seconds[int(course.argmax())],
         )
 
-    def _as_caption(self, frames: Frames, place: Place, actions: list[Action], *, min_confidence: float) -> Caption:
+    def as_caption(self, frames: Frames, place: Place, actions: list[Action], *, min_confidence: float) -> Caption:
+        """The likeliest of a clip's actions as its caption, the others as alternatives."""
         best = actions[0]
         confidence = 0.0 if frames.is_blank else best.probability
         logs = [math.log(max(action.probability, 1e-12)) for action in actions]
