@@ -19,9 +19,10 @@ from demo.tabs.timeline import parts
 
 
 def endpoints(engine: Engine, *, caption: list[Any], timeline: list[Any]) -> None:
-    """Add the endpoints. The lists are the components of a request of each tab: they check what is sent."""
-    _caption_endpoint(engine, caption)
-    _timeline_endpoint(engine, timeline)
+    """Add the endpoints. The lists are the settings of a request of each tab: the components check what is sent."""
+    video = gr.Video(visible=False, label="video")
+    _caption_endpoint(engine, [video, *caption])
+    _timeline_endpoint(engine, [video, *timeline])
 
 
 def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
@@ -55,7 +56,10 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
         """
         with refusals():
             chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
-            return named_row(engine.caption(video, settings(*chosen)).caption)
+            with engine.clips.join() as places:
+                for _ in places:
+                    continue
+                return named_row(engine.caption(video, settings(*chosen)).caption)
 
     gr.Button(visible=False).click(
         caption,
@@ -102,7 +106,10 @@ def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
         """
         with refusals():
             chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
-            yield from _timeline(engine.timeline(video, settings(*chosen), segments=parts(parts_by, part_seconds)))
+            with engine.films.join() as places:
+                for _ in places:
+                    continue
+                yield from _timeline(engine.timeline(video, settings(*chosen), segments=parts(parts_by, part_seconds)))
 
     gr.Button(visible=False).click(
         timeline,

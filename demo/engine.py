@@ -13,12 +13,16 @@ from typing import Literal
 from captioner import Captioner, Recognizer
 from captioner.actions.recognizer import Action
 from captioner.archive.pool import DecodePool
+from captioner.caption.reader import Place
 from captioner.caption.result import Caption
 from captioner.language.config import SearchConfig
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
 from demo import strings
 from demo.limits import Limits, Refusal, check_length
+from demo.line import Line
+from demo.preview import recipe, write_preview
+from demo.uploads import swept_folder
 
 Strategy = Literal["beam", "greedy", "diverse", "sample"]
 
@@ -61,9 +65,11 @@ class Engine:
         assert captioners
         self.captioners = dict(captioners)
         self.limits = limits
-        # Everything that may run at once has a decoder of its own, so that nobody waits for one here.
+        self.clips = Line(places=limits.clips_at_once, most=limits.waiting)
+        self.films = Line(places=limits.films_at_once, most=limits.waiting)
+        # Everything that may run at once has a decoder of its own, and one looks at what was just uploaded.
         self.pool = DecodePool(
-            workers=limits.clips_at_once + limits.films_at_once, timeout_seconds=limits.decode_seconds
+            workers=limits.clips_at_once + limits.films_at_once + 1, timeout_seconds=limits.decode_seconds
         )
         self._turn = threading.Lock()
         self._recognizer: Recognizer | None = None  # loaded when it is first asked
@@ -114,22 +120,32 @@ class Engine:
             min_confidence=own.min_confidence if settings.min_confidence is None else settings.min_confidence,
         )
 
+    def glance(self, path: Path) -> Frames:
+        """One frame of a file, so that nothing is shown that cannot be captioned. Raises as ``caption`` does."""
+        return self._whole(path, VideoConfig(frames=1, size=64))
+
+    def preview(self, path: Path) -> Path:
+        """A WebM of a file's frames, which every browser plays. Raises as ``caption`` does."""
+        frames = self._whole(_opened(str(path)), recipe(self.glance(path).duration_seconds))
+        return write_preview(frames, swept_folder("captioner-preview-") / f"{path.stem}.webm")
+
     def caption(self, upload: str | None, settings: Settings) -> Seen:
         """Caption one uploaded file. Raises Refusal, VideoError or ConfigError."""
         [seen] = self._see(_opened(upload), settings, segments=None)  # to the end: a decoder left half-way is killed
         return seen
 
-    def actions(self, upload: str | None) -> tuple[list[Action], tuple[float, ...]]:
-        """The likeliest actions of one uploaded file, and when its frames are shown. Raises as ``caption`` does."""
+    def actions(self, upload: str | None) -> tuple[list[Action], Caption]:
+        """The likeliest actions of one uploaded file, and the likeliest as its caption. Raises as ``caption`` does."""
         with self._turn:
             self._recognizer = self._recognizer or Recognizer.load()
         recognizer = self._recognizer
-        path = str(_opened(upload))
-        with contextlib.closing(self.pool.decode(path, recognizer.video, segments=None)) as parts:  # type: ignore[type-var]
-            [(_, frames)] = list(parts)
-        check_length(frames.duration_seconds, self.limits)
+        path = _opened(upload)
+        frames = self._whole(path, recognizer.video)
         with self._turn:
-            return recognizer.recognize(frames), frames.times_seconds
+            actions = recognizer.recognize(frames)
+        place = Place(path=path.name, start_seconds=0.0, end_seconds=None)
+        caption = recognizer.as_caption(frames, place, actions, min_confidence=recognizer.search.min_confidence)
+        return actions, caption
 
     def ways(self, upload: str | None, settings: Settings) -> dict[str, Seen]:
         """Caption one uploaded file greedily, by beam search and by diverse beams: the same frames for all."""
@@ -148,6 +164,12 @@ class Engine:
             yield seen
             if time.monotonic() > late:
                 raise Refusal(strings.RUN_TOO_LONG.format(minutes=self.limits.run_seconds / 60))
+
+    def _whole(self, path: Path, video: VideoConfig) -> Frames:
+        with contextlib.closing(self.pool.decode(str(path), video, segments=None)) as parts:  # type: ignore[type-var]
+            [(_, frames)] = list(parts)
+        check_length(frames.duration_seconds, self.limits)
+        return frames
 
     def _see(self, path: Path, settings: Settings, *, segments: Literal["shots"] | float | None) -> Iterator[Seen]:
         parts = self.pool.decode(

@@ -34,11 +34,11 @@ class Limits:
     """For one timeline or batch."""
     evaluate_seconds: float = 120.0
     clips_at_once: int = 2
-    """Captions made at the same time; the other visitors wait in a queue and are told their place."""
+    """Captions made at the same time; the other visitors wait in a line and are told their place."""
     films_at_once: int = 2
     """Timelines and batches made at the same time, beside the captions."""
     waiting: int = 64
-    """Visitors in the queue; the next one is asked to come back."""
+    """Visitors in each line; the next one is asked to come back."""
     keep_seconds: int = 3600
     """Uploads and results older than this are deleted."""
 
@@ -57,11 +57,16 @@ def refusals() -> Iterator[None]:
         yield
     except gr.Error:
         raise
-    except CaptionerError as error:
-        raise gr.Error(html.escape(sentence(error), quote=False), print_exception=False) from None
-    except Exception:
-        log.exception("a request failed")
-        raise gr.Error(strings.BROKEN, print_exception=False) from None
+    except Exception as error:
+        raise gr.Error(html.escape(told(error), quote=False), print_exception=False) from None
+
+
+def told(error: Exception) -> str:
+    """What a visitor is told of any failure; one that the visitor can do nothing about goes into the log."""
+    if isinstance(error, CaptionerError):
+        return sentence(error)
+    log.error("a request failed", exc_info=error)
+    return strings.BROKEN
 
 
 def sentence(error: CaptionerError) -> str:

@@ -13,9 +13,11 @@ from gradio_client.utils import is_http_url_like
 from captioner import Captioner
 from demo import strings
 from demo.api import endpoints
-from demo.components.player import render_samples
+from demo.components.result import refused
+from demo.components.samples import render_samples
 from demo.engine import Engine
 from demo.limits import Limits
+from demo.shelf import Shelf, Tab
 from demo.tabs.actions import actions_tab
 from demo.tabs.anomalies import anomalies_tab
 from demo.tabs.batch import batch_tab
@@ -28,28 +30,40 @@ from demo.tabs.timeline import timeline_tab
 def build(captioners: Mapping[str, Captioner], *, limits: Limits) -> gr.Blocks:
     """The whole demo over one or more checkpoints, by name."""
     engine = Engine(captioners, limits=limits)
+    shelf = Shelf(seconds=limits.keep_seconds)
     clips, films, folder = render_samples()
+    gr.set_static_paths(folder.name)
     with gr.Blocks(
         title=strings.TITLE, analytics_enabled=False, delete_cache=(min(60, limits.keep_seconds), limits.keep_seconds)
     ) as page:
         gr.HTML(_head(limits), elem_id="cap-head", js_on_load=None, apply_default_css=False)
-        with gr.Tabs():
+        gone = gr.HTML(js_on_load=None, apply_default_css=False)
+        corrections = gr.State({})
+        with gr.Tabs() as tabs:
             with gr.Tab(strings.TAB_CAPTION, id="caption"):
-                caption = caption_tab(engine, samples=clips)
+                caption = caption_tab(engine, samples=clips, shelf=shelf, corrections=corrections)
             with gr.Tab(strings.TAB_ACTIONS, id="actions"):
-                actions_tab(engine, samples=clips)
+                actions = actions_tab(engine, samples=clips, shelf=shelf)
             with gr.Tab(strings.TAB_ANOMALIES, id="anomalies"):
-                anomalies_tab(limits)
+                anomalies_tab(engine)
             with gr.Tab(strings.TAB_TIMELINE, id="timeline"):
-                timeline = timeline_tab(engine, samples=films)
+                timeline = timeline_tab(engine, samples=films, shelf=shelf, corrections=corrections)
             with gr.Tab(strings.TAB_BATCH, id="batch"):
                 batch_tab(engine)
             with gr.Tab(strings.TAB_COMPARE, id="compare"):
-                compare_tab(engine, samples=clips)
+                compare = compare_tab(engine, samples=clips, shelf=shelf)
             with gr.Tab(strings.TAB_EVALUATE, id="evaluate"):
                 evaluate_tab(limits)
+        _show_what_the_address_names(
+            page,
+            [caption, actions, timeline, compare],
+            tabs=tabs,
+            gone=gone,
+            shelf=shelf,
+            minutes=limits.keep_seconds / 60,
+        )
         gr.HTML(f"<p>{escape(strings.ABOUT)}</p>", elem_id="cap-foot", js_on_load=None, apply_default_css=False)
-        endpoints(engine, caption=caption, timeline=timeline)
+        endpoints(engine, caption=caption.request, timeline=timeline.request)
     for block in page.blocks.values():
         _refuse_addresses(block)
     page.queue(max_size=limits.waiting, api_open=False)
@@ -57,10 +71,30 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits) -> gr.Blocks:
     return page
 
 
+def _show_what_the_address_names(
+    page: gr.Blocks, kinds: list[Tab], *, tabs: gr.Tabs, gone: gr.HTML, shelf: Shelf, minutes: float
+) -> None:
+    """``?result=NAME`` shows a result again, in its tab."""
+
+    def restore(visitor: gr.Request) -> dict[Any, Any]:
+        name = dict(visitor.query_params).get("result")
+        if not name:
+            return {gone: gr.skip()}
+        kept = shelf.get(str(name))
+        if kept is None:
+            return {gone: refused(strings.GONE.format(minutes=minutes))}
+        kind = next(kind for kind in kinds if kind.id == kept.tab)
+        return {tabs: gr.Tabs(selected=kind.id), **dict(zip(kind.restored, kept.values, strict=True))}
+
+    outputs = [gone, tabs, *(component for kind in kinds for component in kind.restored)]
+    page.load(restore, None, outputs, concurrency_limit=None, show_progress="hidden", api_visibility="private")
+
+
 def _head(limits: Limits) -> str:
     privacy = strings.PRIVACY.format(minutes=limits.keep_seconds / 60)
     size = strings.LIMITS.format(megabytes=limits.upload_megabytes, minutes=limits.clip_minutes)
-    return f'<h1>{strings.TITLE}</h1><p class="cap-lead">{strings.LEAD}</p><p>{privacy} {size}</p>'
+    visit = f'<details class="cap-visit" hidden><summary>{strings.VISIT}</summary><ul></ul></details>'
+    return f'<h1>{strings.TITLE}</h1><p class="cap-lead">{strings.LEAD}</p><p>{privacy} {size}</p>{visit}'
 
 
 def _refuse_addresses(block: Any) -> None:

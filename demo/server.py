@@ -105,6 +105,7 @@ def serve(page: gr.Blocks, *, options: ServerOptions, limits: Limits, model: str
         auth=list(options.auth) or None,
         mcp_server=options.mcp and has_mcp(),
         max_file_size=f"{limits.upload_megabytes}mb",
+        max_threads=4 * limits.waiting,  # whoever waits holds a thread
         app_kwargs={
             "routes": [Route("/health", health)],
             "middleware": [Middleware(Headers)],

@@ -44,3 +44,12 @@ def delete_older(folder: Path, seconds: float) -> None:
                     path.rmdir()
             elif path.lstat().st_ctime < oldest:
                 path.unlink()
+
+
+def swept_folder(prefix: str) -> Path:
+    """A new folder among the uploads, which are deleted as they grow old and when the server stops."""
+    from gradio.utils import get_upload_folder
+
+    uploads = Path(get_upload_folder())
+    uploads.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=uploads))

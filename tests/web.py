@@ -73,6 +73,21 @@ def chromium() -> str:
     pytest.skip("needs Chromium (apt-get install chromium, or CAPTIONER_CHROMIUM)")
 
 
+_AXE = Path(__file__).parent.parent / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def has_axe() -> bool:
+    """Whether axe-core is installed: where CAPTIONER_AXE says, or as ``.ci/run`` does it."""
+    return Path(os.environ.get("CAPTIONER_AXE", _AXE)).is_file()
+
+
+def axe() -> str:
+    """The script of axe-core, which finds what screen readers and keyboards cannot use; skips where there is none."""
+    if not has_axe():
+        pytest.skip("needs axe-core: npm install --prefix .venv/axe axe-core@4.14.1 (or CAPTIONER_AXE)")
+    return Path(os.environ.get("CAPTIONER_AXE", _AXE)).read_text(encoding="utf-8")
+
+
 @contextmanager
 def browser() -> Iterator[Any]:
     """A headless Chromium through Playwright; skips where either is absent."""

@@ -36,8 +36,9 @@ def as_curve(moments: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str,
     places = np.linspace(0, WIDTH, len(peaks))
     points = " ".join(f"{place:.1f},{y(float(peak)):.1f}" for place, peak in zip(places, peaks, strict=True))
     return (
-        f'<div class="cap-curve" data-first="{first:.3f}" data-last="{last:.3f}" title="{strings.CURVE}">'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{strings.CURVE}">'
+        f'<div class="cap-curve" role="slider" tabindex="0" aria-label="{strings.CURVE}" aria-valuemin="{first:.3f}" '
+        f'aria-valuemax="{last:.3f}" aria-valuenow="{first:.3f}" aria-valuetext="{clock(first)}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
         f'{bands}<polyline points="{points}"/>'
         f'<line x1="0" x2="{WIDTH}" y1="{y(threshold):.1f}" y2="{y(threshold):.1f}"/></svg>'
         f'<p class="cap-ends"><span>{clock(first)}</span><span>{clock(last)}</span></p></div>'

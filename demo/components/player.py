@@ -1,75 +1,118 @@
-"""The player that takes an upload, and the samples beside it."""
+"""The player: a video from the visitor's machine or from the samples, shown by the browser itself."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
+from gradio.utils import get_upload_folder
 
-from captioner.errors import CaptionerError
-from captioner.setup.sample import SHOTS, render_sample
-from data.shapes import Scene, draw, look, write_clip
+from captioner.errors import VideoError
 from demo import strings
+from demo.components.result import line, refused
+from demo.components.samples import Sample
+from demo.engine import Engine
+from demo.limits import Refusal, told
 
-SIDE = 288
-SCENES = (
-    Scene(shape="circle", colour="red", motion="moves left", count=2),
-    Scene(shape="cross", colour="blue", motion="spins", count=1),
-    Scene(shape="triangle", colour="yellow", motion="grows", count=3),
-    Scene(shape="square", colour="green", motion="moves right", count=1),
-)
-
-
-def player(elem_id: str) -> gr.Video:
-    """A place to drop a video. No ``format`` and no webcam: either would run ffmpeg on the upload."""
-    return gr.Video(label=strings.VIDEO, sources=["upload"], include_audio=True, elem_id=elem_id, height=320)
+ACCEPT = "video/*,image/*,.avi,.dv,.flv,.m2ts,.mkv,.mts,.mxf,.ogv,.rm,.ts,.wmv"
+_WIRED = "captioner.wire(element, trigger, ['opened', 'unplayable'])"
 
 
-def samples_of(video: gr.Video, samples: dict[str, Path], *, elem_id: str) -> Callable[..., Any] | None:
-    """Samples to be chosen in place of an upload; returns what to do once one has been, None where there is none."""
-    if not samples:
-        return None
-    examples = gr.Examples(
-        [[str(path)] for path in samples.values()],
-        [video],
-        label=strings.SAMPLES,
-        example_labels=list(samples),
-        elem_id=elem_id,
-        api_visibility="private",
+@dataclass(frozen=True)
+class Player:
+    """A player and what it holds."""
+
+    held: gr.State
+    """The path of the video in it; empty where there is none."""
+    stage: gr.HTML
+    note: gr.HTML
+    """One line beside the player: what is wrong with a file, or with the browser."""
+    opened: Any
+    """``opened.then(...)``: once a video was dropped or a sample taken. ``held`` is empty where it was refused."""
+
+
+def player(elem_id: str, engine: Engine, *, samples: Sequence[Sample] = (), first: Sample | None = None) -> Player:
+    """Draw a player inside the running Blocks, with a gallery of samples; ``first`` is in it from the start."""
+    with gr.Column(elem_id=elem_id, elem_classes="cap-player"):
+        stage = gr.HTML(_stage(first.path if first else None), js_on_load=None, apply_default_css=False)
+        drop = gr.HTML(_drop(engine), js_on_load=_WIRED, apply_default_css=False)
+        note = gr.HTML(js_on_load=None, apply_default_css=False)
+        if samples:
+            gr.HTML(_gallery(samples), js_on_load=None, apply_default_css=False, elem_classes="cap-gallery")
+    held = gr.State(str(first.path) if first else "")
+
+    def put(event: gr.EventData) -> tuple[str, str, str]:
+        try:
+            path = _chosen(event, samples)
+            engine.glance(path)
+        except Exception as error:
+            return "", _stage(None), refused(told(error))
+        return str(path), _stage(path), ""
+
+    def replay(path: str) -> tuple[str, str]:
+        """The browser cannot play it: a preview of its frames in its place."""
+        try:
+            return _stage(Path(path), preview=engine.preview(Path(path))), line(strings.PREVIEW)
+        except (VideoError, Refusal):
+            return gr.skip(), line(strings.NO_PREVIEW)
+
+    queue: dict[str, Any] = {
+        "concurrency_id": "opening",
+        "concurrency_limit": 8,
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
+    opened = drop.opened(put, None, [held, stage, note], **queue)
+    drop.unplayable(replay, held, [stage, note], **queue)
+    return Player(held, stage, note, opened)
+
+
+def shown(path: str) -> str:
+    """The stage with one video in it, as HTML."""
+    return _stage(Path(path) if path else None)
+
+
+def _chosen(event: gr.EventData, samples: Sequence[Sample]) -> Path:
+    """The file of an event: a sample, or one that the browser has just uploaded and no other file of this machine."""
+    if "sample" in event._data:
+        return samples[int(event._data["sample"])].path
+    path = Path(str(event._data["path"])).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise Refusal(strings.NO_ADDRESS)
+    return path
+
+
+def _stage(path: Path | None, *, preview: Path | None = None) -> str:
+    if path is None:
+        return f'<p class="cap-empty">{strings.NO_VIDEO}</p>'
+    name = escape(strings.VIDEO_NAMED.format(name=path.name))
+    what = f'data-preview data-file="{escape(str(preview))}"' if preview else f'data-file="{escape(str(path))}"'
+    return f'<video controls playsinline preload="auto" aria-label="{name}" {what}></video>'
+
+
+def _drop(engine: Engine) -> str:
+    megabytes = engine.limits.upload_megabytes
+    words = {
+        "most": megabytes * 2**20,
+        "large": strings.FILE_TOO_LARGE.format(limit=megabytes),
+        "broken": strings.UPLOAD_BROKEN,
+        "uploading": strings.UPLOADING,
+    }
+    data = " ".join(f'data-{name}="{escape(str(value))}"' for name, value in words.items())
+    return (
+        f'<div class="cap-drop" {data}><label><input type="file" class="cap-hidden" accept="{ACCEPT}">'
+        f'<span>{strings.DROP}</span></label><p class="cap-uploading" role="status" hidden></p></div>'
     )
-    then: Callable[..., Any] = examples.load_input_event.then
-    return then
 
 
-def render_samples() -> tuple[dict[str, Path], dict[str, Path], tempfile.TemporaryDirectory[str]]:
-    """Short clips, and a film of several shots, by what a visitor reads; and the folder they live in, to be closed.
-
-    Of photographs where the package that brings them is installed; drawn otherwise.
-    """
-    folder = tempfile.TemporaryDirectory(prefix="captioner-samples-")
-    film = Path(folder.name) / "film.mp4"
-    try:
-        clips = {
-            strings.SAMPLE_NAMES[shot.name]: render_sample(Path(folder.name) / f"{shot.name}.mp4", [shot])
-            for shot in SHOTS
-        }
-        render_sample(film)
-        count = len(SHOTS)
-    except CaptionerError:
-        clips, count = _draw(Path(folder.name), film), len(SCENES)
-    return clips, {strings.SAMPLE_FILM.format(count=count): film}, folder
-
-
-def _draw(folder: Path, film: Path) -> dict[str, Path]:
-    clips, shots = {}, []
-    for number, scene in enumerate(SCENES, start=1):
-        frames = draw(scene, look(scene, np.random.default_rng(number - 1), size=SIDE))
-        path = clips[strings.SAMPLE_DRAWN.format(number=number)] = folder / f"drawing-{number}.mp4"
-        write_clip(path, np.concatenate([frames, frames[::-1]]) if scene.motion == "spins" else frames)
-        shots.append(np.repeat(frames, 2, axis=0))
-    write_clip(film, np.concatenate(shots))
-    return clips
+def _gallery(samples: Sequence[Sample]) -> str:
+    items = "".join(
+        f'<li><button type="button" class="cap-sample" data-sample="{number}"><img src="{sample.picture}" alt="">'
+        f"<span>{escape(sample.name)}</span></button></li>"
+        for number, sample in enumerate(samples)
+    )
+    return f'<p class="cap-note">{strings.SAMPLES}</p><ul class="cap-samples" data-rove=".cap-sample">{items}</ul>'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from captioner.caption.result import UNSURE, Alternative, Caption
@@ -10,6 +10,7 @@ from demo import strings
 from demo.components.pictures import strip
 from demo.components.words import clock, percent, words_over_time
 from demo.engine import Seen
+from demo.line import Place
 
 
 def empty(message: str) -> str:
@@ -17,22 +18,30 @@ def empty(message: str) -> str:
     return f'<p class="cap-empty">{escape(message)}</p>'
 
 
+def refused(said: str) -> str:
+    """Why there is no result; it is read aloud."""
+    return f'<p class="cap-refused"{said_aloud(said)}>{escape(said)}</p>'
+
+
+def line(said: str) -> str:
+    """A calm line that is read aloud."""
+    return f'<p class="cap-note"{said_aloud(said)}>{escape(said)}</p>'
+
+
 def result(seen: Seen, *, player: str) -> str:
     """Everything about one caption, as HTML."""
+    return sentence(seen.caption, seen.meaning, player=player) + reasons(seen, player=player)
+
+
+def reasons(seen: Seen, *, player: str, side: str = "") -> str:
+    """Why it says so: its words over time, and the n-best list. ``side`` names one of two beside each other."""
     caption = seen.caption
     pictures = strip(seen.frames, squashed=seen.squashed)
-    return (
-        '<article class="cap-result">'
-        + sentence(seen)
-        + words_over_time(caption, pictures, player=player)
-        + alternatives(caption.alternatives)
-        + "</article>"
-    )
+    return words_over_time(caption, pictures, player=player, name=side) + alternatives(caption.alternatives)
 
 
-def sentence(seen: Seen) -> str:
-    """The sentence with its confidence, what that means, and what it was made from."""
-    caption = seen.caption
+def sentence(caption: Caption, meaning: str, *, player: str, corrected: bool = False) -> str:
+    """The sentence with its confidence, what that means, and what it was made from; a subtitle of the player too."""
     times = caption.times_seconds
     frames = strings.FRAMES_SEEN.format(count=len(times), first=clock(times[0]), last=clock(times[-1]))
     warnings = [strings.WARNING.format(warning=warning) for warning in caption.warnings]
@@ -43,9 +52,33 @@ def sentence(seen: Seen) -> str:
     warnings += [strings.SAW.format(sights=", ".join(saw))] * bool(saw)
     notes = "".join(f'<p class="cap-note">{escape(note)}</p>' for note in warnings)
     return (
-        f'<p class="cap-sentence">{said(caption)}</p><div class="cap-facts">{confidence(caption)}'
-        f"{_why(seen.meaning)}<span>{escape(frames)}</span></div>{notes}"
+        f'<article data-cues="{escape(player)}"{said_aloud(caption.told)}>'
+        f'<p class="cap-sentence" {cue(caption)}>{said(caption)}</p><div class="cap-facts">'
+        f"{sure(caption, corrected=corrected)}{_why(meaning)}<span>{escape(frames)}</span></div>{notes}</article>"
     )
+
+
+def cue(caption: Caption) -> str:
+    """The attributes that make an element a subtitle of the player that ``data-cues`` around it names."""
+    return (
+        f'data-seek="{caption.start_seconds:.3f}" data-end="{end_of(caption):.3f}" data-text="{escape(caption.told)}" '
+        f'data-said="{escape(caption.text)}"'
+    )
+
+
+def end_of(caption: Caption) -> float:
+    """When a caption ends; where that is not known, a second after the last frame that was looked at."""
+    return caption.times_seconds[-1] + 1.0 if caption.end_seconds is None else caption.end_seconds
+
+
+def said_aloud(text: str) -> str:
+    """The attribute that makes screen readers say ``text`` once the element is on the page."""
+    return f' data-aloud="{escape(text)}"'
+
+
+def sure(caption: Caption, *, corrected: bool) -> str:
+    """How sure it is; of a sentence that the visitor wrote, whose it is."""
+    return f"<span>{strings.CORRECTED}</span>" if corrected else confidence(caption)
 
 
 def said(caption: Caption) -> str:
@@ -85,7 +118,7 @@ def alternatives(found: Sequence[Alternative]) -> str:
         return ""
     rows = ((escape(a.text), f"{a.score:.2f}", f"{a.log_prob:.2f}") for a in found)
     return (
-        f"<section><h3>{strings.ALTERNATIVES}</h3>{table(strings.ALTERNATIVE_COLUMNS, rows)}"
+        f"<section><h2>{strings.ALTERNATIVES}</h2>{table(strings.ALTERNATIVE_COLUMNS, rows)}"
         f'<p class="cap-note">{strings.SCORE_NOTE}</p></section>'
     )
 
@@ -105,7 +138,7 @@ def ways(found: dict[str, Seen]) -> str:
     """What several strategies said of the same frames, side by side."""
     names = {value: name for name, value in strings.STRATEGIES.items()}
     cards = "".join(
-        f'<div class="cap-card"><h4>{names[strategy]}</h4>'
+        f'<div class="cap-card"><h3>{names[strategy]}</h3>'
         f'<p class="cap-note">{strings.STRATEGY_NOTES[strategy]}</p>'
         f'<p class="cap-said">{said(seen.caption)}</p><p class="cap-facts">'
         f"{confidence(seen.caption)}<span>{strings.LOG_PROB} {seen.caption.log_prob:.2f}</span></p>"
@@ -113,7 +146,7 @@ def ways(found: dict[str, Seen]) -> str:
         + "</div>"
         for strategy, seen in found.items()
     )
-    return f'<section><h3>{strings.WAYS_HEADING}</h3><div class="cap-cards">{cards}</div></section>'
+    return f'<section><h2>{strings.WAYS_HEADING}</h2><div class="cap-cards">{cards}</div></section>'
 
 
 def _others(found: Sequence[Alternative]) -> str:
@@ -121,6 +154,14 @@ def _others(found: Sequence[Alternative]) -> str:
 
 
 def progress(said: str, share: float | None) -> str:
-    """A line that is read out, over a bar; None: no bar."""
+    """A line that is read aloud, over a bar; None: no bar."""
     bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-hidden="true"></progress>'
-    return f'<div class="cap-progress"><p role="status" aria-live="polite">{escape(said)}</p>{bar}</div>'
+    return f'<div class="cap-progress"{said_aloud(said)}><p>{escape(said)}</p>{bar}</div>'
+
+
+def waiting(places: Iterable[Place]) -> Iterator[str]:
+    """What a visitor reads until its turn comes, and then once it has come, as HTML."""
+    for place in places:
+        words = strings.WAITING_SOON if place.seconds is None else strings.WAITING
+        yield progress(words.format(before=place.before, seconds=place.seconds or 0.0), None)
+    yield progress(strings.CAPTIONING, None)

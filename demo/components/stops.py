@@ -21,7 +21,8 @@ class Stops:
 
     @contextmanager
     def run(self, visitor: str) -> Iterator[threading.Event]:
-        """A run of ``visitor``; it looks between two parts whether the event is set."""
+        """A run of ``visitor``, which looks now and then whether the event is set; an earlier run is asked to stop."""
+        self.ask(visitor)
         asked = self._asked[visitor] = threading.Event()
         try:
             yield asked

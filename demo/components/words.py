@@ -28,7 +28,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def words_over_time(caption: Caption, pictures: Sequence[str], *, player: str) -> str:
+def words_over_time(caption: Caption, pictures: Sequence[str], *, player: str, name: str = "") -> str:
     """The table as HTML. ``pictures``: a ``data:`` URI for each frame; ``player``: id of the player that a choice
     seeks. All that came from outside (names, words) is escaped."""
     times = caption.times_seconds
@@ -39,17 +39,17 @@ def words_over_time(caption: Caption, pictures: Sequence[str], *, player: str) -
     rows = "".join(_row(i, word, times) for i, word in enumerate(caption.words))
     return (
         f'<section class="cap-words" data-player="{escape(player)}" data-grid="{side}">'
-        f"<h3>{strings.WORDS_HEADING}</h3><p class=cap-note>{note}</p>"
+        f"<h2>{strings.WORDS_HEADING}</h2><p class=cap-note>{note}</p>"
         '<div class="cap-scroll" tabindex="0" role="region" '
-        f'aria-label="{strings.WORDS_HEADING}"><table class="cap-table{many}">'
-        f'<thead><tr><th scope="col" class="cap-corner">{strings.WORD}</th>{heads}</tr></thead>'
+        f'aria-label="{strings.WORDS_HEADING}{name and f" ({name})"}"><table class="cap-table{many}">'
+        f'<thead data-rove=".cap-frame"><tr><th scope="col" class="cap-corner">{strings.WORD}</th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
         '<figure class="cap-moment" hidden><div class="cap-stage"><img alt=""></div>'
-        f'<figcaption role="status" aria-live="polite"></figcaption></figure>{_gates(caption.words)}</section>'
+        f"<figcaption></figcaption></figure>{_gates(caption.words, name)}</section>"
     )
 
 
-def _gates(words: Sequence[Word]) -> str:
+def _gates(words: Sequence[Word], name: str) -> str:
     """How far the GRU's gates opened at each word, folded away; empty where the cell is no GRU."""
     if not words or any(word.gates is None for word in words):
         return ""
@@ -63,11 +63,12 @@ def _gates(words: Sequence[Word]) -> str:
         + "</tr>"
         for i, name in enumerate(strings.GATES)
     )
+    region = strings.GATES_HEADING + (f" ({name})" if name else "")
     heads = "".join(f'<th scope="col">{escape(word.text)}</th>' for word in words)
     return (
         f'<details class="cap-gates"><summary>{strings.GATES_HEADING}</summary>'
         f'<p class="cap-note">{strings.GATES_NOTE}</p>'
-        f'<div class="cap-scroll" tabindex="0" role="region" aria-label="{strings.GATES_HEADING}"><table>'
+        f'<div class="cap-scroll" tabindex="0" role="region" aria-label="{region}"><table>'
         f'<thead><tr><th scope="col" class="cap-corner">{strings.WORD}</th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div></details>"
     )

@@ -2,56 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from captioner.actions.recognizer import Action
+from captioner.caption.result import Caption
 from demo import strings
-from demo.components.player import player, samples_of
-from demo.components.result import bar, empty
+from demo.components.downloads import files_of, links
+from demo.components.player import player, shown
+from demo.components.result import bar, cue, empty, refused, said_aloud, waiting
+from demo.components.samples import Sample
+from demo.components.stops import Stops
+from demo.components.tools import kept
 from demo.components.words import clock, percent
+from demo.correction import Told
 from demo.engine import Engine
-from demo.limits import refusals
+from demo.limits import told
+from demo.shelf import Kept, Shelf, Tab
 
+ID = "actions"
 PLAYER = "actions-player"
 WIDTH, HEIGHT = 320, 48
 
 
-def actions_tab(engine: Engine, *, samples: dict[str, Path]) -> None:
+def actions_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf) -> Tab:
     """Draw the tab inside the running Blocks."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=320):
-            video = player(PLAYER)
+    with gr.Row(equal_height=False, elem_classes="cap-work"):
+        with gr.Column(min_width=320, elem_classes="cap-in"):
+            video = player(PLAYER, engine, samples=samples, first=next(iter(samples), None))
             run = gr.Button(strings.RUN_ACTIONS, variant="primary", elem_id="actions-run")
-            taken = samples_of(video, samples, elem_id="actions-samples")
-        with gr.Column(scale=3, min_width=320):
-            shown = gr.HTML(
+        with gr.Column(min_width=320, elem_classes="cap-out"):
+            listed = gr.HTML(
                 empty(strings.EMPTY_ACTIONS), elem_id="actions-result", js_on_load=None, apply_default_css=False
             )
 
-    def show(upload: str | None) -> str:
-        with refusals():
-            found, times = engine.actions(upload)
-            return result(found, times)
+    stops = Stops()
 
-    for event in (run.click, video.upload, *([taken] if taken else [])):
-        event(
-            show,
-            [video],
-            shown,
-            concurrency_id="clips",
-            concurrency_limit=engine.limits.clips_at_once,
-            api_visibility="private",
-        )
-    video.clear(lambda: empty(strings.EMPTY_ACTIONS), None, shown, api_visibility="private")
+    def show(visitor: gr.Request, held: str, pressed: bool) -> Iterator[tuple[Any, str]]:
+        nothing = empty(strings.EMPTY_ACTIONS)
+        try:
+            with stops.run(str(visitor.session_hash)) as overtaken:
+                if not held:
+                    yield refused(strings.NO_FILE) if pressed else gr.skip(), nothing
+                    return
+                with engine.clips.join() as places:
+                    for place in waiting(places):
+                        yield "" if pressed else gr.skip(), place
+                    found, caption = engine.actions(held)
+                if overtaken.is_set():  # another video is in the player by now
+                    return
+        except Exception as error:
+            yield refused(told(error)), nothing
+            return
+        now = Told(captions=(caption,), name=shelf.name())
+        html = result(found, caption) + kept(now, strings.TAB_ACTIONS)
+        shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), html)))
+        yield gr.skip(), html
+
+    def dropped(visitor: gr.Request, held: str) -> Iterator[tuple[Any, str]]:
+        yield from show(visitor, held, pressed=False)
+
+    def again(visitor: gr.Request, held: str) -> Iterator[tuple[Any, str]]:
+        yield from show(visitor, held, pressed=True)
+
+    always: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+    video.opened.then(dropped, video.held, [video.note, listed], **always)
+    run.click(again, video.held, [video.note, listed], **always)
+    return Tab(ID, [video.held, video.stage, listed])
 
 
-def result(actions: Sequence[Action], times: Sequence[float]) -> str:
+def result(actions: Sequence[Action], caption: Caption) -> str:
     """The actions as a list, each with its probability and its course over time; a choice seeks the player."""
+    times = caption.times_seconds
     rows = "".join(
         f'<li><button type="button" class="cap-jump cap-action" data-seek="{action.peak_seconds:.3f}">'
         f"<strong>{escape(action.label)}</strong>{bar(action.probability, percent(action.probability))}"
@@ -60,7 +85,11 @@ def result(actions: Sequence[Action], times: Sequence[float]) -> str:
         for action in actions
     )
     note = strings.ACTIONS_NOTE.format(first=clock(times[0]), last=clock(times[-1]))
-    return f'<ol class="cap-timeline" data-player="{PLAYER}">{rows}</ol><p class="cap-note">{escape(note)}</p>'
+    return (
+        f'<div data-cues="{PLAYER}"{said_aloud(caption.text)}><span hidden {cue(caption)}></span></div>'
+        f'<ol class="cap-timeline" data-player="{PLAYER}">{rows}</ol><p class="cap-note">{escape(note)}</p>'
+        + links(files_of([caption]), label=strings.DOWNLOAD)
+    )
 
 
 def _course(course: Sequence[float]) -> str:

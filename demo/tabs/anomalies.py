@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from captioner.anomalies.watcher import Watcher
 from data.walkway import walkway
@@ -20,11 +19,13 @@ from demo import strings
 from demo.child import Child
 from demo.components.curve import as_curve
 from demo.components.downloads import links, stem
-from demo.components.player import player
-from demo.components.result import empty, progress
+from demo.components.player import player, shown
+from demo.components.result import empty, progress, refused, waiting
 from demo.components.stops import Stops, buttons
 from demo.components.words import clock
-from demo.limits import Limits, Refusal, refusals
+from demo.engine import Engine
+from demo.limits import Limits, Refusal, told
+from demo.uploads import swept_folder
 
 PLAYER = "anomalies-player"
 ALARMS = 6.0
@@ -33,9 +34,9 @@ STEPS, MOST_STEPS = 60, 240
 """Of training; the most is what the command line takes by itself."""
 
 
-def anomalies_tab(limits: Limits) -> None:
+def anomalies_tab(engine: Engine) -> None:
     """Draw the tab inside the running Blocks."""
-    stops = Stops()
+    stops, limits = Stops(), engine.limits
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             files = gr.File(label=strings.NORMAL, file_count="multiple", elem_id="anomalies-files", height=160)
@@ -45,42 +46,46 @@ def anomalies_tab(limits: Limits) -> None:
                 stop = gr.Button(strings.CANCEL, elem_id="anomalies-cancel", interactive=False)
             sample = gr.Button(strings.SAMPLE_WALKWAY, elem_id="anomalies-sample")
             status = gr.HTML(elem_id="anomalies-status", js_on_load=None, apply_default_css=False)
-            video = player(PLAYER)
+            video = player(PLAYER, engine)
             alarms = gr.Number(ALARMS, label=strings.ALARMS, info=strings.ALARMS_INFO, minimum=0.01)
             score = gr.Button(strings.RUN_SCORE, variant="primary", elem_id="anomalies-run")
         with gr.Column(scale=3, min_width=320):
-            shown = gr.HTML(
+            found = gr.HTML(
                 empty(strings.EMPTY_ANOMALIES), elem_id="anomalies-result", js_on_load=None, apply_default_css=False
             )
     learnt = gr.State("", time_to_live=limits.keep_seconds, delete_callback=_forget)
 
     def learn(visitor: gr.Request, uploads: list[str] | None, steps: float, held: str) -> Iterator[tuple[Any, ...]]:
-        with refusals(), stops.run(str(visitor.session_hash)) as stopped:
-            yield from _learn([Path(upload) for upload in uploads or []], steps, held, stopped, limits)
+        try:
+            with stops.run(str(visitor.session_hash)) as stopped, engine.films.join() as places:
+                for place in waiting(places):
+                    yield gr.skip(), place, *buttons(running=True)
+                yield from _learn([Path(upload) for upload in uploads or []], steps, held, stopped, limits)
+        except Exception as error:
+            yield gr.skip(), refused(told(error)), *buttons(running=False)
 
-    def show(upload: str | None, alarms: float, held: str) -> str:
-        with refusals():
+    def show(upload: str, alarms: float, held: str) -> Iterator[tuple[str, str]]:
+        try:
             if not held or not Path(held).is_dir():
                 raise Refusal(strings.NOTHING_LEARNT)
             if not upload:
                 raise Refusal(strings.NO_FILE)
-            return _score(Path(upload), f"{held}/model", alarms, limits)
+            with engine.films.join() as places:
+                for place in waiting(places):
+                    yield "", place
+                yield "", _score(Path(upload), f"{held}/model", alarms, limits)
+        except Exception as error:
+            yield refused(told(error)), empty(strings.EMPTY_ANOMALIES)
 
     def cancel(visitor: gr.Request) -> Any:
         stops.ask(str(visitor.session_hash))
         return gr.update(interactive=False)
 
-    queue: dict[str, Any] = {
-        "concurrency_id": "films",
-        "concurrency_limit": limits.films_at_once,
-        "api_visibility": "private",
-    }
-    started = run.click(learn, [files, steps, learnt], [learnt, status, run, stop], show_progress="hidden", **queue)
-    reset = [status, run, stop]
-    started.failure(lambda: ("", *buttons(running=False)), None, reset, queue=False, api_visibility="private")
+    always: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+    run.click(learn, [files, steps, learnt], [learnt, status, run, stop], **always)
     stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
-    score.click(show, [video, alarms, learnt], shown, **queue)
-    sample.click(_sample, None, [files, video], **queue)
+    score.click(show, [video.held, alarms, learnt], [video.note, found], **always)
+    sample.click(_sample, None, [files, video.held, video.stage], api_visibility="private")
 
 
 def _child(limits: Limits, arguments: list[str], names: list[Path]) -> Child:
@@ -97,7 +102,7 @@ def _learn(
         raise Refusal(strings.NO_FILES)
     if len(paths) > limits.batch_files:
         raise Refusal(strings.TOO_MANY.format(count=len(paths), limit=limits.batch_files))
-    folder = _swept("captioner-normal-")
+    folder = str(swept_folder("captioner-normal-"))
     child = _child(
         limits, ["learn", *map(str, paths), "-o", f"{folder}/model", f"--steps={steps:.0f}", "--quiet"], paths
     )
@@ -114,13 +119,6 @@ def _learn(
     yield gr.skip(), progress(strings.LEARN_STOPPED, None), *buttons(running=False)
 
 
-def _swept(prefix: str) -> str:
-    """A new folder among the uploads, which are deleted as they grow old and when the server stops."""
-    uploads = Path(get_upload_folder())
-    uploads.mkdir(parents=True, exist_ok=True)
-    return tempfile.mkdtemp(prefix=prefix, dir=uploads)
-
-
 def _forget(folder: str) -> None:
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
@@ -133,12 +131,12 @@ def _learnt(watcher: Watcher, refused: str) -> str:
     return progress(f"{said} {refused}".strip(), None)
 
 
-def _sample() -> tuple[list[str], str]:
+def _sample() -> tuple[list[str], str, str]:
     """Rendered clips: normal ones, and one in which somebody walks the wrong way."""
-    clips = walkway(_swept("captioner-walkway-"), train=3, val=1, test=1, seconds=45)
+    clips = walkway(str(swept_folder("captioner-walkway-")), train=3, val=1, test=1, seconds=45)
     paths = {clip.id: str(clip.path) for clip in clips}
     abnormal = paths.pop("test-000")
-    return list(paths.values()), abnormal
+    return list(paths.values()), abnormal, shown(abnormal)
 
 
 def _score(video: Path, model: str, alarms: float, limits: Limits) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ from captioner.caption.result import Caption
 from captioner.errors import VideoError
 from captioner.outputs.writers import row
 from demo import strings
-from demo.components.downloads import as_csv, as_json, links
+from demo.components.downloads import as_csv, as_json, links, subtitles_of
 from demo.components.pace import Pace
 from demo.components.panel import panel, settings
-from demo.components.result import confidence, empty, progress, table
+from demo.components.result import confidence, empty, progress, refused, table, waiting
 from demo.components.stops import Stops, buttons
 from demo.engine import Engine, Settings
-from demo.limits import Refusal, refusals, sentence
+from demo.limits import Refusal, sentence, told
 
 
 @dataclass(frozen=True)
@@ -51,44 +52,44 @@ def batch_tab(engine: Engine) -> None:
             )
 
     def batch(visitor: gr.Request, uploads: list[str] | None, *values: Any) -> Iterator[tuple[Any, ...]]:
-        with refusals(), stops.run(str(visitor.session_hash)) as stopped:
-            wanted, count = settings(*values), len(uploads or [])
-            outcomes, pace = list[Outcome](), Pace()
-            yield (
-                gr.skip(),
-                progress(strings.BATCH_PROGRESS.format(done=0, count=count), 0.0),
-                "",
-                *buttons(running=True),
-            )
-            for outcome in _outcomes(engine, uploads or [], wanted):
-                outcomes.append(outcome)
-                if stopped.is_set():
-                    break
-                if pace.due():
-                    said = strings.BATCH_PROGRESS.format(done=len(outcomes), count=count)
-                    yield _table(outcomes), progress(said, len(outcomes) / count), "", gr.skip(), gr.skip()
-            bad = sum(outcome.caption is None for outcome in outcomes)
-            last = progress(strings.BATCH_DONE.format(good=len(outcomes) - bad, bad=bad), 1.0)
-            if len(outcomes) < count:
-                last = progress(strings.BATCH_STOPPED.format(done=len(outcomes)), None)
-            yield _table(outcomes), last, _downloads(outcomes), *buttons(running=False)
+        try:
+            with stops.run(str(visitor.session_hash)) as stopped, engine.films.join() as places:
+                for place in waiting(places):
+                    yield gr.skip(), place, "", *buttons(running=True)
+                yield from _run(engine, uploads or [], settings(*values), stopped)
+        except Exception as error:
+            yield gr.skip(), refused(told(error)), "", *buttons(running=False)
 
     def cancel(visitor: gr.Request) -> Any:
         stops.ask(str(visitor.session_hash))
         return gr.update(interactive=False)
 
-    started = run.click(
+    run.click(
         batch,
         [files, *chosen.components],
         [shown, status, kept, run, stop],
-        concurrency_id="films",
-        concurrency_limit=engine.limits.films_at_once,
+        concurrency_limit=None,
         show_progress="hidden",
         api_visibility="private",
     )
-    reset = [status, run, stop]
-    started.failure(lambda: ("", *buttons(running=False)), None, reset, queue=False, api_visibility="private")
     stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _run(engine: Engine, uploads: list[str], wanted: Settings, stopped: threading.Event) -> Iterator[tuple[Any, ...]]:
+    """The table, the progress, the downloads and the buttons, as files are done."""
+    outcomes, pace, count = list[Outcome](), Pace(), len(uploads)
+    for outcome in _outcomes(engine, uploads, wanted):
+        outcomes.append(outcome)
+        if stopped.is_set():
+            break
+        if pace.due():
+            said = strings.BATCH_PROGRESS.format(done=len(outcomes), count=count)
+            yield _table(outcomes), progress(said, len(outcomes) / count), "", gr.skip(), gr.skip()
+    bad = sum(outcome.caption is None for outcome in outcomes)
+    last = progress(strings.BATCH_DONE.format(good=len(outcomes) - bad, bad=bad), 1.0)
+    if len(outcomes) < count:
+        last = progress(strings.BATCH_STOPPED.format(done=len(outcomes)), None)
+    yield _table(outcomes), last, _downloads(outcomes), *buttons(running=False)
 
 
 def _outcomes(engine: Engine, uploads: list[str], wanted: Settings) -> Iterator[Outcome]:
@@ -129,5 +130,9 @@ def _downloads(outcomes: list[Outcome]) -> str:
         else (o.name, "", "", "", "", o.reason, "")
         for o in outcomes
     )
-    files = {"captions.csv": as_csv(strings.BATCH_CSV_COLUMNS, rows), "captions.json": as_json(found)}
+    files: dict[str, str | bytes] = {
+        "captions.csv": as_csv(strings.BATCH_CSV_COLUMNS, rows),
+        "captions.json": as_json(found),
+        "subtitles.zip": subtitles_of([o.caption for o in outcomes if o.caption]),
+    }
     return links(files, label=strings.DOWNLOAD)

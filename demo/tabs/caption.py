@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,60 +13,140 @@ import gradio as gr
 from captioner.errors import CaptionerError
 from demo import strings
 from demo.components.panel import panel, settings
-from demo.components.player import player, samples_of
-from demo.components.result import empty, result, ways
-from demo.engine import Engine
-from demo.limits import Refusal, refusals
+from demo.components.player import player, shown
+from demo.components.result import empty, reasons, refused, sentence, waiting, ways
+from demo.components.samples import Sample
+from demo.components.stops import Stops
+from demo.components.tools import WIRED, burn, correction, kept, tools
+from demo.correction import Corrections, Told
+from demo.engine import Engine, Seen
+from demo.limits import Refusal, told
+from demo.shelf import Kept, Shelf, Tab
 
+ID = "caption"
 PLAYER = "caption-player"
 
 
-def caption_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
-    """Draw the tab inside the running Blocks; returns the components of a request, the video first."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=320):
-            video = player(PLAYER)
+_ALWAYS: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def caption_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corrections: gr.State) -> Tab:
+    """Draw the tab inside the running Blocks."""
+    first, seen = _example(engine, samples)
+    below = reasons(seen, player=PLAYER) if seen else ""
+    with gr.Row(equal_height=False, elem_classes="cap-work"):
+        with gr.Column(min_width=320, elem_classes="cap-in"):
+            video = player(PLAYER, engine, samples=samples, first=first)
             run = gr.Button(strings.RUN_CAPTION, variant="primary", elem_id="caption-run")
-            taken = samples_of(video, samples, elem_id="caption-samples")
+        with gr.Column(min_width=320, elem_classes="cap-out", elem_id="caption-result"):
+            said = gr.HTML(_greeting(first, seen), js_on_load=WIRED, apply_default_css=False)
+            made = gr.HTML(elem_id="caption-made", js_on_load=None, apply_default_css=False)
+            why = gr.HTML(below, js_on_load=None, apply_default_css=False)
+        with gr.Column(min_width=320, elem_classes="cap-more"):
             chosen = panel(engine)
             side_by_side = gr.Button(strings.RUN_WAYS, elem_id="ways-run")
-        with gr.Column(scale=3, min_width=320):
-            shown = gr.HTML(
-                example(engine, samples) or empty(strings.EMPTY_CAPTION),
-                elem_id="caption-result",
-                js_on_load=None,
-                apply_default_css=False,
-            )
             compared = gr.HTML(elem_id="ways-result", js_on_load=None, apply_default_css=False)
-
-    def show_caption(upload: str | None, *values: Any) -> str:
-        with refusals():
-            return result(engine.caption(upload, settings(*values)), player=PLAYER)
-
-    def show_ways(upload: str | None, *values: Any) -> str:
-        with refusals():
-            return ways(engine.ways(upload, settings(*values)))
-
-    request = [video, *chosen.components]
-    wired = [(event, show_caption, shown) for event in (run.click, video.upload, taken) if event]
-    for event, function, output in (*wired, (side_by_side.click, show_ways, compared)):
-        event(
-            function,
-            request,
-            output,
-            concurrency_id="clips",
-            concurrency_limit=engine.limits.clips_at_once,
-            api_visibility="private",
-        )
-    video.clear(lambda: (empty(strings.EMPTY_CAPTION), ""), None, [shown, compared], api_visibility="private")
-    return request
+    result = gr.State(Told(captions=(seen.caption,), meaning=seen.meaning) if seen else Told())
+    work = _Work(engine, shelf, below)
+    request = [video.held, corrections, *chosen.components]
+    outputs = [video.note, said, made, why, compared, result]
+    video.opened.then(work.dropped, request, outputs, **_ALWAYS)
+    run.click(work.again, request, outputs, **_ALWAYS)
+    side_by_side.click(work.ways, [video.held, *chosen.components], [video.note, compared], **_ALWAYS)
+    said.corrected(work.correct, [video.held, result, corrections], [said, result, corrections], **_ALWAYS)
+    said.burn(work.draw, [result, video.held], made, **_ALWAYS)
+    return Tab(ID, [video.held, video.stage, said, why, result], request=chosen.components)
 
 
-def example(engine: Engine, samples: dict[str, Path]) -> str:
-    """What stands there before anything was dropped: the first sample's result; empty where there is no sample."""
-    for name, path in samples.items():
+class _Work:
+    """What the tab does."""
+
+    def __init__(self, engine: Engine, shelf: Shelf, below: str) -> None:
+        """``below``: the reasons of the caption that stands there from the start."""
+        self._engine, self._shelf, self._below = engine, shelf, below
+        self._stops = Stops()
+
+    def dropped(self, visitor: gr.Request, held: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """A video has come into the player; one that was refused has said why already."""
+        yield from self._show(str(visitor.session_hash), held, *values, note=gr.skip())
+
+    def again(self, visitor: gr.Request, held: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The button was pressed."""
+        note = "" if held else refused(strings.NO_FILE)
+        yield from self._show(str(visitor.session_hash), held, *values, note=note)
+
+    def _show(
+        self, visitor: str, held: str, corrected: Corrections, *values: Any, note: Any
+    ) -> Iterator[tuple[Any, ...]]:
+        nothing = (empty(strings.EMPTY_CAPTION), "", "", "", Told())
+        try:
+            with self._stops.run(visitor) as overtaken:
+                if not held:
+                    yield note, *nothing
+                    return
+                with self._engine.clips.join() as places:
+                    for place in waiting(places):
+                        yield note, place, *nothing[1:]
+                    seen = self._engine.caption(held, settings(*values))
+                if overtaken.is_set():  # another video is in the player by now
+                    return
+        except Exception as error:
+            yield refused(told(error)), *nothing
+            return
+        now = Told(captions=(seen.caption,), meaning=seen.meaning, name=self._shelf.name())
+        html, below = _said(now, corrected), reasons(seen, player=PLAYER)
+        self._keep(held, html, below, now)
+        yield gr.skip(), html, "", below, "", now
+
+    def _keep(self, held: str, html: str, below: str, now: Told) -> None:
+        self._shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), html, below, now)))
+
+    def correct(self, event: gr.EventData, held: str, now: Told, corrected: Corrections) -> tuple[Any, ...]:
+        """Put the visitor's sentence in place of the caption's."""
+        kept = self._shelf.get(now.name)
+        below = kept.values[3] if kept else "" if now.name else self._below
+        now = replace(now.correct(*correction(event)), name=now.name or self._shelf.name())
+        corrected = {**corrected, **now.corrections()}
+        html = _said(now, corrected)
+        self._keep(held, html, below, now)
+        return html, now, corrected
+
+    def ways(self, held: str, *values: Any) -> Iterator[tuple[Any, str]]:
+        """Greedy, beam and diverse side by side."""
+        try:
+            if not held:
+                raise Refusal(strings.NO_FILE)
+            with self._engine.clips.join() as places:
+                for place in waiting(places):
+                    yield gr.skip(), place
+                yield gr.skip(), ways(self._engine.ways(held, settings(*values)))
+        except Exception as error:
+            yield refused(told(error)), ""
+
+    def draw(self, now: Told, held: str) -> Iterator[str]:
+        """Make a clip with the captions in the picture."""
+        yield from burn(now, held, self._engine)
+
+
+def _example(engine: Engine, samples: Sequence[Sample]) -> tuple[Sample | None, Seen | None]:
+    """The first sample that can be captioned, and its caption: they are there before anything was dropped."""
+    for sample in samples:
         with contextlib.suppress(CaptionerError, Refusal):
-            seen = engine.caption(str(path), engine.defaults())
-            note = strings.EXAMPLE.format(name=name)
-            return f'<p class="cap-note">{escape(note)}</p>{result(seen, player=PLAYER)}'
-    return ""
+            return sample, engine.caption(str(sample.path), engine.defaults())
+    return None, None
+
+
+def _greeting(sample: Sample | None, seen: Seen | None) -> str:
+    if sample is None or seen is None:
+        return empty(strings.EMPTY_CAPTION)
+    note = strings.EXAMPLE.format(name=sample.name)
+    return f'<p class="cap-note">{escape(note)}</p>' + _told(Told(captions=(seen.caption,), meaning=seen.meaning), {})
+
+
+def _said(now: Told, corrected: Corrections) -> str:
+    return _told(now, corrected) + kept(now, strings.TAB_CAPTION)
+
+
+def _told(now: Told, corrected: Corrections) -> str:
+    own = sentence(now.captions[0], now.meaning, player=PLAYER, corrected=0 in now.corrected)
+    return own + tools(now, corrected)

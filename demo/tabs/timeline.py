@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html import escape
-from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
@@ -14,70 +15,111 @@ import gradio as gr
 from captioner.caption.merging import merge_next
 from captioner.caption.result import Caption
 from captioner.errors import CaptionerError
-from captioner.outputs.writers import row, srt, vtt
 from demo import strings
-from demo.components.downloads import as_json, links, stem
 from demo.components.pace import Pace
 from demo.components.panel import panel, settings
 from demo.components.pictures import thumbnail
-from demo.components.player import player, samples_of
-from demo.components.result import confidence, empty, progress
+from demo.components.player import player, shown
+from demo.components.result import cue, empty, end_of, progress, refused, sure, waiting
+from demo.components.samples import Sample
 from demo.components.stops import Stops, buttons
+from demo.components.tools import WIRED, burn, correct_button, correction, kept, tools
 from demo.components.words import clock
+from demo.correction import Corrections, Told
 from demo.engine import Engine, Seen
-from demo.limits import refusals, sentence
+from demo.limits import Refusal, sentence, told
+from demo.shelf import Kept, Shelf, Tab
 
+ID = "timeline"
 PLAYER = "timeline-player"
 LIST = "timeline-result"
 DEFAULT_SECONDS = 10
+_ALWAYS: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
 
-def timeline_tab(engine: Engine, *, samples: dict[str, Path]) -> list[Any]:
-    """Draw the tab; returns the components of a request, the video first."""
-    stops = Stops()
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=320):
-            video = player(PLAYER)
-            with gr.Row():
-                how = gr.Radio(list(strings.SEGMENT_CHOICES.items()), value="shots", label=strings.SEGMENTS)
-                seconds = gr.Number(DEFAULT_SECONDS, label=strings.SEGMENT_SECONDS, minimum=0.2, visible=False)
+def timeline_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corrections: gr.State) -> Tab:
+    """Draw the tab inside the running Blocks."""
+    with gr.Row(equal_height=False, elem_classes="cap-work"):
+        with gr.Column(min_width=320, elem_classes="cap-in"):
+            video = player(PLAYER, engine, samples=samples, first=next(iter(samples), None))
             with gr.Row():
                 run = gr.Button(strings.RUN_TIMELINE, variant="primary", elem_id="timeline-run")
                 stop = gr.Button(strings.CANCEL, elem_id="timeline-cancel", interactive=False)
-            samples_of(video, samples, elem_id="timeline-samples")
-            chosen = panel(engine)
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(min_width=320, elem_classes="cap-out"):
             status = gr.HTML(elem_id="timeline-status", js_on_load=None, apply_default_css=False)
-            files = gr.HTML(elem_id="timeline-files", js_on_load=None, apply_default_css=False)
-            shown = gr.HTML(empty(strings.EMPTY_TIMELINE), elem_id=LIST, js_on_load=None, apply_default_css=False)
+            files = gr.HTML(elem_id="timeline-files", js_on_load=WIRED, apply_default_css=False)
+            made = gr.HTML(elem_id="timeline-made", js_on_load=None, apply_default_css=False)
+            listed = gr.HTML(empty(strings.EMPTY_TIMELINE), elem_id=LIST, js_on_load=WIRED, apply_default_css=False)
+        with gr.Column(min_width=320, elem_classes="cap-more"):
+            with gr.Row():
+                how = gr.Radio(list(strings.SEGMENT_CHOICES.items()), value="shots", label=strings.SEGMENTS)
+                seconds = gr.Number(DEFAULT_SECONDS, label=strings.SEGMENT_SECONDS, minimum=0.2, visible=False)
+            chosen = panel(engine)
+    result = gr.State(Told())
+    work = _Work(engine, shelf)
     how.change(lambda value: gr.update(visible=value == "fixed"), how, seconds, api_visibility="private")
-    request = [video, how, seconds, *chosen.components]
+    outputs = [video.note, listed, status, files, made, run, stop, result]
+    run.click(work.show, [video.held, corrections, how, seconds, *chosen.components], outputs, **_ALWAYS)
+    stop.click(work.cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
+    corrected = [listed, files, result, corrections]
+    listed.corrected(work.correct, [video.held, result, corrections], corrected, **_ALWAYS)
+    files.burn(work.draw, [result, video.held], made, **_ALWAYS)
+    blank = (empty(strings.EMPTY_TIMELINE), "", "", "", Told())
+    video.opened.then(lambda: blank, None, [listed, status, files, made, result], **_ALWAYS)
+    return Tab(ID, [video.held, video.stage, listed, files, result], request=[how, seconds, *chosen.components])
 
-    def show_timeline(
-        visitor: gr.Request, upload: str | None, how: str, seconds: float, *values: Any
+
+class _Work:
+    """What the tab does."""
+
+    def __init__(self, engine: Engine, shelf: Shelf) -> None:
+        self._engine, self._shelf = engine, shelf
+        self._stops = Stops()
+
+    def show(
+        self, visitor: gr.Request, held: str, corrected: Corrections, how: str, seconds: float, *values: Any
     ) -> Iterator[tuple[Any, ...]]:
-        with refusals(), stops.run(str(visitor.session_hash)) as stopped:
-            films = engine.timeline(upload, settings(*values), segments=parts(how, seconds))
-            yield from _run(films, stopped)
+        """Caption the film; a refusal is a line beside the player."""
+        try:
+            if not held:
+                raise Refusal(strings.NO_FILE)
+            with self._stops.run(str(visitor.session_hash)) as stopped, self._engine.films.join() as places:
+                yield "", "", "", "", "", *buttons(running=True), Told()
+                for place in waiting(places):
+                    yield *(gr.skip(),) * 2, place, *(gr.skip(),) * 5
+                    if stopped.is_set():
+                        break
+                films = self._engine.timeline(held, settings(*values), segments=parts(how, seconds))
+                for html, said, now, *pressed in run_timeline(films, stopped):
+                    below = ""
+                    if now.captions:
+                        now = replace(now, name=self._shelf.name())
+                        below = self._keep(held, html, now, corrected)
+                    yield gr.skip(), html, said, below, gr.skip(), *pressed, now
+        except Exception as error:
+            yield refused(told(error)), empty(strings.EMPTY_TIMELINE), "", "", "", *buttons(running=False), Told()
 
-    def cancel(visitor: gr.Request) -> Any:
-        stops.ask(str(visitor.session_hash))
+    def _keep(self, held: str, html: str, now: Told, corrected: Corrections) -> str:
+        """Put the result on the shelf; returns what stands above the list."""
+        below = tools(now, corrected) + kept(now, strings.TAB_TIMELINE)
+        self._shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), html, below, now)))
+        return below
+
+    def cancel(self, visitor: gr.Request) -> Any:
+        """Ask the visitor's run to stop."""
+        self._stops.ask(str(visitor.session_hash))
         return gr.update(interactive=False)
 
-    started = run.click(
-        show_timeline,
-        request,
-        [shown, status, files, run, stop],
-        concurrency_id="films",
-        concurrency_limit=engine.limits.films_at_once,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    reset = [status, run, stop]
-    started.failure(lambda: ("", *buttons(running=False)), None, reset, queue=False, api_visibility="private")
-    stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
-    shown.change(None, js=f"() => captioner.subtitles('{PLAYER}', '{LIST}')", api_visibility="private")
-    return request
+    def correct(self, event: gr.EventData, held: str, now: Told, corrected: Corrections) -> tuple[Any, ...]:
+        """Put the visitor's sentence in place of a caption's."""
+        now = replace(now.correct(*correction(event)), name=now.name or self._shelf.name())
+        corrected = {**corrected, **now.corrections()}
+        html = as_list(now)
+        return html, self._keep(held, html, now, corrected), now, corrected
+
+    def draw(self, now: Told, held: str) -> Iterator[str]:
+        """Make a film with the captions in the picture."""
+        yield from burn(now, held, self._engine)
 
 
 def parts(how: str, seconds: float | None) -> Literal["shots"] | float:
@@ -85,34 +127,19 @@ def parts(how: str, seconds: float | None) -> Literal["shots"] | float:
     return "shots" if how == "shots" else float(seconds or DEFAULT_SECONDS)
 
 
-def downloads(captions: list[Caption]) -> str:
-    """The captions as VTT, SRT and JSON."""
-    if not captions:
-        return ""
-    name = stem(captions[0].path)
-    files = {
-        f"{name}.vtt": "".join(vtt(captions)),
-        f"{name}.srt": "".join(srt(captions)),
-        f"{name}.json": as_json([row(caption) for caption in captions]),
-    }
-    return links(files, label=strings.DOWNLOAD)
-
-
-def _run(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tuple[Any, ...]]:
-    """What the page shows after each part; a refusal after some parts keeps these, and so does stopping."""
-    html = f'<ol class="cap-timeline" data-player="{PLAYER}" aria-label="{strings.TIMELINE}">'
-    captions, pace = list[Caption](), Pace()
-    held: Caption | None = None
-    picture = ""
-    failed = ""
-    yield html, progress(strings.TIMELINE_START, 0.0), "", *buttons(running=True)
+def run_timeline(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tuple[Any, ...]]:
+    """The list, the progress, what was told (at the end) and the buttons, after each part; a refusal after some parts
+    keeps these, and so does stopping."""
+    now, pace = Told(), Pace()
+    html, held, picture, failed, began = as_list(now), None, "", "", time.monotonic()
+    yield html, progress(strings.TIMELINE_START, 0.0), now, *buttons(running=True)
     with contextlib.closing(films):  # type: ignore[type-var]
         try:
             for seen in films:
                 certain, following = merge_next(held, seen.caption)
                 if certain is not None:
-                    captions.append(certain)
-                    html += _item(certain, picture)
+                    html += _item(len(now.captions), certain, picture)
+                    now = now.add(certain, picture)
                 if certain is not None or held is None:
                     picture = thumbnail(seen.frames, len(seen.frames.pixels) // 2, squashed=seen.squashed)
                 held = following
@@ -120,43 +147,49 @@ def _run(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tuple[Any,
                     break
                 if pace.due():
                     # Only ever longer: gradio then sends what is new, not the whole list.
-                    yield html, _progress(seen, len(captions)), "", gr.skip(), gr.skip()
+                    yield html, _progress(seen, len(now.captions), began), Told(), gr.skip(), gr.skip()
         except CaptionerError as error:
             if held is None:
                 raise
-            failed = strings.TIMELINE_FAILED.format(reason=sentence(error), count=len(captions) + 1)
+            failed = sentence(error)
     if held is not None:
-        captions.append(held)
-        html += _item(held, picture)
-    count = len(captions)
+        now = now.add(held, picture)
+    yield as_list(now), _last(len(now.captions), failed, stopped.is_set()), now, *buttons(running=False)
+
+
+def _last(count: int, failed: str, stopped: bool) -> str:
     if failed:
-        shown = progress(failed, None)
-    elif stopped.is_set():
-        shown = progress(strings.TIMELINE_STOPPED.format(count=count), None)
-    else:
-        shown = progress(strings.TIMELINE_DONE.format(count=count), 1.0)
-    yield html, shown, downloads(captions), *buttons(running=False)
+        return progress(strings.TIMELINE_FAILED.format(reason=failed, count=count), None)
+    if stopped:
+        return progress(strings.TIMELINE_STOPPED.format(count=count), None)
+    return progress(strings.TIMELINE_DONE.format(count=count), 1.0)
 
 
-def _progress(seen: Seen, count: int) -> str:
-    """How far a run has come, as HTML."""
-    done, whole = _end(seen.caption), seen.frames.duration_seconds
-    if not whole:
+def _progress(seen: Seen, count: int, began: float) -> str:
+    """How far a run has come and how long the rest will take, as HTML."""
+    done, whole = end_of(seen.caption), seen.frames.duration_seconds
+    if not whole or done <= 0:
         return progress(strings.TIMELINE_PROGRESS_OPEN.format(count=count, done=clock(done)), None)
-    said = strings.TIMELINE_PROGRESS.format(count=count, done=clock(done), whole=clock(whole))
-    return progress(said, min(1.0, done / whole))
+    share = min(1.0, done / whole)
+    left = clock((time.monotonic() - began) * (1 - share) / share)
+    said = strings.TIMELINE_PROGRESS.format(count=count, done=clock(done), whole=clock(whole), left=left)
+    return progress(said, share)
 
 
-def _end(caption: Caption) -> float:
-    return caption.end_seconds if caption.end_seconds is not None else caption.times_seconds[-1]
+def as_list(now: Told) -> str:
+    """The captions as a list; a choice seeks the player, and they are its subtitles."""
+    start = f'<ol class="cap-timeline" data-player="{PLAYER}" data-cues="{PLAYER}" aria-label="{strings.TIMELINE}">'
+    return start + "".join(
+        _item(i, caption, picture, corrected=i in now.corrected)
+        for i, (caption, picture) in enumerate(zip(now.captions, now.pictures, strict=True))
+    )
 
 
-def _item(caption: Caption, picture: str) -> str:
-    end = _end(caption)
-    text, say = escape(caption.told), escape(strings.JUMP.format(time=clock(caption.start_seconds), text=caption.told))
+def _item(index: int, caption: Caption, picture: str, *, corrected: bool = False) -> str:
+    start = clock(caption.start_seconds)
     return (
-        f'<li><button type="button" class="cap-jump" data-seek="{caption.start_seconds:.3f}" data-end="{end:.3f}" '
-        f'data-text="{text}" aria-label="{say}"><img src="{picture}" alt=""><span class="cap-when">'
-        f"{clock(caption.start_seconds)} – {clock(end)}</span><span>{text}</span>{confidence(caption)}"
-        "</button></li>"
+        f'<li><button type="button" class="cap-jump" {cue(caption)}>'
+        f'<img src="{picture}" alt=""><span class="cap-when">{start} – {clock(end_of(caption))}</span>'
+        f'<span class="cap-what">{escape(caption.told)}</span>{sure(caption, corrected=corrected)}</button>'
+        f"{correct_button(index, strings.CORRECT_PART.format(time=start))}</li>"
     )

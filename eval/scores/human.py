@@ -1,4 +1,4 @@
-"""Human agreement (leave one out): which a model is compared with."""
+"""Human agreement (leave one out): the line that a model is measured against."""
 
 from __future__ import annotations
 

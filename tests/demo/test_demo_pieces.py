@@ -127,9 +127,9 @@ def test_a_timeline_shows_how_far_it_is_while_parts_say_the_same(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Captions that are merged come late; progress does not, and what was held is kept when the film breaks off."""
-    from demo import timeline_tab
+    from demo.tabs import timeline
 
-    monkeypatch.setattr(timeline_tab.Pace, "due", lambda self: True)
+    monkeypatch.setattr(timeline.Pace, "due", lambda self: True)
 
     whole = Captioner.load(checkpoint).caption(render_clip(tmp_path / "clip.mp4"))
     frames = dataclasses.replace(sample_frames(tmp_path / "clip.mp4", VideoConfig(frames=4)), duration_seconds=3.0)
@@ -142,17 +142,18 @@ def test_a_timeline_shows_how_far_it_is_while_parts_say_the_same(
             raise VideoError("damaged", "/tmp/x breaks off")
 
     for breaks in (False, True):
-        shown = list(timeline_tab._run(films(breaks), threading.Event()))
+        shown = list(timeline.run_timeline(films(breaks), threading.Event()))
         for share, update in zip(("0.333", "0.667", "1.000"), shown[1:4], strict=True):
             assert f'value="{share}"' in update[1]
         assert shown[-1][0].count("<li>") == 1 and 'data-seek="0.000" data-end="3.000"' in shown[-1][0]
+        assert [caption.end_seconds for caption in shown[-1][2].captions] == [3.0]
         assert ("damaged" in shown[-1][1]) is breaks and "/tmp" not in shown[-1][1]
 
 
 def test_a_stopped_timeline_keeps_what_it_has_and_says_so_last(checkpoint: Path, tmp_path: Path) -> None:
     """The run itself writes the last word: no update that was on its way can come after it."""
-    from demo import timeline_tab
     from demo.components.stops import Stops
+    from demo.tabs import timeline
 
     whole = Captioner.load(checkpoint).caption(render_clip(tmp_path / "clip.mp4"))
     frames = sample_frames(tmp_path / "clip.mp4", VideoConfig(frames=4))
@@ -171,7 +172,7 @@ def test_a_stopped_timeline_keeps_what_it_has_and_says_so_last(checkpoint: Path,
             closed.append(True)
 
     with stops.run("visitor") as stopped:
-        shown = list(timeline_tab._run(films(), stopped))
-    assert shown[-1][0].count("<li>") == 4 and "Stopped: 4" in shown[-1][1] and ".vtt" in shown[-1][2]
+        shown = list(timeline.run_timeline(films(), stopped))
+    assert shown[-1][0].count("<li>") == 4 and "Stopped: 4" in shown[-1][1] and len(shown[-1][2].captions) == 4
     assert [update["interactive"] for update in shown[-1][3:]] == [True, False] and closed == [True]
     stops.ask("visitor")  # over: nothing to stop

@@ -1,0 +1,120 @@
+"""What a visit needs beside results: a place in the line, results by name, corrections, previews."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio", reason="pip install 'captioner[web]'")
+
+from captioner.caption.result import Caption
+from captioner.manifest import read_manifest
+from captioner.video.frames import probe, sample_frames
+from demo import strings
+from demo.components.downloads import subtitles_of
+from demo.components.tools import tools
+from demo.correction import Told
+from demo.limits import Refusal
+from demo.line import Line
+from demo.preview import recipe, write_preview
+from demo.shelf import MOST, Kept, Shelf
+from tests.media import render_clip
+
+
+def caption(text: str, *, path: str = "clip.mp4", start: float = 0.0, end: float | None = 2.0) -> Caption:
+    return Caption(
+        path=path,
+        text=text,
+        score=-1.0,
+        log_prob=-1.0,
+        confidence=0.2,
+        abstained=True,
+        words=(),
+        alternatives=(),
+        times_seconds=(start,),
+        start_seconds=start,
+        end_seconds=end,
+        warnings=(),
+        model="m",
+    )
+
+
+def test_a_line_serves_in_order_and_tells_each_visitor_its_place() -> None:
+    line = Line(places=1, most=2)
+    with line.join() as first:
+        assert list(first) == []  # nobody is before
+        with line.join() as second, line.join() as third:
+            assert next(second).before == 1 and next(third).before == 2
+            assert next(second).seconds is None  # nothing was measured yet
+            with pytest.raises(Refusal, match="line of waiting visitors is full"), line.join():
+                pass
+    with line.join() as first:
+        list(first)
+        with line.join() as second:
+            assert (next(second).seconds or 0) >= 1
+            with line.join() as third:
+                assert next(third).before == 2
+            assert next(second).before == 1
+
+
+def test_a_visitor_who_left_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0, 20.0)
+    monkeypatch.setattr("demo.line.time.monotonic", lambda: float(next(clock)))
+    line = Line(places=1, most=9)
+    with line.join(), line.join() as second:  # the first never asks
+        assert list(second) == []
+
+
+def test_a_shelf_forgets_the_old_and_the_many() -> None:
+    now = [0.0]
+    shelf = Shelf(seconds=60, now=lambda: now[0])
+    shelf.put("a", Kept(tab="caption", values=("x",)))
+    assert shelf.get("a") == Kept(tab="caption", values=("x",)) and shelf.get("b") is None
+    now[0] = 61.0
+    assert shelf.get("a") is None
+    for number in range(MOST + 1):
+        shelf.put(str(number), Kept(tab="caption", values=()))
+    assert shelf.get("0") is None and shelf.get(str(MOST)) is not None
+    assert len({shelf.name() for _ in range(20)}) == 20
+
+
+def test_corrections_are_a_manifest_that_training_reads(tmp_path: Path) -> None:
+    one = Told(captions=(caption("a cat is eating"),)).correct(0, "  a cat\nlooks <b> ")
+    assert one.captions[0].told == "a cat looks <b>" and one.corrected == {0}
+    assert one.correct(0, " ") == one and one.correct(1, "a dog") == one and one.correct(-1, "a dog") == one
+    two = Told(captions=(caption("a"), caption("b", start=2.0, end=3.5))).correct(1, "a dog runs")
+    lines = {**one.corrections(), **two.corrections()}
+    manifest = tmp_path / "corrections.jsonl"
+    manifest.write_text("".join(lines.values()), encoding="utf-8")
+    clips = read_manifest(manifest, split="train")
+    assert [(clip.path, clip.captions, clip.start_seconds, clip.end_seconds) for clip in clips] == [
+        (tmp_path / "clip.mp4", ("a cat looks <b>",), None, None),
+        (tmp_path / "clip.mp4", ("a dog runs",), 2.0, 3.5),
+    ]
+    page = tools(one, lines)
+    assert "corrections.jsonl" in page and "a cat looks &lt;b&gt;" in page and strings.BURN in page
+
+
+def test_subtitles_of_a_batch_are_one_zip() -> None:
+    captions = [caption("a cat"), caption("a dog", path="other.mp4"), caption("a fox", path="clip.avi")]
+    with zipfile.ZipFile(BytesIO(subtitles_of(captions))) as archive:
+        assert archive.namelist() == [f"{n}.{kind}" for n in ("clip", "other", "clip-2") for kind in ("vtt", "srt")]
+        assert "a fox" in archive.read("clip-2.srt").decode()
+
+
+def test_a_preview_shows_the_frames_at_their_times(tmp_path: Path) -> None:
+    clip = render_clip(tmp_path / "clip.avi", frames=20, rate=10, size=(120, 90))
+    frames = sample_frames(clip, recipe(2.0))
+    assert len(frames.pixels) == 20 and recipe(None).frames == recipe(1e6).frames == 150
+    info = probe(write_preview(frames, tmp_path / "clip.webm"))
+    assert (info.codec, info.width, info.height) == ("vp8", 384, 288)
+    again = sample_frames(tmp_path / "clip.webm", dataclasses.replace(recipe(2.0), frames=4))
+    assert again.duration_seconds == pytest.approx(2.0, abs=0.15)
+    row = json.loads(json.dumps(again.times_seconds))
+    assert row == pytest.approx([0.25, 0.75, 1.25, 1.75], abs=0.11)
