@@ -49,6 +49,7 @@ torch:
 	@$(PYTHON) -m venv .venv
 	@$(MAKE) -s torch
 	@$(PIP) -e .
+	@$(PIP) pillow  # before scikit-image: pip reports what that lacks as soon as a package that it needs arrives
 	@$(PIP) --no-deps scikit-image  # its photographs alone, for the sample clip
 	@touch $@
 

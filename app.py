@@ -43,22 +43,34 @@ def _run(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Caption videos in the browser; nothing leaves this machine.")
-    parser.add_argument("--checkpoint", metavar="DIR", help="checkpoint folder (default: the one in the package)")
+    parser.add_argument("--checkpoint", metavar="DIR", help="checkpoint folder (default: the packaged checkpoint)")
     parser.add_argument(
-        "--compare", metavar="DIR", action="append", default=[], help="another checkpoint to choose; may be repeated"
+        "--compare", metavar="DIR", action="append", default=[], help="another checkpoint to offer; repeatable"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for everybody (default: this machine only)")
-    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
-    parser.add_argument("--root-path", metavar="PATH", help="path under which a proxy shows the demo")
     parser.add_argument(
-        "--auth", metavar="NAME:PASSWORD", action="append", default=[], help="who may enter; may be repeated"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 opens it to the network (default: this machine)",
     )
-    parser.add_argument("--share", action="store_true", help="a public link, through gradio's servers")
-    parser.add_argument("--no-mcp", action="store_true", help="no tools for language models")
-    parser.add_argument("--max-megabytes", type=int, metavar="N", help="of one upload")
-    parser.add_argument("--max-minutes", type=float, metavar="N", help="of one video")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--root-path", metavar="PATH", help="path under which a proxy serves the page")
     parser.add_argument(
-        "--keep-minutes", type=float, default=60.0, metavar="N", help="until uploads are deleted (default: %(default)g)"
+        "--auth",
+        metavar="NAME:PASSWORD",
+        action="append",
+        default=[],
+        help="ask for this name and password; repeatable",
+    )
+    parser.add_argument("--share", action="store_true", help="make a public link through gradio's servers")
+    parser.add_argument("--no-mcp", action="store_true", help="turn the MCP tools off")
+    parser.add_argument("--max-megabytes", type=int, metavar="N", help="limit of one upload")
+    parser.add_argument("--max-minutes", type=float, metavar="N", help="limit of one video")
+    parser.add_argument(
+        "--keep-minutes",
+        type=float,
+        default=60.0,
+        metavar="N",
+        help="delete uploads after this time (default: %(default)g)",
     )
     parser.set_defaults(run=_run)
     return parser

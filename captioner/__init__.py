@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from captioner.caption.captioner import Captioner as Captioner
     from captioner.errors import CaptionerError as CaptionerError
     from captioner.errors import VideoError as VideoError
+    from captioner.index.archive import Archive as Archive
+    from captioner.index.archive import Found as Found
     from captioner.language.config import SearchConfig as SearchConfig
     from captioner.video.config import VideoConfig as VideoConfig
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Archive": "captioner.index.archive",
     "Caption": "captioner.caption.result",
     "Captioner": "captioner.caption.captioner",
     "CaptionerError": "captioner.errors",
+    "Found": "captioner.index.archive",
     "Recognizer": "captioner.actions.recognizer",
     "SearchConfig": "captioner.language.config",
     "VideoConfig": "captioner.video.config",
@@ -35,9 +39,11 @@ _HOMES = {
     "Watcher": "captioner.anomalies.watcher",
 }
 __all__ = [
+    "Archive",
     "Caption",
     "Captioner",
     "CaptionerError",
+    "Found",
     "Recognizer",
     "SearchConfig",
     "VideoConfig",

@@ -21,6 +21,8 @@ from captioner.commands import (
     caption,
     doctor,
     export,
+    find,
+    index,
     inspection,
     push,
     sample,
@@ -127,27 +129,34 @@ def make_parser() -> Parser:
     for name, about, add, run in (
         ("caption", "caption video files", caption.add, caption.run),
         ("actions", "recognise actions in video files", actions.add, actions.run),
-        ("anomalies", "find what normal footage does not have", anomalies.add, anomalies.run),
+        ("anomalies", "detect anomalies in footage", anomalies.add, anomalies.run),
         ("burn", "draw captions into a video", burn.add, burn.run),
-        ("train", "train a captioner, or a recogniser of actions, from a recipe", training.add_train, training.train),
+        ("index", "index video files for captioner find", index.add, index.run),
+        ("find", "find clips in an index by what they show", find.add, find.run),
+        (
+            "train",
+            "train a captioner, an action classifier or a retriever from a recipe",
+            training.add_train,
+            training.train,
+        ),
         ("features", "fill the feature cache of a recipe", training.add_features, training.features),
-        ("average", "average the weights of captioners that began alike", average.add, average.run),
-        ("search", "find settings of a recipe by trials", search.add, search.run),
+        ("average", "average the weights of checkpoints", average.add, average.run),
+        ("search", "search for settings of a recipe", search.add, search.run),
         (
             "probe",
-            "show what a video file holds",
+            "show the streams and the length of a video file",
             inspection.add_probe,
             inspection.probe,
         ),
-        ("info", "show what a checkpoint is and was trained on", inspection.add_info, inspection.info),
-        ("export", "write a captioner as ONNX, for devices without torch", export.add, export.run),
+        ("info", "show the record of a checkpoint", inspection.add_info, inspection.info),
+        ("export", "export a captioner to ONNX, for devices without torch", export.add, export.run),
         ("push", "push a checkpoint to the Hugging Face hub", push.add, push.run),
-        ("sample", "write a sample clip made of free photographs", sample.add, sample.run),
-        ("doctor", "check the installation, with a caption made on the spot", doctor.add, doctor.run),
+        ("sample", "write a sample clip of free photographs", sample.add, sample.run),
+        ("doctor", "check the installation and caption a clip", doctor.add, doctor.run),
     ):
         told = {
             module.__name__.rpartition(".")[2]: module.ABOUT
-            for module in (caption, actions, anomalies, average, burn, export, push)
+            for module in (caption, actions, anomalies, index, find, average, burn, export, push)
         }
         description = told.get(name, about.capitalize() + ".")
         command = commands.add_parser(

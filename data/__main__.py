@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     """One subcommand a data set; each sets ``build``, a function of the parsed arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m data",
-        description="Turn a data set in its published layout into one JSONL manifest that captioner trains on.",
+        description="Turn a data set in its published layout into a JSONL manifest.",
         epilog="docs/howto/data-sets.md describes each layout and the manifest.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="DATASET")
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     def add(name: str, summary: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument(
-            "--out", type=Path, required=True, metavar="DIR", help="folder for manifest.jsonl and text.jsonl"
+            "--out", type=Path, required=True, metavar="DIR", help="output folder for manifest.jsonl and text.jsonl"
         )
         return command
 
@@ -49,8 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
         command = add(build.__name__, summary)
         command.add_argument("source", type=Path, help="folder of the annotations")
         either = command.add_mutually_exclusive_group()
-        either.add_argument("--videos", type=Path, metavar="DIR", help="folder of the videos, if elsewhere")
-        either.add_argument("--text-only", action="store_true", help="no videos: write the train captions as text")
+        either.add_argument("--videos", type=Path, metavar="DIR", help="folder of the videos (default: inside SOURCE)")
+        either.add_argument("--text-only", action="store_true", help="write the train captions as text.jsonl only")
         command.set_defaults(
             build=lambda args, build=build: build(args.source, videos=args.videos, text_only=args.text_only)
         )
@@ -66,52 +66,52 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("--photos", type=Path, metavar="PATH", help="folder or tar of the photos, if elsewhere")
     command.set_defaults(build=lambda args: flickr8k(args.source, out=args.out, photos=args.photos))
 
-    command = add("folder", "your own clips, with captions in .txt files beside them or in captions.csv")
+    command = add("folder", "your own clips, with captions in captions.csv or in .txt files beside them")
     command.add_argument("source", type=Path, help="folder of clips; subfolders train, val and test are the splits")
     command.add_argument(
         "--split",
         type=_fractions,
         default=(0.8, 0.1, 0.1),
         metavar="80,10,10",
-        help="percent for train, val and test where there are no such subfolders",
+        help="percentages for train, val and test if there are no such subfolders",
     )
-    command.add_argument("--no-check", action="store_true", help="do not look whether each clip can be decoded")
+    command.add_argument("--no-check", action="store_true", help="do not check that each clip decodes")
     command.set_defaults(build=lambda args: folder(args.source, fractions=args.split, check=not args.no_check))
 
     command = add("actions", "clips in folders train/ACTION, val/ACTION, test/ACTION: 'a man is riding a horse'")
-    command.add_argument("source", type=Path, help="folder of train, val and test, in each a folder an action")
+    command.add_argument("source", type=Path, help="folder with train, val and test; in each, one folder an action")
     command.set_defaults(build=lambda args: actions(args.source))
 
-    command = add("labels", "clips with a class each: a folder a class, UCF101, HMDB51, or a table path,label")
+    command = add("labels", "clips with class labels: a folder a class, UCF101, HMDB51, or a table path,label")
     command.add_argument("source", type=Path, help="folder of the clips, or the table")
-    command.add_argument("--number", type=int, default=1, metavar="N", help="which published split (1)")
+    command.add_argument("--number", type=int, default=1, metavar="N", help="published split (default: 1)")
     command.set_defaults(build=lambda args: labels(args.source, number=args.number))
 
-    command = add("anomalies", "footage, normal and abnormal: UCSD Ped1 and Ped2, CUHK Avenue, or your own folder")
-    command.add_argument("layout", choices=("ucsd", "avenue", "folder"), help="how it is laid out")
+    command = add("anomalies", "normal and abnormal footage: UCSD Ped1 and Ped2, CUHK Avenue, or your own folder")
+    command.add_argument("layout", choices=("ucsd", "avenue", "folder"), help="layout of the folder")
     command.add_argument("source", type=Path, help="folder of the data set")
     command.set_defaults(build=_anomalies)
 
-    command = add("verbs", "captions become labels: the verb that most people say of a clip")
+    command = add("verbs", "labels from captions: the verb that most captions of a clip share")
     command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
-    command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
+    command.add_argument("--at-least", type=int, default=8, metavar="N", help="least clips of a class (default: 8)")
     command.set_defaults(build=lambda args: verbs(args.manifest, at_least=args.at_least))
-    command = add("words", "captions become labels: all words that many people say of a clip")
+    command = add("words", "labels from captions: all words that many captions of a clip share")
     command.add_argument("manifest", help="manifest.jsonl of captioned clips")
-    command.add_argument("--at-least", type=int, default=8, metavar="N", help="train clips that make a class (8)")
+    command.add_argument("--at-least", type=int, default=8, metavar="N", help="least clips of a class (default: 8)")
     command.set_defaults(build=lambda args: words(args.manifest, at_least=args.at_least))
 
-    command = add("captions", "captions without clips, for the language model: one a line, or COCO captions")
-    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt (a caption a line) or COCO .json")
+    command = add("captions", "captions without clips, for the language model")
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt, a caption a line, or COCO .json")
     command.set_defaults(build=lambda args: captions(args.files))
 
     rendered = "render small clips with known captions: 'two red circles move left'"
     command = _rendered(add("shapes", rendered), train=1500, val=96, test=192)
-    command.add_argument("--size", type=int, default=96, metavar="PIXELS", help="side of the square frame (96)")
-    rendered = "render surveillance of a walkway, with anomalies in the test clips"
+    command.add_argument("--size", type=int, default=96, metavar="PIXELS", help="side of the frame (default: 96)")
+    rendered = "render surveillance footage of a walkway, with anomalies in the test clips"
     command = _rendered(add("walkway", rendered), train=8, val=4, test=24)
-    command.add_argument("--seconds", type=int, default=60, metavar="N", help="length of a clip (60)")
-    rendered = "render clips whose label is the order of their frames: 'moves left', 'grows'"
+    command.add_argument("--seconds", type=int, default=60, metavar="N", help="seconds of a clip (default: 60)")
+    rendered = "render clips labelled by the order of their frames: 'moves left', 'grows'"
     _rendered(add("order", rendered), train=600, val=120, test=300)
 
 
@@ -125,7 +125,7 @@ def _rendered(command: argparse.ArgumentParser, **numbers: int) -> argparse.Argu
     """A set that is rendered, by the function and module of the command's name: how many clips, and the seed."""
     for split, number in numbers.items():
         command.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"{split} clips ({number})")
-    command.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other renderings (1)")
+    command.add_argument("--seed", type=int, default=1, metavar="N", help="random seed of the renderings (default: 1)")
     command.set_defaults(build=_render)
     return command
 

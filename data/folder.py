@@ -26,13 +26,13 @@ SUBFOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val
 def folder(source: str | Path, *, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), check: bool = True) -> Join:
     """Join a folder of clips (videos and photos, at any depth) with their captions; ids are file names inside it.
 
-    Captions come from ``captions.csv`` or ``.tsv`` (columns ``file`` and ``caption``, one row a caption) or, without
-    one, from a ``.txt`` file beside each clip (``a.txt`` for ``a.mp4``, one caption a line).
+    Captions come from ``captions.csv`` or ``.tsv``: columns ``file`` and ``caption``, one row a caption. Without a
+    table they come from a ``.txt`` file beside each clip: ``a.txt`` for ``a.mp4``, one caption a line.
 
-    Subfolders ``train``, ``val`` and ``test`` are the splits. Without them a clip's content decides, by its SHA-256:
-    copies of a file stay together, and a clip does not change its split because others were added or renamed (but in
-    sets so small that val would have fewer than two clips, or test none). ``fractions`` are the shares of train, val
-    and test, met on average. ``check`` decodes a frame of each clip, and leaves out those that have none.
+    Subfolders ``train``, ``val`` and ``test`` are the splits. Without them the SHA-256 of a clip decides, so copies
+    stay together, and adding or renaming clips moves no other clip. Very small sets are the exception: val gets at
+    least two clips, and test one. ``fractions`` are the shares of train, val and test, met on average. ``check``
+    decodes a frame of each clip, and leaves out those that have none.
     """
     root = require_folder(source)
     files = clips_below(root)

@@ -24,12 +24,12 @@ _HELD_OUT = 0.1  # of each class's recordings, for val and for test where the la
 def labels(source: str | Path, *, number: int = 1) -> Join:
     """Clips with their labels, from a folder or a table; ids are file names inside it.
 
-    Told by what is there: a table (``path,label`` with an optional ``split``; several labels with ``;`` between them);
-    UCF101 with its ``ucfTrainTestlist``; HMDB51 with its ``*_test_split1.txt``; or else a folder a class (Kinetics,
-    Stanford 40, own clips), below ``train``, ``val`` and ``test`` or not. ``number`` is of the published split.
+    The content decides the layout. A table has ``path,label`` and an optional ``split``; ``;`` separates several
+    labels. UCF101 has ``ucfTrainTestlist``, HMDB51 has ``*_test_split1.txt``. Otherwise a folder is a class (Kinetics,
+    Stanford 40, own clips), perhaps below ``train``, ``val`` and ``test``. ``number`` is that of the published split.
 
-    Where there is no val, or no split at all, a tenth of each class's recordings is held out: by UCF's groups, else by
-    the file's content, so that parts or copies of one recording stay on one side. Raises DataError.
+    Without a val split a tenth of each class's recordings is held out. UCF's groups or the file's content keep parts
+    and copies of one recording in one split. Raises DataError.
     """
     path = Path(source)
     if path.is_file():

@@ -26,20 +26,19 @@ _NOT_A_VERB = {"something", "nothing", "anything", "everything", "string", "king
 def verbs(manifest: str | Path, *, at_least: int = 8) -> Join:
     """The clips of a captioned manifest, labelled with the ``-ing`` verb of most of their captions.
 
-    A clip gets the verb that the largest share of its captions has (0.4 at least; near-synonyms of :data:`ROOTS` count
-    as one), a verb is a class where ``at_least`` train clips have it, and clips without such a verb are left out.
-    Raises DataError when fewer than two classes remain.
+    The label is the verb that the largest share of a clip's captions has, at least 0.4. Near-synonyms of :data:`ROOTS`
+    count as one. A verb is a class if ``at_least`` train clips have it; clips without such a verb are left out. Raises
+    DataError when fewer than two classes remain.
     """
     clips = read_manifest(manifest)
     return _labelled(manifest, {clip.id: _verb(clip.captions) for clip in clips}, at_least=at_least)
 
 
 def words(manifest: str | Path, *, at_least: int = 8) -> Join:
-    """The clips of a captioned manifest, each labelled with all words that many people say of it: several labels.
+    """The clips of a captioned manifest, each labelled with all words that many of its captions share.
 
-    A clip gets every word that a share of 0.3 of its captions has, but for function words; a word is a class where
-    ``at_least`` train clips have it, and clips without such a word are left out. Raises DataError when fewer than two
-    classes remain.
+    The labels are the content words that a share of 0.3 of the captions has. A word is a class if ``at_least`` train
+    clips have it; clips without such a word are left out. Raises DataError when fewer than two classes remain.
     """
     return _labelled(manifest, {clip.id: _common(clip.captions) for clip in read_manifest(manifest)}, at_least=at_least)
 

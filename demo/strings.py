@@ -202,6 +202,7 @@ REFERENCES: Final = "References (a manifest, coco annotations, or MSR-VTT's JSON
 SPLIT: Final = "Split"
 SPLIT_INFO: Final = "Empty: test, or the only one there is"
 MISSING: Final = "Count clips without a caption as empty captions"
+CHARACTERS: Final = "Count characters as words (Chinese, Japanese, Thai)"
 RUN_EVALUATE: Final = "Score"
 EMPTY_EVALUATE: Final = "Scores with 95 % intervals, what they are over, and how varied the captions are."
 NO_TEXTS: Final = "Choose a file of predictions and a file of references first."

@@ -17,12 +17,13 @@ from captioner.io.program import run_program
 COMMANDS = {
     "run": "caption a split with a checkpoint, score it and write the report",
     "score": "score captions against references, with 95 %% intervals and a signature",
-    "compare": "compare systems on the same clips: differences, p-values, the clips that changed most",
-    "gate": "exit 1 when a score is significantly below a baseline's",
-    "look": "caption any videos onto one page: frames, caption, and where each word looked",
-    "calibrate": "make a checkpoint's confidence the chance that a caption is good, or check that it is",
+    "compare": "compare systems on the same clips: differences, p-values, most changed clips",
+    "gate": "exit 1 if a score is significantly below the baseline",
+    "look": "caption any videos onto one page: frames, caption and attention",
+    "calibrate": "calibrate the confidence of a checkpoint, or measure its calibration",
     "faithful": "measure whether words depend on the frames they attended to",
-    "human": "score people against each other: the line that a model is measured against",
+    "retrieval": "measure whether sentences find their clips in an index, and clips their sentences",
+    "human": "measure human agreement (leave-one-out)",
 }
 
 
@@ -31,7 +32,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m eval",
         description="Scores that equal coco-caption's, without Java, with intervals and a signature.",
-        epilog="docs/howto/evaluate.md says what every number means.",
+        epilog="docs/reference/scores.md defines every number.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,12 +68,24 @@ def test_bad_overrides(tmp_path: Path, override: str, said: str) -> None:
         load_recipe(path, overrides=(override,))
 
 
-def test_every_recipe_here_can_be_read() -> None:
-    files = sorted((Path(__file__).parents[1] / "recipes").rglob("*.toml"))
-    assert len(files) > 5
-    for file in files:
-        recipe = load_recipe(file)
-        assert recipe
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").rglob("*.toml"))
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=[str(file.parent.name) + "-" + file.stem for file in RECIPES])
+def test_a_recipe_here_means_what_it_says(file: Path) -> None:
+    """Every setting of every recipe reaches the run; names of files become paths from the recipe's folder."""
+    recipe = to_dict(load_recipe(file))
+    for section, settings in tomllib.loads(file.read_text(encoding="utf-8")).items():
+        for name, said in settings.items():
+            assert to_plain(recipe[section][name], file.parent) == to_plain(said, file.parent), (section, name)
+
+
+def to_plain(value: object, folder: Path) -> object:
+    """A path as it is from ``folder``, whichever way it is written; anything else as it is."""
+    if isinstance(value, list | tuple):
+        return [to_plain(each, folder) for each in value]
+    is_path = isinstance(value, str) and ("/" in value or (folder / value).exists())
+    return (folder / str(value)).resolve() if is_path else value
 
 
 def test_bad_recipes(tmp_path: Path) -> None:

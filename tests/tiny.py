@@ -60,3 +60,28 @@ def tiny_checkpoint(folder: Path, *, grid: int = 0) -> Path:
         trained_on={"clips": 0},
     )
     return folder / "checkpoint"
+
+
+def tiny_retriever(folder: Path, *, captioner: Path | None = None) -> Path:
+    """A seeded, untrained retriever of the words of :data:`CAPTIONS`, on the features of a captioner's folder."""
+    from captioner.checkpoint.captioning import load_checkpoint
+    from captioner.metrics.text import tokenize
+    from captioner.retrieval.checkpoint import save_retriever
+    from captioner.retrieval.config import RetrieverConfig
+    from captioner.retrieval.network import RetrieverHead
+    from captioner.retrieval.words import Vocabulary
+
+    torch.manual_seed(0)
+    encoder = load_checkpoint(captioner).model.encoder if captioner else None
+    words = Vocabulary.learn([[tokenize(caption)] for caption in [*CAPTIONS, "a bird on a beach", "dog"]], least=1)
+    config = RetrieverConfig(width=16, embed=8, hidden=16)
+    inputs = 2 * encoder.width if encoder else 32
+    save_retriever(
+        folder,
+        head=RetrieverHead(config, inputs=inputs, words=words.rows).eval(),
+        words=words,
+        reads=encoder.fingerprint() if encoder else "",
+        places=encoder.places if encoder else 1,
+        trained_on={"clips": 0},
+    )
+    return folder

@@ -11,19 +11,20 @@ from captioner.recurrent.config import CellName
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """What stands on the CNN's features."""
+    """The action classifier on the CNN's features."""
 
     hidden: int = 320
     """Width H of the frame vectors and of the recurrent state."""
     temporal: Literal["none", "gru", "bigru"] = "gru"
-    """Over the frames: a recurrent network in one direction or both, or none (the mean of the frames)."""
+    """Recurrent network over the frames: in one direction, in both, or none (the mean of the frames)."""
     cell: CellName = "gru"
-    """Its cell, by the name in ``recurrent.cells``."""
+    """Recurrent cell, by its name in ``recurrent.cells``."""
     layers: int = 1
-    """Stacked cells."""
+    """Recurrent layers."""
     dropout: float = 0.5
+    """Dropout."""
     multi_label: bool = False
-    """A clip may have several labels, each with a probability of its own; else one, and the probabilities sum to 1."""
+    """True: a clip may have several labels, with a sigmoid each. False: one label, with a softmax."""
 
     def __post_init__(self) -> None:
         for name in ("hidden", "layers"):

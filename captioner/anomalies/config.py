@@ -13,18 +13,19 @@ See = Literal["pixels", "cnn"]
 
 @dataclass(frozen=True, kw_only=True)
 class FootageConfig:
-    """How footage is looked at: the recipe that learning and scoring share."""
+    """The frame recipe that learning and scoring share."""
 
     see: See = "pixels"
-    """``pixels``: tiny pictures, for a camera that stands still. ``cnn``: features of the ImageNet CNN at 3 x 3 places,
-    for cameras that move and footage that is cut: they tell what is seen, not where exactly."""
+    """``pixels``: tiny frames, for a still camera. ``cnn``: features of the ImageNet CNN at 3 x 3 places, for moving
+    cameras and footage with cuts. They tell what is there, not where exactly."""
     rate: float = 5.0
-    """Pictures a second."""
+    """Frames a second."""
     width: int = 32
+    """Width of a tiny frame in pixels."""
     height: int = 24
-    """Of a tiny picture."""
+    """Height of a tiny frame in pixels."""
     components: int = 48
-    """Principal components of the CNN's features that are kept."""
+    """Principal components kept of the CNN's features."""
 
     def __post_init__(self) -> None:
         require(0.5 <= self.rate <= 30, f"rate is {self.rate}; it must be 0.5 to 30 pictures a second")
@@ -36,23 +37,28 @@ class FootageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorConfig:
-    """What finds the abnormal, and how it is trained."""
+    """The detector, and how it is trained."""
 
     method: Method = "gru"
-    """``gru`` predicts the next picture; the baselines are ``nearest``, the distance to the nearest normal one, and
-    ``difference``, the change from one picture to the next."""
+    """``gru``: error in predicting the next frame. The baselines are ``nearest``, the distance to the nearest normal
+    frame, and ``difference``, the change from frame to frame."""
     hidden: int = 32
+    """Channels of the convolutional GRU."""
     window: int = 15
-    """Pictures of one training sequence."""
+    """Frames of one training sequence."""
     batch_size: int = 16
+    """Sequences a step."""
     steps: int = 240
+    """Training steps."""
     learning_rate: float = 3e-3
+    """Peak learning rate."""
     forget: float = 0.4
-    """Probability with which a training sequence forgets its state at a step: the network has to see what it can from
-    one picture too, and begins well."""
+    """Probability that a training sequence resets its state at a step, so that the network also predicts from a single
+    frame."""
     memories: int = 500
-    """Normal pictures that ``nearest`` keeps."""
+    """Normal frames that ``nearest`` keeps."""
     seed: int = 0
+    """Random seed."""
 
     def __post_init__(self) -> None:
         for name, least in (("hidden", 1), ("window", 3), ("batch_size", 1), ("steps", 1), ("memories", 1)):

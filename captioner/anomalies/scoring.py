@@ -35,8 +35,10 @@ class Moment:
 
 
 class Smoother:
-    """Scores maps (h, w) as they come: of pixels the largest smoothed place, since what is abnormal is small; of the
-    CNN's features, which tell what the whole picture shows, their mean. Smoothed again.
+    """Scores maps (h, w) one by one, smoothed over time.
+
+    For pixels the largest smoothed place counts, since anomalies are small. For the CNN's features, which describe the
+    whole frame, the mean counts.
     """
 
     def __init__(self, see: See) -> None:
@@ -96,8 +98,8 @@ class Tail:
     def threshold(self, alarms_per_hour: float) -> float:
         """The score that normal footage is expected to exceed so often. Raises ConfigError.
 
-        The scale is itself an estimate, from ``count`` peaks: what is expected of further ones is then no exponential
-        but a Lomax tail, ``(1 + x / (count * scale)) ** -count``, and the fewer they were the higher the threshold.
+        The scale is an estimate from ``count`` peaks. So further peaks follow not an exponential but a Lomax tail,
+        ``(1 + x / (count * scale)) ** -count``. Fewer peaks give a higher threshold.
         """
         require(
             0 < alarms_per_hour <= self.per_hour,

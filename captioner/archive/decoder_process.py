@@ -1,7 +1,7 @@
 """The decoding process itself: a hostile file may hang or crash it without harm to the run.
 
-It answers requests on its standard input with frames on its standard output, as JSON headers and raw pixels: whatever
-a file makes of the child, the parent never runs anything that comes out of it (no pickle).
+It answers requests on stdin with frames on stdout, as JSON headers and raw pixels. The parent never runs anything that
+comes out of it (no pickle), whatever a file makes of the child.
 """
 
 from __future__ import annotations

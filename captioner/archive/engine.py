@@ -103,7 +103,9 @@ def caption_tasks(
     bench = _Bench(captioner, settings, batch_size)
     captioner.encode(_blank(settings.video))  # prepares the encoder, which threads must not do at once
     jobs = ((task, _job(task.item, settings)) for task in tasks)
-    for result in pool.decode_all(jobs, encode=captioner.encode, tick_seconds=_LINGER_SECONDS / 4):
+    for result in pool.decode_all(
+        jobs, encode=captioner.encode, keep=captioner.keeps, tick_seconds=_LINGER_SECONDS / 4
+    ):
         if result is not None and result.part is not None:
             assert result.features is not None
             bench.add(result.label, *result.part, result.features)

@@ -92,15 +92,17 @@ class DecodePool:
         jobs: Iterable[tuple[J, DecodeJob]],
         *,
         encode: Callable[[Frames], np.ndarray] | None = None,
+        keep: Callable[[Frames], np.ndarray] = lambda frames: frames.pixels[:0].copy(),
         tick_seconds: float | None = None,
     ) -> Iterator[Decoded[J] | None]:
         """Many files at once, each under a label, what is ready first coming first; a few parts are held, no more.
 
         ``jobs`` is read as children become free, from threads of its own but never from two at a time. ``encode`` is
-        called in those threads, one for each child, and its result comes in place of the pixels. An error that either
-        raises is raised here. With ``tick_seconds``, None comes whenever nothing else has for so long.
+        called in those threads, one for each child, and its result comes in place of the pixels, of which ``keep``
+        says what stays. An error that they raise is raised here. With ``tick_seconds``, None comes whenever nothing
+        else has for so long.
         """
-        run = _Run(self, jobs, encode)
+        run = _Run(self, jobs, encode, keep)
         try:
             yield from run.results(tick_seconds)
         finally:
@@ -126,10 +128,11 @@ class _Run(Generic[J]):
         pool: DecodePool,
         jobs: Iterable[tuple[J, DecodeJob]],
         encode: Callable[[Frames], np.ndarray] | None,
+        keep: Callable[[Frames], np.ndarray],
     ) -> None:
         self._pool = pool
         self._jobs = iter(jobs)
-        self._encode = encode
+        self._encode, self._keep = encode, keep
         self._turn = threading.Lock()
         self._stopped = threading.Event()
         self._ready: queue.Queue[Decoded[J] | BaseException | None] = queue.Queue(maxsize=_HELD * pool.workers)
@@ -196,7 +199,7 @@ class _Run(Generic[J]):
             return Decoded(label=label, part=part)
         span, frames = part
         features = self._encode(frames)
-        return Decoded(label=label, part=(span, replace(frames, pixels=frames.pixels[:0].copy())), features=features)
+        return Decoded(label=label, part=(span, replace(frames, pixels=self._keep(frames))), features=features)
 
     def _put(self, result: Decoded[J] | BaseException | None) -> bool:
         """False if nobody wants it any more."""

@@ -5,16 +5,18 @@ Outcomes come in the order of the list; each is in the journal before it is retu
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from captioner.archive.engine import Failure, Outcome, Settings, Task
-from captioner.archive.journal import Entry, Journal
+from captioner.archive.journal import Entry
+from captioner.caption.result import Caption
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
 from captioner.io.inputs import Item
@@ -24,6 +26,19 @@ from captioner.video.container import check_file
 Engine = Callable[[Iterator[Task]], Generator[Outcome, None, None]]
 
 _SAMPLE_BYTES = 1 << 16
+
+
+class Results(Protocol):
+    """Where results are kept: a journal, or an index."""
+
+    def find(self, key: str, path: str) -> Entry | None:
+        """The latest result for this content, model and settings: a success under any name, a failure under its own."""
+
+    def read(self, offset: int) -> dict[str, Any]:
+        """The record of an entry."""
+
+    def append(self, record: dict[str, Any]) -> Any:
+        """Keep one more."""
 
 
 @dataclass
@@ -75,7 +90,7 @@ class Archive:
         *,
         settings: Settings,
         model: str,
-        journal: Journal | None = None,
+        journal: Results | None = None,
         retry_failed: bool = False,
         is_taken: Callable[[int, Item], bool] = lambda index, item: False,
     ) -> None:
@@ -221,7 +236,19 @@ def record_of(outcome: Outcome) -> dict[str, Any]:
     record: dict[str, Any] = {"key": task.key, "path": task.item.path}
     if outcome.failure:
         return record | {"code": outcome.failure.code, "message": outcome.failure.message}
-    return record | {"captions": [row(caption) for caption in outcome.captions]}
+    return record | {"captions": [row(caption) | _embedding(caption) for caption in outcome.captions]}
+
+
+def _embedding(caption: Caption) -> dict[str, Any]:
+    """What an index keeps beside the caption, where there is anything."""
+    if caption.embedding is None:
+        return {}
+    vector, thumbnail = (base64.b64encode(b).decode() for b in (caption.embedding.vector, caption.embedding.thumbnail))
+    words = [
+        {"word": sight.noun, "probability": sight.probability, "peak_seconds": sight.peak_seconds}
+        for sight in caption.embedding.words
+    ]
+    return {"embedding": {"vector": vector, "words": words, "thumbnail": thumbnail}}
 
 
 def outcome_of(task: Task, record: dict[str, Any]) -> Outcome:

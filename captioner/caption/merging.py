@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
+    from captioner.caption.result import Alternative, Caption, DetectedNoun, Embedding, Word
 
 _GAP_SECONDS = 1e-3
 """Captions follow each other when they are no further apart: times in files are rounded to milliseconds."""
@@ -63,8 +63,9 @@ def _merge(a: Caption, b: Caption) -> Caption:
         times_seconds=times,
         end_seconds=b.end_seconds,
         warnings=tuple(dict.fromkeys(a.warnings + b.warnings)),
-        evidence=_evidence(a, b, share),
+        evidence=_sights(a.evidence, b.evidence, share),
         support=None if a.support is None or b.support is None else _mean(a.support, b.support, share),
+        embedding=_embedding(a.embedding, b.embedding, share),
     )
 
 
@@ -72,9 +73,21 @@ def _mean(a: float, b: float, share: float) -> float:
     return share * a + (1 - share) * b
 
 
-def _evidence(a: Caption, b: Caption, share: float) -> tuple[DetectedNoun, ...]:
+def _embedding(a: Embedding | None, b: Embedding | None, share: float) -> Embedding | None:
+    """The mean direction of both vectors; words are merged as nouns are, the thumbnail is the first."""
+    if a is None or b is None:
+        return a or b
+    import numpy as np
+
+    first, second = (np.frombuffer(each.vector, np.float16).astype(np.float32) for each in (a, b))
+    vector = share * first + (1 - share) * second
+    vector /= max(float(np.linalg.norm(vector)), 1e-12)
+    return replace(a, vector=vector.astype(np.float16).tobytes(), words=_sights(a.words, b.words, share))
+
+
+def _sights(a: tuple[DetectedNoun, ...], b: tuple[DetectedNoun, ...], share: float) -> tuple[DetectedNoun, ...]:
     """The nouns of both, surest first; one that a part did not tell counts nothing there."""
-    first, second = ({sight.noun: sight for sight in caption.evidence} for caption in (a, b))
+    first, second = ({sight.noun: sight for sight in told} for told in (a, b))
     merged = []
     for noun in first.keys() | second.keys():
         parts = [sight for sight in (first.get(noun), second.get(noun)) if sight]

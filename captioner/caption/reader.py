@@ -153,6 +153,10 @@ class Reader(ABC):
         with torch.inference_mode():
             return self._encode(torch.from_numpy(frames.pixels).to(self.device)).cpu().numpy()
 
+    def keeps(self, frames: Frames) -> np.ndarray:
+        """What of a clip's pixels is kept once it is encoded: none, unless a reader needs some to caption it."""
+        return frames.pixels[:0].copy()
+
     def caption_encoded(
         self,
         clips: Sequence[Frames],
@@ -163,7 +167,8 @@ class Reader(ABC):
         search: SearchConfig | None = None,
         shape: tuple[int, int] = (0, 0),
     ) -> list[Caption]:
-        """What is said of clips from their features, all in one batch; of ``clips`` all but the pixels is used.
+        """What is said of clips from their features, all in one batch; of ``clips`` all but the pixels is used, and of
+        these what :meth:`keeps` gives.
 
         ``shape`` is the least number of clips and of frames that the batch is padded to: in batches of one shape a
         clip's results are the same to the last bit, whatever the others are (decision 0071).

@@ -64,6 +64,18 @@ class Alternative:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """What an index keeps of a clip beside its caption."""
+
+    vector: bytes
+    """By the retriever: float16 numbers of a unit vector."""
+    words: tuple[DetectedNoun, ...] = ()
+    """Words that were detected, likeliest first."""
+    thumbnail: bytes = b""
+    """A WebP picture; empty where none is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Caption:
     """The caption of one clip, with everything it was made from."""
 
@@ -97,6 +109,9 @@ class Caption:
     support: float | None = None
     """Mean probability that the CNN's detector of words gives to those of the caption that it knows; None where the
     checkpoint has no detector."""
+
+    embedding: Embedding | None = None
+    """Where an index is made."""
 
     @property
     def told(self) -> str:

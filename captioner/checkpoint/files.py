@@ -153,9 +153,14 @@ def load_network(folder: Path, config: dict[str, Any], make: Callable[[FrameEnco
     """
     settings = section(EncoderConfig, config, "encoder", folder)
     encoder = FrameEncoder.from_cnn_config(config["cnn"], settings)
+    return filled(lambda: make(encoder), folder / WEIGHTS, package=settings.source)
+
+
+def filled(make: Callable[[], M], file: Path, *, package: str = "") -> M:
+    """The network that ``make`` makes, with the weights in ``file`` (see :func:`load_weights`), in eval mode."""
     with torch.device("meta"), _Undrawn():
-        model = make(encoder)
-    load_weights(model, folder / WEIGHTS, package=settings.source)
+        model = make()
+    load_weights(model, file, package=package)
     return model.eval()
 
 

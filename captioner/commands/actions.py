@@ -10,16 +10,18 @@ from captioner.commands.options import add_common
 ABOUT = """\
 Recognise actions in video files: one, or whole archives.
 
-PATH and the options of input, output, run and frames are those of `captioner caption`. The `caption` of a result is
-the likeliest action, its `confidence` the calibrated probability, its `alternatives` the next ones (`score` is their
-probability), and with --words it says how likely the action was at each frame."""
+PATH and most options are those of `captioner caption`. In a result, `caption` is the likeliest action and `confidence`
+its calibrated probability. `alternatives` are the next actions, with their probabilities as `score`. --words adds the
+probability at each frame."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
     group = parser.add_argument_group("actions")
-    group.add_argument("--top", type=int, metavar="K", help="actions told of each clip (default: 5)")
-    group.add_argument("--min-confidence", type=float, metavar="C", help="mark results below this as unsure")
+    group.add_argument("--top", type=int, metavar="K", help="actions reported for each clip (default: 5)")
+    group.add_argument(
+        "--min-confidence", type=float, metavar="C", help="threshold below which a result is marked as unsure"
+    )
     parser.set_defaults(kind="actions")
 
 

@@ -18,24 +18,23 @@ if TYPE_CHECKING:
     from captioner.io.progress import Monitor
 
 ABOUT = """\
-Find what normal footage does not have, and when.
+Detect anomalies: learn normal footage, then score new footage.
 
     captioner anomalies learn monday.mp4 tuesday.mp4 -o cam1/
     captioner anomalies score wednesday.mp4 -m cam1/
 
-Learning needs no labels, only footage in which all is as it should be: a minute at the least, an hour or more for a
-threshold that can be relied on."""
+Learning needs normal footage only, without labels: at least a minute. An hour or more makes the threshold reliable."""
 
 LEARN = """\
-Learn what is normal from footage in which all is as it should be.
+Learn from normal footage.
 
-PATH is a video file, a folder of them (-r with all folders in it), a pattern or @LIST."""
+PATH is a video file, a folder, a pattern or @LIST."""
 
 SCORE = """\
-Score footage: which moments are abnormal, and where in the picture.
+Score footage: which moments are abnormal, and where in the frame.
 
-PATH is a video file, a folder of them (-r with all folders in it), a pattern or @LIST; - is a stream on standard input,
-such as MPEG-TS. Each event is named on stdout as soon as it is over."""
+PATH is a video file, a folder, a pattern or @LIST. With - it is a stream on stdin, such as MPEG-TS. Each event is
+printed as soon as it ends."""
 
 FORMATS = ("csv", "jsonl", "events", "svg", "vtt")
 
@@ -45,28 +44,28 @@ def add(parser: argparse.ArgumentParser) -> None:
     shape: dict[str, Any] = {"epilog": parser.epilog, "formatter_class": parser.formatter_class}
     learn = parts.add_parser("learn", help="learn from normal footage", description=LEARN, **shape)
     learn.add_argument("paths", nargs="+", metavar="PATH", help="normal footage")
-    learn.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the checkpoint")
-    learn.add_argument("-r", "--recursive", action="store_true", help="folders with all folders in them")
-    learn.add_argument("--overwrite", action="store_true", help="learn anew, and replace what is there")
+    learn.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the checkpoint")
+    learn.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
+    learn.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
     learn.add_argument(
         "--see",
         choices=("pixels", "cnn"),
-        help="pixels: for a camera that stands still (default); cnn: for footage that moves or is cut",
+        help="pixels: a still camera (default); cnn: a moving camera, or footage with cuts",
     )
     learn.add_argument(
         "--method",
         choices=("gru", "nearest", "difference"),
-        help="gru predicts the next picture (default for pixels); nearest: how far from the nearest normal picture "
-        "(default for cnn); difference: the change from one picture to the next",
+        help="gru: error in predicting the next frame (default for pixels); nearest: distance to the nearest normal "
+        "frame (default for cnn); difference: change from frame to frame",
     )
-    learn.add_argument("--rate", type=float, default=5.0, metavar="N", help="pictures a second (default: 5)")
+    learn.add_argument("--rate", type=float, default=5.0, metavar="N", help="frames a second (default: 5)")
     learn.add_argument("--steps", type=int, metavar="N", help="training steps (default: 240)")
-    learn.add_argument("--seed", type=int, default=0, metavar="S", help="of the training")
-    score = parts.add_parser("score", help="find what is abnormal", description=SCORE, **shape)
+    learn.add_argument("--seed", type=int, default=0, metavar="S", help="random seed of the training (default: 0)")
+    score = parts.add_parser("score", help="score new footage", description=SCORE, **shape)
     score.add_argument("paths", nargs="+", metavar="PATH", help="footage, or - for a stream")
-    score.add_argument("-m", "--model", required=True, metavar="DIR", help="what was learnt")
-    score.add_argument("-r", "--recursive", action="store_true", help="folders with all folders in them")
-    score.add_argument("-o", "--output", metavar="DIR", help="folder for files of scores and events")
+    score.add_argument("-m", "--model", required=True, metavar="DIR", help="checkpoint that learn wrote")
+    score.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
+    score.add_argument("-o", "--output", metavar="DIR", help="folder for the scores and events of each file")
     score.add_argument(
         "-f",
         "--format",
@@ -75,14 +74,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(FORMATS)}, or several with commas (default with -o: all)",
     )
     score.add_argument(
-        "--alarms-per-hour", type=float, default=1.0, metavar="N", help="false alarms that may be (default: 1)"
+        "--alarms-per-hour", type=float, default=1.0, metavar="N", help="false alarms an hour to accept (default: 1)"
     )
     score.add_argument(
-        "--follow", type=float, metavar="SECONDS", help="files that grow: over when nothing is added for so long"
+        "--follow", type=float, metavar="SECONDS", help="follow a growing file until nothing is added for this long"
     )
     for command in (learn, score):
-        command.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="without progress (60)")
-        command.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
+        command.add_argument(
+            "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit without progress (default: 60)"
+        )
+        command.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.commands = dict(parts.choices)  # type: ignore[attr-defined]
 
 

@@ -8,19 +8,19 @@ from pathlib import Path
 from captioner.errors import UsageError
 
 ABOUT = """\
-Average the weights of captioners that were trained from one start (a model soup), or of CNNs that were tuned from one.
+Average the weights of checkpoints that were trained from one start (a model soup): captioners, or fine-tuned CNNs.
 
     captioner average runs/captions/checkpoint runs/selfcritical/checkpoint --weights 0.6 0.4 -o runs/both
 
-Between a fine-tuning and what it began with there is, as a rule, a captioner that is better than either. Measure it on
-val before you keep it (`python -m eval run`), and fit its confidence (`python -m eval calibrate`)."""
+An average of a checkpoint before and after fine-tuning is often better than both. Measure it on the validation split
+(`python -m eval run`), then fit its confidence (`python -m eval calibrate`)."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoints", nargs="+", metavar="DIR", help="two checkpoint folders or more")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("checkpoints", nargs="+", metavar="DIR", help="two or more checkpoint folders")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="new folder for the average")
     parser.add_argument(
-        "--weights", nargs="+", type=float, default=[], metavar="W", help="one for each folder (default: equal)"
+        "--weights", nargs="+", type=float, default=[], metavar="W", help="weight of each folder (default: equal)"
     )
 
 

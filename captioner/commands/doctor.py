@@ -9,7 +9,7 @@ from captioner.commands.inspection import add_model
 
 def add(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    parser.add_argument("--json", action="store_true", help="the findings as JSON Lines")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON Lines")
 
 
 def run(options: argparse.Namespace) -> int:

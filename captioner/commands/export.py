@@ -9,23 +9,23 @@ from captioner.errors import UsageError
 from captioner.io.status import Status, announce
 
 ABOUT = """\
-Export a captioner as ONNX, for devices without torch.
+Export a captioner to ONNX, for devices without torch.
 
     captioner export -o small/ --int8
     python -m captioner.runtime small/ a.mp4
 
-CHECKPOINT is a folder; without it, the captioner in the package. The folder that is written holds the network, the
-vocabulary and all settings: captioner.runtime needs numpy, onnxruntime and PyAV to run it."""
+CHECKPOINT is a folder (default: the packaged captioner). The output folder holds the network, the vocabulary and all
+settings. captioner.runtime runs it with numpy, onnxruntime and PyAV."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "checkpoint", nargs="?", metavar="CHECKPOINT", help="a checkpoint folder (default: the package's)"
+        "checkpoint", nargs="?", metavar="CHECKPOINT", help="checkpoint folder (default: the packaged captioner)"
     )
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="new folder for the export")
     parser.add_argument("-f", "--format", choices=("onnx",), default="onnx", help="onnx, opset 18 (default)")
-    parser.add_argument("--int8", action="store_true", help="weights in 8 bits: a third of the size")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    parser.add_argument("--int8", action="store_true", help="quantise to 8 bits: a third of the size")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no progress")
 
 
 def run(options: argparse.Namespace) -> int:

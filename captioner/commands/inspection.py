@@ -14,7 +14,7 @@ from captioner.errors import VideoError
 
 
 def add_probe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="video files (or images)")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="video or image files")
 
 
 def probe(options: argparse.Namespace) -> int:
@@ -32,14 +32,14 @@ def probe(options: argparse.Namespace) -> int:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The checkpoint, as an argument or, as with every command, after -m."""
-    about = "checkpoint folder (default: the one in the package)"
+    about = "checkpoint folder (default: the packaged checkpoint)"
     parser.add_argument("model", nargs="?", default=argparse.SUPPRESS, metavar="DIR", help=about)
-    parser.add_argument("-m", "--model", metavar="DIR", help="the same, as with every command")
+    parser.add_argument("-m", "--model", metavar="DIR", help="the same folder, as in every command")
 
 
 def add_info(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
 
 
 def info(options: argparse.Namespace) -> int:
@@ -56,6 +56,8 @@ def summarise(folder: Path) -> dict[str, Any]:
         return _of_actions(folder)
     if is_for(folder, "words"):
         return _of_words(folder)
+    if is_for(folder, "retrieval"):
+        return _of_retrieval(folder)
     if is_for(folder, "anomalies"):
         return _of_anomalies(folder)
     return _of_captions(folder)
@@ -126,6 +128,21 @@ def _of_words(folder: Path) -> dict[str, Any]:
         "actions": config["labels"],
         "video": config["video"],
         "trained_on": config["trained_on"],
+    }
+
+
+def _of_retrieval(folder: Path) -> dict[str, Any]:
+    from captioner.retrieval.checkpoint import load_retriever
+
+    loaded = load_retriever(folder)
+    return {
+        "task": "retrieval",
+        **_identity(folder, loaded.fingerprint),
+        "weights": sum(p.numel() for p in loaded.head.parameters()),
+        "words": len(loaded.words),
+        "retriever": to_dict(loaded.head.config),
+        "reads": f"the features of a captioner's CNN, {loaded.reads}",
+        "trained_on": loaded.trained_on,
     }
 
 

@@ -66,8 +66,7 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
                 monitor.say(f"the end of {places.journal} was cut off when a run was killed; it is repaired")
         pool = None
         if options.engine == "local" and not options.dry_run:  # before the model: the children start meanwhile
-            jobs = min(options.jobs or _MOST_JOBS, cores(), max(1, len(inputs.items)))
-            pool = stack.enter_context(DecodePool(workers=jobs, timeout_seconds=options.timeout))
+            pool = stack.enter_context(decode_pool(options, inputs))
         captioner = _load(options)
         settings = Settings(
             video=override(captioner.video, options),
@@ -85,7 +84,13 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
         if options.dry_run:
             return say_plan(archive, inputs, monitor)
         engine = _engine(options, captioner, settings, pool)
-        return _run(archive, engine, options, inputs, places, monitor)
+        return _run(archive, engine, options, inputs, places, monitor, journal=journal)
+
+
+def decode_pool(options: argparse.Namespace, inputs: Inputs) -> DecodePool:
+    """The processes that decode, as many as the command asks for and there is work for."""
+    jobs = min(options.jobs or _MOST_JOBS, cores(), max(1, len(inputs.items)))
+    return DecodePool(workers=jobs, timeout_seconds=options.timeout)
 
 
 def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
@@ -158,7 +163,14 @@ def _engine(options: argparse.Namespace, captioner: Reader, settings: Settings, 
 
 
 def _run(
-    archive: Archive, engine: Engine, options: argparse.Namespace, inputs: Inputs, places: _Places, monitor: Monitor
+    archive: Archive,
+    engine: Engine,
+    options: argparse.Namespace,
+    inputs: Inputs,
+    places: _Places,
+    monitor: Monitor,
+    *,
+    journal: Journal | None,
 ) -> int:
     for path, reason in inputs.unreadable:
         monitor.failure(path, "not_found", f"{path} cannot be listed: {reason}")
@@ -168,9 +180,9 @@ def _run(
     try:
         with Ledger(places.failures, monitor) as ledger:
             outcomes = archive.outcomes(engine, on_result=lambda counts: show_progress(monitor, counts))
-            captioned = _tell(outcomes, ledger, monitor, to_a_file=options.output is not None)
+            captioned = tell(outcomes, ledger, monitor, to_a_file=options.output is not None)
             if places.templates:
-                _write_each(captioned, writers, places, archive, ledger, overwrite=options.overwrite)
+                _write_each(captioned, writers, places, archive, ledger, journal=journal, overwrite=options.overwrite)
             else:
                 [(form, write)] = writers.items()
                 _write_all(captioned, write, places.output, form)
@@ -186,7 +198,7 @@ def _run(
     return 1 if counts.failed or counts.failed_before or counts.unwritten or inputs.unreadable else 0
 
 
-def _tell(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a_file: bool) -> Iterator[Outcome]:
+def tell(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a_file: bool) -> Iterator[Outcome]:
     """The outcomes that have captions; failures go to the ledger, and warnings that no file would show to stderr."""
     for outcome in outcomes:
         if outcome.failure:
@@ -221,16 +233,17 @@ def _write_each(
     archive: Archive,
     ledger: Ledger,
     *,
+    journal: Journal | None,
     overwrite: bool,
 ) -> None:
     for outcome in outcomes:
         for form, write in writers.items():
             path = places.templates[form].path(outcome.task.index, outcome.task.item)
             text = "".join(write(outcome.captions))
-            if holds(path, text) or _is_taken(path, archive.journal, overwrite=overwrite):
+            if holds(path, text) or _is_taken(path, journal, overwrite=overwrite):
                 continue
-            if archive.journal:
-                archive.journal.claim(str(path.absolute()))
+            if journal:
+                journal.claim(str(path.absolute()))
             try:
                 with WholeFile(path, make_folder=True) as out:
                     out.write(text)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from captioner.language.config import SearchConfig
     from captioner.video.config import VideoConfig
 
+GRACE_SECONDS = 5.0
+"""How much longer than ``--timeout`` a decoder may take to notice that its time is up."""
+
 
 def run_one(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
     item = inputs.items[0]
@@ -119,7 +122,7 @@ def _caption(
         monitor.failure(item.path, "timeout", f"{item.path} took longer than {options.timeout} seconds; it hung")
         os._exit(1)
 
-    timer = threading.Timer(options.timeout + 5.0, give_up)
+    timer = threading.Timer(options.timeout + GRACE_SECONDS, give_up)
     timer.daemon = True
     timer.start()
     times = {"start_seconds": item.start_seconds, "end_seconds": item.end_seconds}

@@ -22,38 +22,48 @@ SIDECAR = "{folder}/{stem}.{format}"
 ABOUT = """\
 Caption video files: one, or whole archives.
 
-PATH is a file, a folder (its video files; -r with all folders in it), a pattern such as 'clips/*.mp4', @LIST (a file
-of names, one a line) or - (such a list on stdin). Each file is taken once, in the order given. In folders, hidden
-files and files that are no videos by their names are passed by.
+PATH is a file, a folder, or a pattern such as 'clips/*.mp4'. @LIST is a file with one name a line, and - is the same
+from stdin. Each file is captioned once, in the order given. Folders skip hidden files and files without a video suffix.
 
-With -o and more than one file, every result is also written to a journal beside the output (FILE.journal) as it is
-made. The same command given again does only what is missing; files whose content, model or settings have changed are
-done again. What cannot be captioned is listed with a code and a reason in FILE.failures.jsonl."""
+With -o and more than one file, a journal beside the output (FILE.journal) keeps every result. The same command then
+does only what is missing. Files whose content, model or settings changed are done again. FILE.failures.jsonl lists
+each file that failed, with a code and a reason."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
     parser.set_defaults(kind="captions")
-    parser.add_argument("--open", action="store_true", help="and show them in the browser, on the page of eval look")
-    _add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
+    parser.add_argument("--open", action="store_true", help="show the captions in the browser too (eval look)")
+    add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """All but the settings of the search."""
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, patterns, @LIST, - for stdin")
-    parser.add_argument("-m", "--model", metavar="DIR", help="checkpoint folder (default: the one in the package)")
-    loudness = parser.add_mutually_exclusive_group()
-    loudness.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
-    loudness.add_argument("-v", "--verbose", action="store_true", help="what was looked at, for each file, on stderr")
-    _add_inputs(parser.add_argument_group("input"))
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, patterns, @LIST, or - for stdin")
+    parser.add_argument(
+        "-m", "--model", metavar="DIR", help="checkpoint folder or hub name (default: the packaged checkpoint)"
+    )
+    add_loudness(parser)
+    add_inputs(parser.add_argument_group("input"))
     _add_outputs(parser.add_argument_group("output"))
-    _add_run(parser.add_argument_group("run"))
-    video = parser.add_argument_group("frames")
-    video.add_argument("--segments", metavar="S", help="caption each shot (shots), or every so many seconds")
-    video.add_argument("--start", type=moment, metavar="TIME", help="caption from here on: seconds, or 1:02:03.5")
-    video.add_argument("--end", type=moment, metavar="TIME", help="caption up to here")
-    video.add_argument("--frames", type=int, metavar="N", help="frames looked at")
-    video.add_argument("--mode", choices=("exact", "segment"), help="segment: keyframes where they will do; faster")
+    add_run(parser.add_argument_group("run"))
+    add_frames(parser.add_argument_group("frames"))
+
+
+def add_loudness(parser: argparse.ArgumentParser) -> None:
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    loudness.add_argument(
+        "-v", "--verbose", action="store_true", help="describe on stderr what each caption was made of"
+    )
+
+
+def add_frames(group: Any) -> None:
+    group.add_argument("--segments", metavar="S", help="caption each shot (shots), or every S seconds")
+    group.add_argument("--start", type=moment, metavar="TIME", help="start here: seconds, or 1:02:03.5")
+    group.add_argument("--end", type=moment, metavar="TIME", help="end here")
+    group.add_argument("--frames", type=int, metavar="N", help="frames to sample")
+    group.add_argument("--mode", choices=("exact", "segment"), help="segment: use nearby keyframes; faster, not exact")
 
 
 def formats(text: str, known: Sequence[str] = FORMATS) -> tuple[str, ...]:
@@ -76,13 +86,15 @@ def moment(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is not a time; give seconds (75) or hours, minutes, seconds (0:01:15)")
 
 
-def _add_inputs(group: Any) -> None:
-    group.add_argument("-r", "--recursive", action="store_true", help="folders with all folders in them")
-    group.add_argument("--images", action="store_true", help="pictures in folders too")
-    group.add_argument("--null", action="store_true", help="names in lists end with a NUL byte (find -print0)")
-    group.add_argument("--manifest", action="append", default=[], metavar="FILE", help="clips of a JSONL manifest")
-    group.add_argument("--split", choices=("train", "val", "test"), help="of the manifest: this split only")
-    group.add_argument("--shard", metavar="I/N", help="only the I-th of N parts of the list, by the files' names")
+def add_inputs(group: Any) -> None:
+    group.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
+    group.add_argument("--images", action="store_true", help="caption the photos of folders too")
+    group.add_argument("--null", action="store_true", help="read lists that end names with NUL (find -print0)")
+    group.add_argument(
+        "--manifest", action="append", default=[], metavar="FILE", help="caption the clips of a manifest"
+    )
+    group.add_argument("--split", choices=("train", "val", "test"), help="only this split of the manifest")
+    group.add_argument("--shard", metavar="I/N", help="process shard I of N (by file name)")
 
 
 def _add_outputs(group: Any) -> None:
@@ -91,34 +103,38 @@ def _add_outputs(group: Any) -> None:
         "--format",
         type=formats,
         metavar="FORMAT",
-        help=f"{', '.join(FORMATS)}, or several with commas (default: by the suffix of -o, otherwise txt)",
+        help=f"{', '.join(FORMATS)}, or several with commas (default: the suffix of -o, else txt)",
     )
     group.add_argument(
-        "-o", "--output", metavar="FILE", help="write here, not to stdout; with {stem} in it, one file a video"
+        "-o", "--output", metavar="FILE", help="output file (default: stdout); with {stem} in it, one file a video"
     )
     group.add_argument(
-        "--sidecar", action="store_true", help="one file beside each video: -o '{folder}/{stem}.{format}'"
+        "--sidecar", action="store_true", help="write one file beside each video: -o '{folder}/{stem}.{format}'"
     )
-    group.add_argument("--words", action="store_true", help="json and jsonl: what each word looked at, and when")
-    group.add_argument("--journal", metavar="FILE", help="where results are kept (default: beside the output)")
-    group.add_argument("--failures", metavar="FILE", help="where failures are listed (default: beside the output)")
-    group.add_argument("--overwrite", action="store_true", help="do all again, and replace what is there")
-    group.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
-    group.add_argument("--dry-run", action="store_true", help="say what would be done with each file, and do nothing")
-    group.add_argument("--log-json", action="store_true", help="what is said on stderr as JSON, one object a line")
+    group.add_argument("--words", action="store_true", help="add the attention of each word (json, jsonl)")
+    group.add_argument("--journal", metavar="FILE", help="journal of results (default: beside the output)")
+    group.add_argument("--failures", metavar="FILE", help="list of failures (default: beside the output)")
+    group.add_argument("--overwrite", action="store_true", help="caption everything again and replace existing files")
+    group.add_argument("--retry-failed", action="store_true", help="retry files that failed in an earlier run")
+    group.add_argument("--dry-run", action="store_true", help="print what would happen to each file, and stop")
+    group.add_argument("--log-json", action="store_true", help="write stderr as JSON Lines")
 
 
-def _add_run(group: Any) -> None:
-    group.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each file (default: 60)")
+def add_run(group: Any) -> None:
     group.add_argument(
-        "--jobs", type=int, metavar="N", help="decoding processes (default: one a core, at most 16); with ray: actors"
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit for each file (default: 60)"
     )
-    group.add_argument("--batch-size", type=int, default=16, metavar="N", help="clips searched together (default: 16)")
-    group.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    group.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster")
+    group.add_argument(
+        "--jobs", type=int, metavar="N", help="decoding processes (default: one a core, at most 16); actors with ray"
+    )
+    group.add_argument("--batch-size", type=int, default=16, metavar="N", help="clips in one search (default: 16)")
+    group.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
+    group.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="local processes (default) or a Ray cluster"
+    )
 
 
-def _add_search(group: Any) -> None:
+def add_search(group: Any) -> None:
     group.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
     group.add_argument("--n-best", type=int, metavar="N", help="alternatives in json, jsonl and csv")
     group.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 ABOUT = """\
-Push a checkpoint to the Hugging Face hub, with a model card made of what `captioner info` tells (or its own README.md).
+Push a checkpoint to the Hugging Face hub. Its model card is the output of `captioner info`, or the folder's README.md.
 
     huggingface-cli login                          # or HF_TOKEN
     captioner push runs/mine/checkpoint me/my-captioner
@@ -14,11 +14,11 @@ Push a checkpoint to the Hugging Face hub, with a model card made of what `capti
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="checkpoint folder: captions, actions or anomalies")
-    parser.add_argument("name", metavar="USER/NAME", help="repository on the hub; made if there is none")
-    parser.add_argument("--private", action="store_true", help="if it is made, for those who may see it only")
-    parser.add_argument("--revision", metavar="BRANCH", help="branch (default: the main one)")
-    parser.add_argument("--message", default="", metavar="TEXT", help="of the commit")
-    parser.add_argument("--license", default="", metavar="ID", help="for the card, such as mit or cc-by-4.0")
+    parser.add_argument("name", metavar="USER/NAME", help="repository on the hub; created if missing")
+    parser.add_argument("--private", action="store_true", help="create it as a private repository")
+    parser.add_argument("--revision", metavar="BRANCH", help="branch (default: main)")
+    parser.add_argument("--message", default="", metavar="TEXT", help="commit message")
+    parser.add_argument("--license", default="", metavar="ID", help="licence on the card, such as mit or cc-by-4.0")
 
 
 def run(options: argparse.Namespace) -> int:

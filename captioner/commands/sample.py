@@ -9,9 +9,11 @@ from captioner.errors import CaptionerError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("output", nargs="?", default="sample.mp4", metavar="FILE", help="default: sample.mp4")
-    parser.add_argument("--each", action="store_true", help="one file a shot: FILE names the folder they go into")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument(
+        "output", nargs="?", default="sample.mp4", metavar="FILE", help="output file (default: sample.mp4)"
+    )
+    parser.add_argument("--each", action="store_true", help="write one file a shot; FILE is then a folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def run(options: argparse.Namespace) -> int:

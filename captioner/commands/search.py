@@ -12,17 +12,29 @@ from captioner.io.status import Status, announce
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="TOML file (see recipes/)")
-    parser.add_argument("space", metavar="SPACE", help="TOML file of lists and ranges (docs/howto/train.md)")
-    parser.add_argument("--trials", type=int, default=30, metavar="N", help="in all, earlier ones too (default: 30)")
-    parser.add_argument("--sampler", choices=("tpe", "random", "grid"), default="tpe", help="default: tpe")
-    parser.add_argument("--no-prune", action="store_true", help="let a trial that is below the median go on")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sampler")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override the recipe")
+    parser.add_argument("recipe", metavar="RECIPE", help="recipe, a TOML file (see recipes/)")
     parser.add_argument(
-        "-o", "--out", metavar="DIR", help="default: runs/search-<recipe's name>; a search in it goes on"
+        "space", metavar="SPACE", help="search space, a TOML file of lists and ranges (docs/howto/train.md)"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
+    parser.add_argument(
+        "--trials", type=int, default=30, metavar="N", help="trials in all, earlier ones included (default: 30)"
+    )
+    parser.add_argument(
+        "--sampler", choices=("tpe", "random", "grid"), default="tpe", help="how settings are proposed (default: tpe)"
+    )
+    parser.add_argument("--no-prune", action="store_true", help="do not stop trials that are below the median")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed of the sampler (default: 0)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="override a setting of the recipe; repeatable",
+    )
+    parser.add_argument(
+        "-o", "--out", metavar="DIR", help="search folder (default: runs/search-NAME); an unfinished search resumes"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
 def run(options: argparse.Namespace) -> int:

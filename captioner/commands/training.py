@@ -11,30 +11,28 @@ from captioner.io.status import Status, announce
 
 
 def add_features(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="TOML file (see recipes/)")
+    parser.add_argument("recipe", metavar="RECIPE", help="recipe, a TOML file (see recipes/)")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
-        help="override a setting of the recipe; may be given many times",
+        help="override a setting of the recipe; repeatable",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no progress")
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
     add_features(parser)
-    parser.add_argument(
-        "-o", "--out", metavar="DIR", help="run folder (default: runs/<recipe's name>); an unfinished run goes on"
-    )
+    parser.add_argument("-o", "--out", metavar="DIR", help="run folder (default: runs/NAME); an unfinished run resumes")
 
 
 def train(options: argparse.Namespace) -> int:
-    announce(f"training by {options.recipe}", quiet=options.quiet)
     from captioner.io.platform import keep_freed_memory
     from captioner.training.config import load_recipe
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
+    announce(f"training by {options.recipe}", quiet=options.quiet)
     from captioner.training.train import fit
 
     if recipe.train.train_encoder:
@@ -57,10 +55,10 @@ def _is_first() -> bool:
 
 
 def features(options: argparse.Namespace) -> int:
-    announce(f"features of the clips of {options.recipe}", quiet=options.quiet)
     from captioner.training.config import load_recipe
 
     recipe = load_recipe(options.recipe, overrides=tuple(options.set))
+    announce(f"features of the clips of {options.recipe}", quiet=options.quiet)
     from captioner.training.corpus import training_clips, validation_sets
     from captioner.training.features import FeatureCache
     from captioner.training.log import TrainingLog

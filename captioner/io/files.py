@@ -199,8 +199,9 @@ def _unwritable(path: Path, error: OSError) -> CaptionerError:
 class Template:
     """Names of output files made of the names of videos, such as ``{folder}/{stem}.{format}``.
 
-    ``{folder}`` is the video's folder, ``{stem}`` its name without suffix, ``{name}`` with it, ``{suffix}`` that alone
-    without the dot, ``{format}`` the output's, ``{index}`` the place in the list from 1, ``{id}`` the manifest's name.
+    ``{folder}`` is the video's folder, ``{name}`` its file name, ``{stem}`` the name without suffix, and ``{suffix}``
+    the suffix without the dot. ``{format}`` is the output format, ``{index}`` the place in the list from 1, and
+    ``{id}`` the id in the manifest.
     """
 
     def __init__(self, text: str, *, form: str) -> None:

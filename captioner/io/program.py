@@ -18,7 +18,7 @@ from captioner.errors import CaptionerError, UsageError, first_line
 from captioner.io.platform import allowed_bytes, peak_bytes, say_anything, terminable
 
 EXIT = (
-    "exit status: 0 all well, 1 something could not be done (each is named on stderr), 2 a wrong command, "
+    "exit status: 0 success, 1 failure of some input (named on stderr), 2 wrong command, "
     "130 stopped by Ctrl-C, SIGTERM or SIGHUP"
 )
 TORCH_BYTES = 1150 * 2**20

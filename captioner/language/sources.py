@@ -1,8 +1,8 @@
 """Tokenizer sources: a folder, the Hugging Face hub or SentencePiece, converted to one plain form.
 
-A "spec" is the content of a ``tokenizer.json``. Captions in their plain form are words with single spaces, so each
-family of tokenizers needs only its model and the simplest spelling of a word: none of the pretrained one's own
-normalisation, templates and special tokens.
+A "spec" is the content of a ``tokenizer.json``. Captions in their plain form are words with single spaces. So each
+family of tokenizers needs only its model and the simplest spelling of a word. The pretrained one's normalisation,
+templates and special tokens are dropped.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Encodes captions as ids and decodes them, with one small vocabulary whatever tokenizer the pieces come from.
 
 The pieces are our own SentencePiece unigram model's, or those of any pretrained Hugging Face tokenizer (T5, GPT-2,
-BERT, ...). Either way a caption is first put in one plain form (:func:`normalise`), a pretrained vocabulary is cut
-down to the pieces that the training captions use, and our four special tokens come first:
+BERT, ...). Captions are first put in one plain form (:func:`normalise`). A pretrained vocabulary is trimmed to the
+pieces that the training captions use. Our four special tokens come first:
 
     0 pad   1 bos   2 eos   3 unk   4.. the pieces, in the order of their original ids
 
-so that the decoder's output layer has no row that nothing was ever learned for.
+So every row of the decoder's output layer is trained.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """BLEU-1 to BLEU-4 (Papineni et al. 2002) with coco-caption's choices.
 
-Those are: the corpus score from summed counts, the closest reference length (the shorter of two equally close), and
-``1e-15`` over ``1e-9`` in place of smoothing, for the corpus and for single clips alike.
+The corpus score comes from summed counts. The reference length is the closest one, the shorter of two equally close.
+``1e-15`` over ``1e-9`` takes the place of smoothing, for the corpus and for single clips.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 
 A caption is a vector of tf-idf weights for each order n; its score is the mean over n and over the clip's references
 of ``min(h, r) . r / (|h| |r|) * exp(-(length difference)^2 / (2 sigma^2))``, times 10. The document frequency of
-an n-gram is the number of clips with it in a reference, so that **scores depend on the set of references**: with
-one clip every weight is ``log(1 / 1) = 0``, and a score on half a test set is not comparable to one on the whole.
+an n-gram is the number of clips with it in a reference, so **scores depend on the set of references**. With one clip
+every weight is ``log(1 / 1) = 0``. A score on half a test set does not compare with one on the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +55,9 @@ def cider(hypotheses: Mapping[str, str], references: Mapping[str, Sequence[str]]
     return CiderScores(float(per_clip.mean()), per_clip)
 
 
-def document_frequency(references: Mapping[str, Sequence[str]]) -> DocumentFrequency:
+def document_frequency(
+    references: Mapping[str, Sequence[str]], *, tokenize: Callable[[str], list[str]] = tokenize
+) -> DocumentFrequency:
     """Document frequencies to score with elsewhere (those of a training set, say)."""
     counts: dict[tuple[str, ...], int] = {}
     for captions in references.values():
@@ -73,8 +75,13 @@ class CiderScorer:
     """
 
     def __init__(
-        self, references: Mapping[str, Sequence[str]], *, document_frequency: DocumentFrequency | None = None
+        self,
+        references: Mapping[str, Sequence[str]],
+        *,
+        document_frequency: DocumentFrequency | None = None,
+        tokenize: Callable[[str], list[str]] = tokenize,
     ) -> None:
+        self._tokenize = tokenize
         tokens = {clip: [tokenize(caption) for caption in captions] for clip, captions in references.items()}
         self._prepare(tokens, document_frequency)
 
@@ -82,6 +89,7 @@ class CiderScorer:
     def from_tokens(cls, references: Mapping[str, Sequence[Tokens]]) -> CiderScorer:
         """A scorer for references that are tokenised already."""
         scorer = cls.__new__(cls)
+        scorer._tokenize = tokenize
         scorer._prepare(references, None)
         return scorer
 
@@ -92,7 +100,7 @@ class CiderScorer:
 
     def score(self, clips: Sequence[str], captions: Sequence[str]) -> Floats:
         """CIDEr-D (n,) of each caption against the references of its clip; a clip may be named many times."""
-        return self.score_tokens(clips, [tokenize(caption) for caption in captions])
+        return self.score_tokens(clips, [self._tokenize(caption) for caption in captions])
 
     def score_tokens(self, clips: Sequence[str], captions: Sequence[Tokens]) -> Floats:
         """The same for tokens."""

@@ -14,7 +14,12 @@ _FUNCTION_WORDS = """
 
 def content_words(caption: str) -> set[str]:
     """The stems (Porter 1980) of the words that carry what a caption says."""
-    return {_stem(token) for token in tokenize(caption) if token not in _function_words()}
+    return {_stem(token) for token in tokenize(caption) if carries(token)}
+
+
+def carries(token: str) -> bool:
+    """Whether a token carries what a caption says."""
+    return token not in _function_words()
 
 
 @cache

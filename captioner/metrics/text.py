@@ -1,9 +1,9 @@
 """Tokens as the field counts them: Stanford's PTBTokenizer 3.4.1 the way coco-caption runs it, without Java.
 
-coco-caption tokenises with ``PTBTokenizer -preserveLines -lowerCase`` and drops a list of punctuation. The rules
-here were found by asking that program (some 400,000 probes: words, abbreviations, every character of the basic
-plane), not taken from its source; ``tests/metrics/test_metrics_java.py`` compares the two on real captions. Where they
-are known to differ is in docs/decisions/0020-tokens-without-java.md.
+coco-caption tokenises with ``PTBTokenizer -preserveLines -lowerCase`` and drops a list of punctuation. The rules here
+come from 400,000 probes of that program (words, abbreviations, every character of the basic plane), not from its
+source. ``tests/metrics/test_metrics_java.py`` compares the two on real captions. The known differences are listed in
+docs/decisions/0020-tokens-without-java.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The gated recurrent unit by its equations, in both published forms.
 
-With ``x`` the input, ``h`` the previous state, ``⊙`` the element-wise product (Cho et al. 2014; the article's 3.1)::
+``x`` is the input, ``h`` the previous state, ``⊙`` the element-wise product (Cho et al. 2014; the article's 3.1)::
 
     z  = σ(W_z x + U_z h + b_z)                     how much of the state is renewed
     r  = σ(W_r x + U_r h + b_r)                     how much of the past the candidate sees

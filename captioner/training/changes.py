@@ -13,6 +13,7 @@ from captioner.io.status import Status
 from captioner.io.text import visible
 from captioner.language.tokenizer import normalise
 from captioner.manifest import Clip
+from captioner.metrics.characters import tokenizer_for
 from captioner.metrics.cider import CiderScorer
 from captioner.training.config import Recipe
 from captioner.training.corpus import validation_sets
@@ -63,8 +64,11 @@ def told(changes: Sequence[Change]) -> Iterator[str]:
     changed = [change for change in changes if change.before != change.after]
     references = {str(i): [normalise(c) for c in change.clip.captions] for i, change in enumerate(changes)}
 
+    said = [caption for group in references.values() for caption in group]
+    scorer = CiderScorer(references, tokenize=tokenizer_for(said).tokenize)
+
     def cider(captions: Sequence[str]) -> float:
-        scores = CiderScorer(references).score(list(references), [normalise(caption) for caption in captions])
+        scores = scorer.score(list(references), [normalise(caption) for caption in captions])
         return 100 * float(scores.mean())
 
     text = f"{len(changed)} of {len(changes)} val captions changed"

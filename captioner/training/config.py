@@ -10,61 +10,72 @@ from typing import Literal
 from captioner.actions.config import HeadConfig
 from captioner.config import from_dict, read_toml, require
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
+from captioner.retrieval.config import RetrieverConfig
 from captioner.video.config import VideoConfig
 from captioner.vision.config import EncoderConfig
 
 Targets = Literal["captions", "labels", "described"]
-"""What a clip of a manifest must have to be learned from."""
+"""What a clip of a manifest must have to be trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskConfig:
-    """What the network is asked."""
+    """The task of the network."""
 
-    kind: Literal["captions", "actions", "words"] = "captions"
-    """``captions``: sentences, from manifests with captions. ``actions``: labels, from manifests with labels; the
-    network is then set in [head] in place of [decoder]. ``words``: the last stages of a packaged CNN, from manifests
-    with captions, labels or both; what comes of it is an ``encoder.source`` for the others."""
+    kind: Literal["captions", "actions", "words", "retrieval"] = "captions"
+    """``captions``: sentences, from manifests with captions. ``actions``: labels, from manifests with labels; [head]
+    then sets the network in place of [decoder]. ``words``: fine-tune the last stages of a packaged CNN on captions,
+    labels or both. Its checkpoint is an ``encoder.source`` for the other tasks. ``retrieval``: captions find their
+    clips, on the features of the captioner in ``train.start``; [retriever] sets the network."""
     class_weights: bool = False
-    """Actions: let every label count the same, however few clips it has."""
+    """Actions: give every label the same weight, however few clips it has."""
     hold: float = 1.0
-    """Words: the weight of what the CNN's classifier must go on saying."""
+    """Words: weight of the loss that keeps the original ImageNet classifier (learning without forgetting)."""
     mixup: float = 0.0
-    """Words: a and b of the Beta distribution that frames are mixed by in pairs (Zhang et al. 2018); 0 mixes none."""
+    """Words: parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 is off."""
     window: float = 0.4
-    """Words: the least area that is cut out of a frame in training."""
+    """Words: least area of a random crop of a frame in training."""
+    temperature: float = 0.06
+    """Retrieval: temperature of the softmax over the similarities in a batch."""
 
     def __post_init__(self) -> None:
         require(self.hold >= 0, f"task.hold is {self.hold}; it must not be negative")
         require(self.mixup >= 0, f"task.mixup is {self.mixup}; it must not be negative")
         require(0 < self.window <= 1, f"task.window is {self.window}; it must be in (0, 1]")
+        require(self.temperature > 0, f"task.temperature is {self.temperature}; it must be above 0")
 
     @property
     def targets(self) -> Targets:
-        """What is learned from."""
+        """What the task trains on."""
         return _TARGETS[self.kind]
 
 
-_TARGETS: dict[str, Targets] = {"captions": "captions", "actions": "labels", "words": "described"}
+_TARGETS: dict[str, Targets] = {
+    "captions": "captions",
+    "actions": "labels",
+    "words": "described",
+    "retrieval": "captions",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What is learned from. Paths are relative to the recipe's own folder."""
+    """Training data. Paths are relative to the recipe's folder."""
 
     manifests: tuple[str, ...] = ()
-    """JSONL manifests (``python -m data ...``); their ``train`` clips are learned from."""
+    """JSONL manifests (``python -m data ...``); training uses their ``train`` clips."""
     repeat: tuple[int, ...] = ()
-    """How often an epoch visits the clips of each manifest; default: once each."""
+    """How often an epoch visits the clips of each manifest (default: once)."""
     val: tuple[str, ...] = ()
-    """Manifests whose ``val`` clips choose the checkpoint; default: the first of ``manifests``."""
+    """Manifests whose ``val`` clips choose the checkpoint (default: the first of ``manifests``)."""
     text: tuple[str, ...] = ()
-    """Manifests of captions without clips: their ``train`` captions warm up the decoder as a language model."""
+    """Manifests of captions without clips. Their ``train`` captions pretrain the decoder as a language model, or the
+    retriever on pairs of captions of one clip."""
     views: int = 1
-    """Views of each training clip that are cached (flipped, cropped, shifted in time); an epoch sees one a clip."""
+    """Cached views of each training clip (flipped, cropped, shifted in time); an epoch uses one a clip."""
     stills: float = 0.0
-    """Share of the visits to a photo in which three of its views are shown as a clip of 16 frames: so that the decoder
-    cannot tell a photo, and how people speak of photos, by the number of frames. It takes five ``views``."""
+    """Share of the visits to a photo that show three of its views as a clip of 16 frames. Then the number of frames
+    does not tell photos from clips. It needs five ``views``."""
     cache: str = "features"
     """Folder of cached features."""
 
@@ -82,59 +93,68 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The loop: cross-entropy first, then (optionally) self-critical training on CIDEr."""
+    """The training loop: cross-entropy first, then optional self-critical training on CIDEr."""
 
     start: str = ""
-    """Checkpoint folder to go on from (``default``: the one in the package). It brings its frame recipe, CNN, decoder
-    and pieces; the recipe then leaves out [video], [encoder], [decoder] and [tokenizer]."""
+    """Checkpoint folder to fine-tune (``default``: the packaged one). It brings its frame recipe, CNN, decoder and
+    tokenizer; the recipe then leaves out [video], [encoder], [decoder] and [tokenizer]."""
     seed: int = 1
+    """Random seed."""
     epochs: int = 10
+    """Epochs of cross-entropy."""
     batch_size: int = 64
     """Captions a step."""
     captions_per_clip: int = 0
     """Captions drawn for each clip in an epoch; 0 is all of them."""
     length_buckets: bool = True
-    """Batches of captions of like length: faster. False: of any length, which can learn more from as many steps
+    """Batch captions of similar length: faster. Batches of any length can learn more in as many steps
     (docs/notebook)."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    """Optimiser."""
     learning_rate: float = 1e-3
+    """Peak learning rate."""
     weight_decay: float = 1e-4
+    """Weight decay."""
     warmup_steps: int = 200
-    """Linear warm-up, then a cosine down to zero at the last step."""
+    """Steps of linear warm-up; then the rate follows a cosine to zero at the last step."""
     label_smoothing: float = 0.1
+    """Label smoothing of the cross-entropy."""
     scheduled_sampling: float = 0.0
-    """Share of decoder inputs replaced by the model's own words at the end of training (Bengio et al. 2015);
-    rises linearly from 0."""
+    """Share of decoder inputs that are the model's own words at the end of training (Bengio et al. 2015); it rises
+    linearly from 0."""
     clip_norm: float = 5.0
+    """Largest gradient norm."""
     ema: float = 0.999
-    """Decay of the exponential moving average of the weights that is validated and saved; 0 is off."""
+    """Decay of the moving average of the weights, which is validated and saved; 0 is off."""
     bf16: bool = True
-    """Autocast to bfloat16 where the processor has it."""
+    """Autocast to bfloat16 if the processor has it."""
     patience: int = 0
     """Stop after this many epochs without a better validation CIDEr; 0 never stops early."""
     text_epochs: int = 0
-    """Epochs of language-model warm-up on ``data.text`` before the first epoch with clips."""
+    """Epochs of pretraining on ``data.text`` before the first epoch with clips."""
     text_share: float = 0.0
     """Share of each later batch that is text without a clip."""
     frame_dropout: float = 0.0
-    """Share of frames hidden from a clip in training, at random."""
+    """Share of a clip's frames that training hides at random."""
     train_encoder: bool = False
-    """End to end: decode and encode in every step, and train the CNN too. False: frozen, with cached features."""
+    """Train the CNN too, end to end, decoding in every step. False: a frozen CNN with cached features."""
     encoder_learning_rate: float = 1e-5
+    """Learning rate of the CNN, with ``train_encoder``."""
     scst_epochs: int = 0
     """Epochs of self-critical training on CIDEr-D (Rennie et al. 2017) after cross-entropy."""
     scst_learning_rate: float = 5e-5
+    """Learning rate of self-critical training."""
     scst_samples: int = 5
-    """Captions sampled for each clip; the baseline of each is the mean of the others (Luo 2020)."""
+    """Captions sampled for each clip; the baseline of each is the mean reward of the others (Luo 2020)."""
     scst_normalise: bool = False
-    """Divide each clip's advantages by their deviation, so that a data set whose CIDEr is high (one reference a clip,
-    say) does not outweigh the others."""
+    """Divide each clip's advantages by their standard deviation. Otherwise a data set with high CIDEr values
+    outweighs the others."""
     scst_precision: float = 0.0
-    """What a caption earns beside its CIDEr-D if people used all of its content words of the clip; else a share."""
+    """Reward, beside CIDEr-D, for the share of a caption's content words that the references use."""
     scst_contrast: float = 0.0
-    """Price of a caption's CIDEr-D against other clips, for which it should not do as well (Dai & Lin 2017)."""
+    """Penalty for a caption's CIDEr-D against other clips, which it should not describe (Dai & Lin 2017)."""
     threads: int = 0
-    """CPU threads; 0 is all."""
+    """CPU threads; 0 uses all."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs"):
@@ -151,7 +171,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole training run: one TOML file, one table a section."""
+    """A training run: one TOML file, one table for each field."""
 
     task: TaskConfig = field(default_factory=TaskConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -159,12 +179,17 @@ class Recipe:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
+    retriever: RetrieverConfig = field(default_factory=RetrieverConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        for task, name, unset in (("captions", "decoder", DecoderConfig()), ("actions", "head", HeadConfig())):
+        for task, name, unset in (
+            ("captions", "decoder", DecoderConfig()),
+            ("actions", "head", HeadConfig()),
+            ("retrieval", "retriever", RetrieverConfig()),
+        ):
             require(
                 self.task.kind == task or getattr(self, name) == unset,
                 f"the recipe has settings in [{name}], which are not of task.kind = {self.task.kind!r}",
@@ -182,7 +207,7 @@ _STARTED: dict[str, type] = {
     "decoder": DecoderConfig,
     "tokenizer": TokenizerConfig,
 }
-"""The tables of a recipe that a checkpoint to start from replaces."""
+"""The tables that ``train.start`` replaces."""
 
 
 def load_recipe(path: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:

@@ -16,6 +16,7 @@ from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
+from captioner.metrics.characters import tokenizer_for
 from captioner.metrics.cider import CiderScorer
 from captioner.metrics.content import content_words
 from captioner.model import CaptionModel
@@ -52,16 +53,18 @@ _END = " endofcaption"  # scored as a word, so that a caption broken off ("a man
 
 
 class CiderReward:
-    """CIDEr-D of captions against their clip's references, ends included, and what else is wanted of them.
+    """The reward of self-critical training: CIDEr-D of captions against their clip's references, end token included.
 
-    To it comes ``precision`` times the share of a caption's content words that people used of the clip; from it goes
-    ``contrast`` times its CIDEr-D against other clips, of which it should not be true (Dai & Lin 2017).
+    ``precision`` is the weight of the share of a caption's content words that the references use. ``contrast`` is the
+    weight of a penalty: the caption's CIDEr-D against other clips, which it should not describe (Dai & Lin 2017).
     """
 
     def __init__(
         self, references: Mapping[str, Sequence[str]], *, precision: float = 0.0, contrast: float = 0.0
     ) -> None:
-        self._scorer = CiderScorer({clip: [r + _END for r in refs] for clip, refs in references.items()})
+        tokenizer = tokenizer_for(caption for captions in references.values() for caption in captions)
+        ended = {clip: [r + _END for r in refs] for clip, refs in references.items()}
+        self._scorer = CiderScorer(ended, tokenize=tokenizer.tokenize)
         self._precision, self._contrast = precision, contrast
         told = references if precision else {}
         self._used = {clip: set[str]().union(*map(content_words, captions)) for clip, captions in told.items()}

@@ -1,7 +1,7 @@
 """Several training processes, as ``torchrun`` starts them: each takes its share of a batch, and gradients are averaged.
 
-The first process alone writes files and validates. The gradients of a step are those of the whole batch: each share
-counts by what its loss is a mean over (words, clips), as in one process with the same batch.
+Only the first process writes files and validates. The gradients of a step are those of the whole batch. Each share is
+weighted by what its loss is a mean over (words or clips), so the result equals one process with the same batch.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from captioner.training.actions import ActionTask
 from captioner.training.captioning import CaptionTask
 from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
+from captioner.training.retrieval import RetrievalTask
 from captioner.training.task import Task
 from captioner.training.words import WordsTask
 
@@ -17,6 +18,7 @@ TASKS: dict[str, Callable[[Recipe, TrainingLog, torch.device], Task]] = {
     "captions": CaptionTask,
     "actions": ActionTask,
     "words": WordsTask,
+    "retrieval": RetrievalTask,
 }
 
 

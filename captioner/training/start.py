@@ -81,5 +81,5 @@ def _for_task(recipe: Recipe, encoder: FrameEncoder) -> FrameEncoder:
             f"encoder.source is {encoder.config.source!r}; encoder.untuned needs a CNN that comes as a package: "
             + ", ".join(PACKAGED)
         )
-    captions = recipe.task.kind == "captions"
+    captions = recipe.task.kind in ("captions", "retrieval")
     return encoder if captions else encoder.read_as(replace(encoder.config, untuned=False))

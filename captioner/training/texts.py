@@ -9,6 +9,7 @@ from captioner.errors import DataError
 from captioner.language.config import TokenizerConfig
 from captioner.language.tokenizer import CaptionTokenizer, normalise
 from captioner.manifest import Clip, read_manifest
+from captioner.metrics.characters import tokenizer_for
 from captioner.metrics.cider import CiderScorer
 from captioner.metrics.content import content_words
 from captioner.training.config import DataConfig, Recipe
@@ -28,7 +29,13 @@ class CaptionCorpus(Corpus):
         """Whether CIDEr can tell a right caption from a wrong one here: words that every clip has count nothing."""
         references = self.references()
         own = [captions[0] for captions in references.values()]
-        return bool(CiderScorer(references).score(list(references), own).max() > 0)
+        return bool(self.scorer().score(list(references), own).max() > 0)
+
+    def scorer(self) -> CiderScorer:
+        """CIDEr by words, or by characters where the captions have no spaces."""
+        references = self.references()
+        said = [caption for captions in references.values() for caption in captions]
+        return CiderScorer(references, tokenize=tokenizer_for(said).tokenize)
 
     def references(self) -> dict[str, list[str]]:
         """Normalised captions by index (as a string), for CIDEr."""

@@ -1,7 +1,7 @@
 """The training loop, from a recipe to a checkpoint folder, for any task.
 
-Every step's randomness comes from the seed and the step's number alone, and the state is saved as the run goes:
-a killed run that is started again continues bit for bit (on CPU, with the same number of threads).
+The randomness of a step depends on the seed and the step's number alone, and the state is saved along the way. So a
+killed run continues bit for bit when it is started again (on a CPU, with the same number of threads).
 """
 
 from __future__ import annotations

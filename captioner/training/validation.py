@@ -10,7 +10,6 @@ import torch
 from captioner.language.collate import collate_captions, collate_clips
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
-from captioner.metrics.cider import CiderScorer
 from captioner.model import CaptionModel
 from captioner.training.losses import cross_entropy
 from captioner.training.texts import CaptionCorpus
@@ -55,8 +54,7 @@ class Validator:
 
     def cider(self, corpus: CaptionCorpus) -> float:
         """Mean CIDEr-D (1.0 = 100) of the model's captions of all clips."""
-        references = corpus.references()
-        return float(CiderScorer(references).score(list(references), self.captions(corpus)).mean())
+        return float(corpus.scorer().score(list(corpus.references()), self.captions(corpus)).mean())
 
     def captions(self, corpus: CaptionCorpus) -> list[str]:
         """Of all clips, as the search finds them."""

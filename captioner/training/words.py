@@ -1,8 +1,8 @@
-"""The CNN's own schooling: its last stages learn the words that people use of photos and clips, and actions.
+"""Fine-tunes the last stages of the CNN to detect caption words and actions in single frames.
 
-Multi-label detection of caption words (Fang et al. 2015; Gan et al. 2017) and of labelled actions on the pooled map,
-while the CNN's ImageNet classifier must go on saying what it said (learning without forgetting; Li & Hoiem 2016), so
-that it can still be asked for nouns. A frame is cut, mirrored and lit anew each time that it is seen.
+The task is multi-label detection of caption words (Fang et al. 2015; Gan et al. 2017) and of labelled actions on the
+pooled map. A distillation loss holds the CNN's ImageNet classifier in place (learning without forgetting; Li & Hoiem
+2016), so that it still detects nouns. Each visit crops, mirrors and relights a frame at random.
 """
 
 from __future__ import annotations

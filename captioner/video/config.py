@@ -10,17 +10,18 @@ from captioner.config import require
 
 @dataclass(frozen=True, kw_only=True)
 class VideoConfig:
-    """The frame recipe: which pixels the network sees. Part of every checkpoint and of every feature key."""
+    """The frame recipe: how frames are sampled and scaled. Every checkpoint and every feature key holds it."""
 
     frames: int = 16
-    """Frames looked at, one in the middle of each of this many equal parts of the clip (or of start..end)."""
+    """Sampled frames: the middles of this many equal parts of the clip (or of start to end)."""
     size: int = 224
-    """Side of the square handed to the network, in pixels."""
+    """Side of the square input of the CNN, in pixels."""
     resize: Literal["squash", "crop", "pad"] = "squash"
-    """Into the square by ignoring the aspect ratio, cutting the longer side, or adding black bars."""
+    """How a frame becomes a square: ``squash`` ignores the aspect ratio, ``crop`` cuts the longer side, ``pad`` adds
+    black bars."""
     mode: Literal["exact", "segment"] = "exact"
-    """``exact``: the very frames that decoding everything would give. ``segment``: a keyframe that lies in
-    the same part of the clip may stand in for the frame in its middle; much faster on long films."""
+    """``exact``: the frames that decoding everything would give. ``segment``: a keyframe in the same part of the clip
+    may replace the frame in its middle, which is much faster on long films."""
 
     def __post_init__(self) -> None:
         require(1 <= self.frames <= 4096, f"video.frames is {self.frames}; it must be 1 to 4096")

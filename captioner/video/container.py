@@ -1,7 +1,7 @@
-"""Opens untrusted files safely; whatever is no readable video raises a VideoError with one sentence.
+"""Opens untrusted files safely; a file that is not a readable video raises a VideoError with one sentence.
 
-A file only ever opens itself. A playlist, a concatenation script or a link inside it reaches neither another file nor
-the network: FFmpeg gets a list of the formats and protocols it may use, and the absolute path of a regular file.
+A playlist, a concatenation script or a link inside a file reaches neither another file nor the network. FFmpeg gets a
+list of the formats and protocols it may use, and the absolute path of a regular file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How a photo is to be turned, read from its EXIF block (CIPA DC-008, tag 0x0112) in JPEG, PNG, WebP and TIFF files.
+"""The orientation of a photo, from its EXIF block (CIPA DC-008, tag 0x0112) in JPEG, PNG, WebP and TIFF files.
 
-FFmpeg knows it too, but tells it as side data of the frame, which PyAV cannot be asked for: some kinds have no name
-there (ValueError), and a colour profile beside it is freed twice (a crash).
+FFmpeg has it as side data of the frame, which PyAV cannot read safely. Some kinds of side data have no name there
+(ValueError), and a colour profile beside it is freed twice (a crash).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Yields the sampled frames of a clip in order, in bounded memory.
 
 The frame of a moment is the one shown then: the last whose timestamp is not later. :func:`linear` decodes from the
-first frame on and is right for everything; ``keyframes.py`` gives the same frames faster, or says that it is in doubt.
+first frame and suits every file. ``keyframes.py`` gives the same frames faster, or raises ``Doubt``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Where a CNN comes from: a source string to a network with its weights, and the pixels that it was trained on.
+"""Builds a CNN from its source string: the network with its weights, and the normalisation it was trained with.
 
-A source is the name of pretrained weights that come as a pip package (:data:`PACKAGED`), ``default`` for the CNN of
-the captioner in this package (:data:`OWN`), ``timm/NAME``, or a transformers CNN: a folder, or a hub id. A new origin
-is one more branch of :func:`load_backbone` and of :func:`build_backbone`.
+A source is one of four: a pip package of pretrained weights (:data:`PACKAGED`); ``default``, the CNN of the packaged
+captioner (:data:`OWN`); ``timm/NAME``; or the folder or hub id of a transformers CNN. A new kind of source is one more
+branch of :func:`load_backbone` and of :func:`build_backbone`.
 """
 
 from __future__ import annotations

@@ -10,18 +10,18 @@ from captioner.config import require
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """The CNN that looks at frames: any transformers CNN, and what is made of its last feature map."""
+    """The CNN that encodes frames, and how its last feature map is pooled."""
 
     source: str = ""
-    """Folder or hub id of a transformers CNN, or the name of one that comes as a pip package (efficientnet-lite0, 1,
-    2), or ``default``, that of the captioner in this package, or ``timm/NAME`` (extra ``[timm]``); in a recipe also
-    the folder of one that ``task.kind = "words"`` tuned. In a checkpoint: a package's name, ``default@`` and a digest
-    of the weights, or empty where it carries all weights itself."""
+    """Where the CNN comes from. A folder or hub id: a transformers CNN. ``efficientnet-lite0`` to ``2``: a pip package.
+    ``default``: the CNN of the packaged captioner. ``timm/NAME``: a CNN of timm (extra ``[timm]``). A recipe may also
+    name the folder of a CNN that ``task.kind = "words"`` fine-tuned. A checkpoint holds the name of the package,
+    ``default@DIGEST``, or nothing if it carries all weights itself."""
     weights: Literal["pretrained", "random"] = "pretrained"
-    """``random`` needs only a ``config.json`` at the source; nothing else ever starts from random weights."""
+    """``random``: start from random weights; the source then needs only a ``config.json``."""
     grid: int = 0
-    """0: one vector a frame (global average). g: the map pooled to g x g places, so that attention can look at
-    *where* as well as *when*."""
+    """0: one vector a frame (global average pooling). g: the map pooled to g x g places, so that attention covers
+    places as well as times."""
     untuned: bool = False
     """Also look with the last stages that the pip package holds, at a quarter of the frames: the evidence for nouns
     (decoder.evidence) is then read from these. For a CNN that was tuned and forgot some of what it knew."""

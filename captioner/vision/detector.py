@@ -45,9 +45,9 @@ class WordDetector(nn.Module):
         self.wide.copy_(main)
         self.narrow.copy_(main.T @ weight)
         self.bias.copy_(bias + (weight - self.wide @ self.narrow) @ middle)
-        self.usual.copy_(torch.stack([self._seen(clip.float()).mean(dim=0) for clip in frames]).mean(dim=0).log())
+        self.usual.copy_(torch.stack([self.of_frames(clip.float()).mean(dim=0) for clip in frames]).mean(dim=0).log())
 
-    def _seen(self, frames: Tensor) -> Tensor:
+    def of_frames(self, frames: Tensor) -> Tensor:
         """Probability (..., W) of each word from the mean features (..., D) of a frame."""
         return (frames @ self.narrow.T @ self.wide.T + self.bias).sigmoid()
 
@@ -55,4 +55,4 @@ class WordDetector(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Probabilities (B, W), means over the frames, from features (B, T, P, D) and mask (B, T)."""
         shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
-        return (shown[:, None] @ self._seen(features.float().mean(dim=2))).squeeze(1)
+        return (shown[:, None] @ self.of_frames(features.float().mean(dim=2))).squeeze(1)

@@ -129,13 +129,17 @@ def _gains_from_bfloat16() -> bool:
     try:
         for _ in range(4):
             for dtype in took:
-                square = torch.ones(256, 256, dtype=dtype)
-                began = time.perf_counter()
-                square @ square
-                took[dtype] = min(took[dtype], time.perf_counter() - began)
+                took[dtype] = min(took[dtype], _seconds_of_a_product(dtype))
     finally:
         torch.set_num_threads(threads)
     return took[torch.bfloat16] < took[torch.float32]
+
+
+def _seconds_of_a_product(dtype: torch.dtype) -> float:
+    square = torch.ones(256, 256, dtype=dtype)
+    began = time.perf_counter()
+    square @ square
+    return time.perf_counter() - began
 
 
 def can_fuse(device: torch.device, dtype: torch.dtype) -> bool:

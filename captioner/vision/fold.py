@@ -1,7 +1,7 @@
 """Folds batch normalisation and padding of a recorded CNN into its convolutions.
 
-In eval mode batch normalisation is ``(x - mean) * gamma / sqrt(variance + eps) + beta`` for each channel, which a
-convolution before it can do with other weights, if nothing else sees what passes between them: the recording proves it.
+In eval mode batch normalisation is ``(x - mean) * gamma / sqrt(variance + eps) + beta`` for each channel. The
+convolution before it can do this with other weights, if nothing else reads its output. The recording proves that.
 """
 
 from __future__ import annotations

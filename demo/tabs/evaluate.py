@@ -25,23 +25,26 @@ def evaluate_tab(limits: Limits) -> None:
             references = gr.File(label=strings.REFERENCES, elem_id="evaluate-references", height=140)
             split = gr.Textbox(label=strings.SPLIT, info=strings.SPLIT_INFO, max_length=40)
             empties = gr.Checkbox(False, label=strings.MISSING)
+            characters = gr.Checkbox(False, label=strings.CHARACTERS)
             run = gr.Button(strings.RUN_EVALUATE, variant="primary", elem_id="evaluate-run")
         with gr.Column(scale=3, min_width=320):
             shown = gr.HTML(
                 empty(strings.EMPTY_EVALUATE), elem_id="evaluate-result", js_on_load=None, apply_default_css=False
             )
 
-    def evaluate(predictions: str | None, references: str | None, split: str, empties: bool) -> str:
+    def evaluate(predictions: str | None, references: str | None, split: str, empties: bool, characters: bool) -> str:
         try:
             if not predictions or not references:
                 raise Refusal(strings.NO_TEXTS)
-            return _score(Path(predictions), Path(references), split.strip(), empties, limits)
+            options = [f"--split={split.strip()}"] * bool(split.strip())
+            options += ["--missing=empty"] * empties + ["--tokenize=char"] * characters
+            return _score(Path(predictions), Path(references), options, limits)
         except Exception as error:
             return refused(told(error)) + empty(strings.EMPTY_EVALUATE)
 
     run.click(
         evaluate,
-        [predictions, references, split, empties],
+        [predictions, references, split, empties, characters],
         shown,
         concurrency_id="scores",
         concurrency_limit=1,
@@ -49,7 +52,7 @@ def evaluate_tab(limits: Limits) -> None:
     )
 
 
-def _score(predictions: Path, references: Path, split: str, empties: bool, limits: Limits) -> str:
+def _score(predictions: Path, references: Path, options: list[str], limits: Limits) -> str:
     """Score in a process of its own, which can be killed, and show what it wrote."""
     if max(path.stat().st_size for path in (predictions, references)) > limits.text_megabytes * 2**20:
         raise Refusal(strings.TEXT_TOO_LARGE.format(limit=limits.text_megabytes))
@@ -58,9 +61,7 @@ def _score(predictions: Path, references: Path, split: str, empties: bool, limit
         # Without images: a visitor's manifest could name files of the server, and none of these is opened.
         command = ["eval", "score", f"--report={folder}", "--no-images"]
         command += [f"--json={out / 'report.json'}", f"--csv={out / 'clips.csv'}"]
-        command += [str(predictions), str(references)]
-        command += [f"--split={split}"] if split else []
-        command += ["--missing=empty"] if empties else []
+        command += [*options, str(predictions), str(references)]
         late = strings.EVALUATE_TOO_LONG.format(seconds=limits.evaluate_seconds)
         child = Child(command, names=(predictions, references), seconds=limits.evaluate_seconds, late=late)
         for _ in child.wait():

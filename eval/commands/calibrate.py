@@ -53,15 +53,15 @@ class Sample:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``calibrate``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the package's")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the packaged one")
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="clips with captions (python -m data ...)")
-    parser.add_argument("--split", choices=SPLITS, help="default: val; with --check: test")
-    parser.add_argument("--check", action="store_true", help="change nothing: measure the calibration that is there")
-    parser.add_argument("--out", metavar="DIR", help="keep the captions here, so that an interrupted run goes on")
-    parser.add_argument("--json", metavar="FILE", help="write what was measured as JSON (- for stdout, alone)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument("--split", choices=SPLITS, help="split to caption (default: val; with --check: test)")
+    parser.add_argument("--check", action="store_true", help="measure the present calibration and change nothing")
+    parser.add_argument("--out", metavar="DIR", help="folder that keeps the captions, so an interrupted run resumes")
+    parser.add_argument("--json", metavar="FILE", help="write the measurements as JSON (- for stdout)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each file (default: %(default)s)"
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit for each file (default: %(default)s)"
     )
 
 

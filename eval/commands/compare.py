@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 from captioner.errors import DataError
-from eval.commands.score import add_scoring_arguments, check_arguments, score_file
+from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
 from eval.inputs.references import add_reference_arguments, read_references
 from eval.report.table import columns, points, printable, write_text
 from eval.scores.differences import ClipChange, Comparison, compare_evaluations
-from eval.scores.scorer import Yardstick
 
 TRIALS = 10000
 
@@ -21,19 +20,21 @@ TRIALS = 10000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``compare``."""
     parser.add_argument(
-        "systems", metavar="PREDICTIONS", nargs="+", help="two or more; each is compared with the first, the baseline"
+        "systems", metavar="PREDICTIONS", nargs="+", help="two or more predictions files; the first is the baseline"
     )
     add_reference_arguments(parser)
     add_scoring_arguments(parser)
     add_test_arguments(parser)
-    parser.add_argument("--show", type=int, default=5, help="most improved and most regressed clips (default: 5)")
-    parser.add_argument("--json", metavar="FILE", help="write the comparisons as JSON (- for stdout, alone)")
+    parser.add_argument(
+        "--show", type=int, default=5, help="number of most improved and most regressed clips (default: 5)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the comparisons as JSON (- for stdout)")
 
 
 def add_test_arguments(parser: argparse.ArgumentParser) -> None:
     """What the significance tests need beside the bootstrap's own options."""
     parser.add_argument(
-        "--trials", type=int, default=TRIALS, help="of approximate randomization (default: %(default)s)"
+        "--trials", type=int, default=TRIALS, help="trials of approximate randomization (default: %(default)s)"
     )
 
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     check_test_arguments(args)
     if len(args.systems) < 2:
         raise DataError("compare needs at least two files of predictions before REFERENCES")
-    yardstick = Yardstick.of(read_references(args.references, split=args.split))
+    yardstick = yardstick_of(read_references(args.references, split=args.split), args)
     names = _names(args.systems)
     baseline, *others = [
         score_file(path, yardstick, args, name=name) for path, name in zip(args.systems, names, strict=True)

@@ -1,9 +1,9 @@
 """``python -m eval faithful``: does a word depend on the frames that it attended to? Deletion and insertion curves.
 
-For each word of a caption, positions of the memory (frames, and places in them) are hidden and the word's
-log-probability is measured again, after the same words before it (Samek et al. 2017; Petsiuk et al. 2018). Deletion
-hides the most attended positions, insertion shows only them; both are compared with as many positions at random. What
-the CNN's classifier saw is left out throughout, since it is read from all frames.
+For each word of a caption, positions of the memory (frames, and places in them) are hidden. The word's log-probability
+is then measured again after the same prefix (Samek et al. 2017; Petsiuk et al. 2018). Deletion hides the most attended
+positions, insertion shows only them; both are compared with as many random positions. The noun evidence is off
+throughout, since it is read from all frames.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Curve:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``faithful``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the package's")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the packaged one")
     parser.add_argument("manifest", metavar="MANIFEST", help="clips (python -m data ...)")
-    parser.add_argument("--split", choices=SPLITS, default="test", help="default: %(default)s")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="split to caption (default: %(default)s)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N clips")
-    parser.add_argument("--seed", type=int, default=12345, help="of what is hidden at random (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write what was measured as JSON (- for stdout, alone)")
+    parser.add_argument("--seed", type=int, default=12345, help="seed of the random positions (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="write the measurements as JSON (- for stdout)")
 
 
 def run(args: argparse.Namespace) -> int:

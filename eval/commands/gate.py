@@ -6,12 +6,11 @@ import argparse
 
 from captioner.errors import DataError
 from eval.commands.compare import add_test_arguments, check_test_arguments
-from eval.commands.score import add_scoring_arguments, score_file
+from eval.commands.score import add_scoring_arguments, score_file, yardstick_of
 from eval.inputs.references import add_reference_arguments, read_references
 from eval.report.table import columns, points, printable
 from eval.scores.differences import compare_evaluations
 from eval.scores.evaluation import Evaluation, load_evaluation
-from eval.scores.scorer import Yardstick
 
 METRICS = ("BLEU-4", "ROUGE-L", "CIDEr")
 
@@ -19,12 +18,12 @@ METRICS = ("BLEU-4", "ROUGE-L", "CIDEr")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gate``."""
     parser.add_argument("current", metavar="CURRENT", help="report.json, or predictions if REFERENCES follow")
-    parser.add_argument("references", metavar="REFERENCES", nargs="?", help="what to score CURRENT against")
+    parser.add_argument("references", metavar="REFERENCES", nargs="?", help="references for CURRENT")
     parser.add_argument("--baseline", required=True, metavar="REPORT", help="report.json of `eval score --json`")
     parser.add_argument(
-        "--metric", action="append", metavar="NAME", help=f"guard this one; repeat (default: {', '.join(METRICS)})"
+        "--metric", action="append", metavar="NAME", help=f"metric to guard; repeatable (default: {', '.join(METRICS)})"
     )
-    parser.add_argument("--alpha", type=float, default=0.05, help="chance of a false alarm (default: %(default)s)")
+    parser.add_argument("--alpha", type=float, default=0.05, help="probability of a false alarm (default: %(default)s)")
     add_reference_arguments(parser, positional=False)
     add_scoring_arguments(parser)
     add_test_arguments(parser)
@@ -76,4 +75,8 @@ def run(args: argparse.Namespace) -> int:
 def _current(args: argparse.Namespace) -> Evaluation:
     if args.references is None:
         return load_evaluation(args.current)
-    return score_file(args.current, Yardstick.of(read_references(args.references, split=args.split)), args)
+    return score_file(
+        args.current,
+        yardstick_of(read_references(args.references, split=args.split), args),
+        args,
+    )

@@ -1,4 +1,4 @@
-"""``python -m eval human``: human agreement (leave-one-out), the line that a model is measured against."""
+"""``python -m eval human``: human agreement (leave-one-out), which a model is compared with."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from eval.scores.human import DRAWS, SEED, leave_one_out
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``human``."""
     add_reference_arguments(parser)
-    parser.add_argument("--draws", type=int, default=DRAWS, help="times a person is drawn (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the draws (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON (- for stdout, alone)")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="random draws of a reference (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="seed of the draws (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON (- for stdout)")
 
 
 def run(args: argparse.Namespace) -> int:

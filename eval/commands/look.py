@@ -41,16 +41,16 @@ class Look:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``look``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the package's")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the packaged one")
     parser.add_argument(
-        "inputs", metavar="INPUT", nargs="*", help="what `captioner caption` takes: files, folders, patterns, @lists"
+        "inputs", metavar="INPUT", nargs="*", help="files, folders, patterns or @LIST, as for `captioner caption`"
     )
-    parser.add_argument("--manifest", metavar="FILE", help="the clips of a manifest as well")
-    parser.add_argument("--split", choices=SPLITS, help="of the manifest (default: all)")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth of them (default: all)")
-    parser.add_argument("--out", metavar="FILE", default="look.html", help="the page (default: %(default)s)")
-    parser.add_argument("--title", default="What it says", help="of the page (default: %(default)s)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument("--manifest", metavar="FILE", help="caption the clips of a manifest too")
+    parser.add_argument("--split", choices=SPLITS, help="only this split of the manifest")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="caption only every Nth clip (default: all)")
+    parser.add_argument("--out", metavar="FILE", default="look.html", help="output page (default: %(default)s)")
+    parser.add_argument("--title", default="What it says", help="title of the page (default: %(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from captioner.errors import DataError
 from captioner.language.config import SearchConfig
 from captioner.manifest import SPLITS, read_manifest
-from eval.commands.score import add_scoring_arguments, check_arguments, score_file
+from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
 from eval.inputs.references import read_references
 from eval.report.table import printable, score_table
-from eval.scores.scorer import Yardstick
 
 if TYPE_CHECKING:
     from captioner.caption.captioner import Captioner
@@ -25,22 +24,22 @@ SHOWN = 6
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``run``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the package's")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the packaged one")
     parser.add_argument("manifest", metavar="MANIFEST", help="clips with captions (python -m data ...)")
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the results; a run in it goes on")
-    parser.add_argument("--split", choices=SPLITS, default="test", help="clips to caption (default: %(default)s)")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N clips: a partial score, for a look")
-    parser.add_argument("--name", default="", help="what the system is called (default: the folder and fingerprint)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument("--out", metavar="DIR", required=True, help="results folder; an unfinished run resumes")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="split to caption (default: %(default)s)")
+    parser.add_argument("--limit", type=int, metavar="N", help="caption only the first N clips (a partial score)")
+    parser.add_argument("--name", default="", help="name of the system (default: folder and fingerprint)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each file (default: %(default)s)"
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit for each file (default: %(default)s)"
     )
     parser.add_argument(
         "--alarms-per-hour",
         type=float,
         default=1.0,
         metavar="N",
-        help="of a detector of anomalies: false alarms that may be (default: %(default)s)",
+        help="anomalies: false alarms an hour to accept (default: %(default)s)",
     )
     search = parser.add_argument_group("search (defaults: the checkpoint's)")
     search.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
@@ -51,9 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
     search.add_argument("--max-length", type=int, metavar="L", help="tokens")
     report = parser.add_argument_group("report")
-    report.add_argument("--no-images", action="store_true", help="no frames in it: to show where the clips may not be")
     report.add_argument(
-        "--show", type=int, default=SHOWN, metavar="N", help="best, and worst, clips in it (default: %(default)s)"
+        "--no-images", action="store_true", help="leave the frames out, for clips that may not be published"
+    )
+    report.add_argument(
+        "--show", type=int, default=SHOWN, metavar="N", help="number of best and of worst clips (default: %(default)s)"
     )
     add_scoring_arguments(parser)
 
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     job = Job.of(captioner, clips, search=search)
     rows = caption_clips(captioner, chosen, job=job, out=out, timeout_seconds=args.timeout)
     name = args.name or f"{Path(args.checkpoint).resolve().name} {job.checkpoint}"
-    evaluation = score_file(str(out / PREDICTIONS), Yardstick.of(references), args, name=name)
+    evaluation = score_file(str(out / PREDICTIONS), yardstick_of(references, args), args, name=name)
     evaluation.save(out / "report.json")
     subject = Subject.of(
         evaluation, references, clips=chosen, rows=rows, checkpoint=captioner.checkpoint, search=search

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from captioner.errors import DataError
 from captioner.manifest import read_manifest
+from captioner.metrics.characters import TOKENIZERS
 from eval.inputs.predictions import listed, read_details, read_predictions
 from eval.inputs.references import References, add_reference_arguments, read_references
 from eval.report.table import clip_csv, score_table, write_text
@@ -18,14 +19,14 @@ from eval.scores.scorer import RESAMPLES, SEED, Yardstick, evaluate
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``score``."""
-    parser.add_argument("predictions", metavar="PREDICTIONS", help="our JSON Lines, coco results JSON or CSV")
+    parser.add_argument("predictions", metavar="PREDICTIONS", help="JSON Lines of captioner, coco results JSON, or CSV")
     add_reference_arguments(parser)
     add_scoring_arguments(parser)
-    parser.add_argument("--name", default="", help="what the system is called (default: the file's name)")
-    parser.add_argument("--json", metavar="FILE", help="write everything as report.json (- for stdout, alone)")
-    parser.add_argument("--report", metavar="DIR", help="write report.html and report.md there, to read")
-    parser.add_argument("--no-images", action="store_true", help="no frames in the report")
-    parser.add_argument("--csv", metavar="FILE", help="write a row for each clip (- for stdout, alone)")
+    parser.add_argument("--name", default="", help="name of the system (default: the file's name)")
+    parser.add_argument("--json", metavar="FILE", help="write report.json (- for stdout)")
+    parser.add_argument("--report", metavar="DIR", help="write report.html and report.md into DIR")
+    parser.add_argument("--no-images", action="store_true", help="leave the frames out of the report")
+    parser.add_argument("--csv", metavar="FILE", help="write one row a clip (- for stdout)")
 
 
 def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,20 +35,32 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         "--missing",
         choices=["skip", "empty"],
         default="skip",
-        help="clips without a caption: leave them out, which makes the score a partial one (default), "
-        "or count an empty caption, which makes it whole and lower",
+        help="clips without a caption: skip them, for a partial score (default), or count an empty caption, "
+        "for a whole and lower score",
     )
     parser.add_argument(
         "--duplicates",
         choices=["first", "last", "error"],
         default="first",
-        help="which of two captions of one clip counts (default: %(default)s)",
+        help="which caption counts if a clip has two (default: %(default)s)",
     )
-    parser.add_argument("--train", metavar="MANIFEST", help="training captions: how many of ours are copied from them")
-    parser.add_argument("--meteor", action="store_true", help="METEOR 1.5 too (needs Java and captioner[meteor])")
-    parser.add_argument("--nltk", action="store_true", help="nltk's corpus BLEU-4 too, under its own name")
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the resamples (default: %(default)s)")
+    parser.add_argument(
+        "--tokenize",
+        choices=list(TOKENIZERS),
+        default="ptb",
+        help="ptb: words, as in coco-caption (default); char: each character of a script without spaces (Chinese, "
+        "Japanese, Thai) is a word, as in sacrebleu's zh",
+    )
+    parser.add_argument("--train", metavar="MANIFEST", help="training captions, to find copied captions and leaks")
+    parser.add_argument("--meteor", action="store_true", help="add METEOR 1.5 (needs Java and captioner[meteor])")
+    parser.add_argument("--nltk", action="store_true", help="add nltk's corpus BLEU-4")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="seed of the resamples (default: %(default)s)")
+
+
+def yardstick_of(references: References, args: argparse.Namespace) -> Yardstick:
+    """The references under the options of :func:`add_scoring_arguments`."""
+    return Yardstick.of(references, tokenizer=TOKENIZERS[args.tokenize])
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -63,7 +76,8 @@ def score_file(path: str, yardstick: Yardstick, args: argparse.Namespace, *, nam
     training = None
     if args.train:
         clips = read_manifest(args.train, split="train")
-        training = training_captions([caption for clip in clips for caption in clip.captions])
+        said = [caption for clip in clips for caption in clip.captions]
+        training = training_captions(said, tokenize=yardstick.tokenizer.tokenize)
     predictions = read_predictions(path, duplicates=args.duplicates)
     if not path.endswith(".jsonl"):
         print(f"eval: {path}: taken for {predictions.taken_for}", file=sys.stderr)
@@ -92,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
         require_jinja()
     references = read_references(args.references, split=args.split)
-    evaluation = score_file(args.predictions, Yardstick.of(references), args, name=args.name)
+    evaluation = score_file(args.predictions, yardstick_of(references, args), args, name=args.name)
     if args.json:
         write_text(args.json, evaluation.to_json())
     if args.csv:

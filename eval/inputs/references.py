@@ -63,12 +63,12 @@ class References:
 
 
 def read_references(path: str | Path, *, split: str | None = None) -> References:
-    """The references in a file; ``split`` of those that it has ("test" unless there is only one).
+    """The references in a file; ``split`` chooses one of its splits ("test" unless there is only one).
 
-    Formats: a manifest, coco annotations, MSR-VTT's JSON or its zip, VATEX's list, an object from ids to captions
-    (pycocoevalcap), text with ``clip<TAB>caption`` lines as MSVD comes, a table as predictions may be with a row a
-    caption, or a folder of ``.txt`` files, a caption a line. Raises DataError on a file that is none of them, that has
-    no such split or no captions.
+    The formats are: a manifest, coco annotations, MSR-VTT's JSON or its zip, VATEX's list, and an object from ids to
+    captions (pycocoevalcap). Text may have ``clip<TAB>caption`` lines (MSVD), a table one row a caption, and a folder
+    ``.txt`` files with one caption a line. Raises DataError on any other file, and on one without such a split or
+    without captions.
     """
     path = Path(path)
     if path.is_dir():

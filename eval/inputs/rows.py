@@ -34,9 +34,9 @@ class Rows:
 def read_rows(path: Path) -> Rows:
     """The rows of a file. Raises DataError, perhaps after some rows, with the line or entry.
 
-    JSON: one object a line; a list of objects; an object from ids to a caption, a list of captions or a list of
-    objects with captions (pycocoevalcap), perhaps under the key ``predictions`` (video captioning code). Tables with
-    commas, semicolons or tabs, a ``sep=`` line or none, UTF-8 or UTF-16, with a header or two columns without one.
+    JSON is one object a line, a list of objects, or an object by ids, perhaps under the key ``predictions``. An id has
+    a caption, a list of captions or a list of objects with captions (pycocoevalcap). Tables have commas, semicolons or
+    tabs, in UTF-8 or UTF-16, with or without a ``sep=`` line. They have a header, or two columns without one.
     """
     text = read_text(path)
     start = text.lstrip()[:1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -83,7 +83,12 @@ def diversity(
     )
 
 
-def self_cider(alternatives: Mapping[str, Sequence[str]], *, frequency: DocumentFrequency) -> float | None:
+def self_cider(
+    alternatives: Mapping[str, Sequence[str]],
+    *,
+    frequency: DocumentFrequency,
+    tokenize: Callable[[str], list[str]] = tokenize,
+) -> float | None:
     """Mean self-CIDEr of the clips with at least two hypotheses; None where there is no such clip.
 
     From the eigenvalues of the matrix of CIDEr similarities between a clip's m hypotheses (Wang and Chan 2019,
@@ -94,7 +99,7 @@ def self_cider(alternatives: Mapping[str, Sequence[str]], *, frequency: Document
     if not groups:
         return None
     single = {f"{clip}\n{i}": [text] for clip, group in groups.items() for i, text in enumerate(group)}
-    scorer = CiderScorer(single, document_frequency=frequency)
+    scorer = CiderScorer(single, document_frequency=frequency, tokenize=tokenize)
     pairs = [(f"{c}\n{i}", text) for c, group in groups.items() for i in range(len(group)) for text in group]
     similarity = scorer.score([name for name, _ in pairs], [text for _, text in pairs]) / 10
     values, start = [], 0
@@ -110,6 +115,8 @@ def self_cider(alternatives: Mapping[str, Sequence[str]], *, frequency: Document
     return float(np.mean(values))
 
 
-def training_captions(captions: Sequence[str]) -> set[tuple[str, ...]]:
+def training_captions(
+    captions: Sequence[str], *, tokenize: Callable[[str], list[str]] = tokenize
+) -> set[tuple[str, ...]]:
     """Training captions in the form that :func:`diversity` compares."""
     return {tuple(tokenize(caption)) for caption in captions}

@@ -1,7 +1,7 @@
 """Decides whether a caption counts as good, by the content words of its references.
 
-The main words of a caption (all but "a", "is", "on" and the like, stemmed) must mostly be words that people used of
-the same clip. docs/decisions/0062-what-a-good-caption-is.md says why this and not a threshold on CIDEr.
+Most content words of a caption (stemmed, without "a", "is", "on" and the like) must be words of its references.
+Decision 0062 says why this and not a threshold on CIDEr.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Human agreement (leave one out): the line that a model is measured against."""
+"""Human agreement (leave one out): which a model is compared with."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ from captioner.errors import CaptionerError
 from captioner.metrics.ngrams import Tokens
 
 COLUMNS = 23
-"""Words of the caption and of its reference, the function words among each; for each of four matchers (exact, stem,
-synonym, paraphrase) the matched content words of both, then function words of both; chunks; matched words of both."""
+"""In order: words of the caption and of its reference; function words of each. For each of four matchers (exact, stem,
+synonym, paraphrase): matched content words of both, then matched function words of both. Last: chunks; matched words of
+both."""
 
 # The English parameters of METEOR 1.5, tuned for ranking: what coco-caption runs it with.
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75

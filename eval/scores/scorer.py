@@ -11,9 +11,9 @@ import numpy as np
 
 from captioner import __version__
 from captioner.errors import DataError
+from captioner.metrics.characters import PTB, Tokenizer, lacks_spaces
 from captioner.metrics.cider import CiderScorer, document_frequency
 from captioner.metrics.ngrams import Tokens
-from captioner.metrics.text import TOKENIZER, tokenize
 from eval.inputs.predictions import Predictions
 from eval.inputs.references import References
 from eval.scores import meteor
@@ -36,12 +36,13 @@ class Yardstick:
     references: References
     tokens: dict[str, list[list[str]]]
     scorer: CiderScorer
+    tokenizer: Tokenizer
 
     @classmethod
-    def of(cls, references: References) -> Yardstick:
+    def of(cls, references: References, *, tokenizer: Tokenizer = PTB) -> Yardstick:
         """Tokenise the references and count their n-grams."""
-        tokens = {clip: [tokenize(caption) for caption in group] for clip, group in references.captions.items()}
-        return cls(references, tokens, CiderScorer.from_tokens(tokens))
+        tokens = {clip: list(map(tokenizer.tokenize, group)) for clip, group in references.captions.items()}
+        return cls(references, tokens, CiderScorer.from_tokens(tokens), tokenizer)
 
 
 def evaluate(
@@ -63,12 +64,13 @@ def evaluate(
     """
     references = yardstick.references
     captions, alternatives, coverage = _match(predictions, yardstick, missing)
+    tokenize = yardstick.tokenizer.tokenize
     clips, tokens = list(captions), {clip: tokenize(caption) for clip, caption in captions.items()}
     theirs = [yardstick.tokens[clip] for clip in clips]
     rows = statistics(clips, list(tokens.values()), theirs, yardstick.scorer)
     if with_meteor:
         rows = np.hstack([rows, meteor.statistics(list(tokens.values()), theirs)])
-    frequency = document_frequency(references.captions) if alternatives else None
+    frequency = document_frequency(references.captions, tokenize=tokenize) if alternatives else None
     unsaid = {*coverage.missing, *coverage.failed}
     return Evaluation(
         name=name or Path(predictions.source).name,
@@ -83,7 +85,7 @@ def evaluate(
             {clip: tokens[clip] for clip in clips if clip not in unsaid},
             {clip: yardstick.tokens[clip] for clip in clips},
             training=training,
-            self_cider=self_cider(alternatives, frequency=frequency) if frequency else None,
+            self_cider=self_cider(alternatives, frequency=frequency, tokenize=tokenize) if frequency else None,
             n_best=max(map(len, alternatives.values()), default=1),
         ),
         warnings=tuple(_warnings(predictions, yardstick, coverage)),
@@ -101,7 +103,7 @@ def signature(yardstick: Yardstick, coverage: Coverage, *, resamples: int, seed:
         "missing": f"{unscored}as-empty" if unscored and coverage.missing_as_empty else "",
         "nrefs": f"{min(numbers)}-{max(numbers)}" if min(numbers) < max(numbers) else f"{numbers[0]}",
         "case": "lc",
-        "tok": TOKENIZER,
+        "tok": yardstick.tokenizer.signature,
         "df": f"refs{coverage.references}",
         "bleu": "coco",
         "meteor": "1.5" if with_meteor else "",
@@ -159,7 +161,7 @@ def _match(
         scored=len(captions),
         missing=unnamed,
         failed=failed,
-        empty=tuple(clip for clip in owners if not tokenize(captions[clip])),
+        empty=tuple(clip for clip in owners if not yardstick.tokenizer.tokenize(captions[clip])),
         extra=tuple(extra),
         duplicates=tuple(duplicates),
         without_references=references.without_captions,
@@ -224,6 +226,12 @@ def _warnings(predictions: Predictions, yardstick: Yardstick, coverage: Coverage
     elif coverage.missing or coverage.failed:
         count = len(coverage.missing) + len(coverage.failed)
         found.append(f"{count} of {clips} clips have no caption and were scored as empty ones")
+    spaceless = [c for group in yardstick.references.captions.values() for c in group if lacks_spaces(c)]
+    if spaceless and yardstick.tokenizer is PTB:
+        found.append(
+            f"{len(spaceless)} reference captions are in a script without spaces ({spaceless[0][:20]}): each counts as "
+            "one word, and the scores mean nothing; score by characters with --tokenize char"
+        )
     if coverage.empty_references:
         found.append(f"{coverage.empty_references} reference captions have no word")
     if coverage.without_references:

@@ -18,7 +18,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioner.anomalies.checkpoint import load_detector
+from captioner.anomalies.checkpoint import load_detector, save_detector
 from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.anomalies.detector import Detector, near
 from captioner.anomalies.footage import read_footage
@@ -88,7 +88,10 @@ def test_a_checkpoint_comes_back_as_it_was(cam: Path, tmp_path: Path, capsys: py
     assert loaded.tail.threshold(1.0) > loaded.tail.threshold(10.0) > loaded.tail.above
     assert main(["info", str(cam)]) == 0
     assert "method: gru" in capsys.readouterr().out
-    (cam / "model.safetensors").read_bytes()
+    again = tmp_path / "again"
+    save_detector(again, detector=loaded.detector, tail=loaded.tail, learnt_from=loaded.learnt_from)
+    assert (again / "model.safetensors").read_bytes() == (cam / "model.safetensors").read_bytes()
+    assert (again / "config.json").read_bytes() == (cam / "config.json").read_bytes()
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "config.json").write_bytes((cam / "config.json").read_bytes())

@@ -430,52 +430,60 @@ def test_an_output_that_is_not_ours_is_left_alone(
     assert list(tmp_path.iterdir()) == [out]
 
 
+SIGNALLED = """
+import os, sys
+import psutil
+from captioner.archive.journal import Journal
+from captioner.cli import main
+
+records, number = int(sys.argv[1]), int(sys.argv[2])
+append = Journal.append
+
+def append_and_signal(self, record):
+    global records
+    offset = append(self, record)
+    records -= 1
+    if records == 0:
+        print(*[child.pid for child in psutil.Process().children()], flush=True)
+        os.kill(os.getpid(), number)
+    return offset
+
+Journal.append = append_and_signal
+sys.exit(main(sys.argv[3:]))
+"""
+"""The command, in a process that sends itself a signal after so many records of its journal."""
+
+
 def test_stopped_and_killed_the_command_goes_on(checkpoint: Path, clips: list[Path], tmp_path: Path) -> None:
     good = [clip.read_bytes() for clip in clips if clip.suffix == ".mp4" and clip.exists() and clip.stem != "text"]
-    names = [tmp_path / f"{i:03}.mp4" for i in range(200)]
+    names = [tmp_path / f"{i:03}.mp4" for i in range(30)]
     for number, name in enumerate(names):
         name.write_bytes(good[number % len(good)])
         os.utime(name, (0, number))  # or else the same content would be captioned only once
     (tmp_path / "list").write_text("\n".join(map(str, names)))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
-    def start(out: Path) -> subprocess.Popen[str]:
-        options = ["-o", out.name, "-m", str(checkpoint), "--jobs", "1", "--batch-size", "4"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "captioner", "caption", "@list", *options],
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env=environment,
-        )
+    def run(out: str, *program: str) -> subprocess.CompletedProcess[str]:
+        options = ["caption", "@list", "-o", out, "-m", str(checkpoint), "--jobs", "1", "--batch-size", "4"]
+        command = [sys.executable, *program, *options]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
 
-    def stop(run: subprocess.Popen[str], number: signal.Signals, journal: Path) -> str:
-        size = journal.stat().st_size if journal.exists() else 0
-        end = time.monotonic() + 120
-        while (not journal.exists() or journal.stat().st_size < size + 10_000) and time.monotonic() < end:
-            time.sleep(0.002)
-        children = psutil.Process(run.pid).children()
-        run.send_signal(number)
-        said = run.communicate(timeout=300)[1]
-        if run.returncode == 0 or not journal.exists():
-            pytest.skip("the machine is too busy: the run was over, or had not begun, when it was to be stopped")
-        assert children and not psutil.wait_procs(children, timeout=30)[1]  # none is left behind
-        return said
+    def left_behind(stopped: subprocess.CompletedProcess[str]) -> list[psutil.Process]:
+        children = list(map(int, stopped.stdout.split()))
+        assert children
+        return psutil.wait_procs([psutil.Process(c) for c in children if psutil.pid_exists(c)], timeout=30)[1]
 
-    unbroken, out = tmp_path / "unbroken.jsonl", tmp_path / "out.jsonl"
-    whole = start(unbroken)
-    assert whole.communicate(timeout=600) and whole.returncode == 0
-    first = start(out)
-    said = stop(first, signal.SIGINT, Path(f"{out}.journal"))
-    assert first.returncode == 130 and "the same command goes on from here" in said and "Traceback" not in said
-    killed = start(out)
-    stop(killed, signal.SIGKILL, Path(f"{out}.journal"))
-    assert killed.returncode == -signal.SIGKILL
-    last = start(out)
-    said = last.communicate(timeout=600)[1]
-    assert last.returncode == 0 and re.search(r"[1-9]\d* known already", said), said
-    assert out.read_bytes() == unbroken.read_bytes()
-    assert len(out.read_text().splitlines()) == 200
+    whole = run("unbroken.jsonl", "-m", "captioner")
+    assert whole.returncode == 0, whole.stderr
+    stopped = run("out.jsonl", "-c", SIGNALLED, "8", str(int(signal.SIGINT)))
+    assert stopped.returncode == 130 and not left_behind(stopped)
+    assert "the same command goes on from here" in stopped.stderr and "Traceback" not in stopped.stderr
+    killed = run("out.jsonl", "-c", SIGNALLED, "8", str(int(signal.SIGKILL)))
+    assert killed.returncode == -signal.SIGKILL and not left_behind(killed)
+    last = run("out.jsonl", "-m", "captioner")
+    assert last.returncode == 0 and re.search(r"[1-9]\d* known already", last.stderr), last.stderr
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "unbroken.jsonl").read_bytes()
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 30
 
 
 def test_there_are_no_more_children_than_files_or_cores(

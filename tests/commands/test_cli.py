@@ -8,8 +8,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -17,7 +19,7 @@ from captioner.checkpoint.captioning import load_checkpoint
 from captioner.cli import main, make_parser
 from captioner.commands.models import load_model
 from captioner.commands.options import moment
-from captioner.errors import CheckpointError
+from captioner.errors import CheckpointError, VideoError
 from tests.media import render_clip, render_text
 
 
@@ -55,6 +57,23 @@ def test_nothing_is_collected_while_a_checkpoint_is_loaded(checkpoint: Path, mon
         monkeypatch.undo()
         load_model(make_parser().parse_args(["caption", "a.mp4", "-m", "none"]))
     assert gc.isenabled(), "also after a failure"
+
+
+def test_a_decoder_that_hangs_ends_the_program(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, statuses = threading.Event(), []
+    monkeypatch.setattr("captioner.commands.one.GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("os._exit", lambda status: (statuses.append(status), ended.set()))
+
+    def hang(*_: object, **__: object) -> NoReturn:
+        assert ended.wait(10), "nothing ends it"
+        raise VideoError("timeout", "it would hang for ever")
+
+    monkeypatch.setattr("captioner.commands.one.sample_frames", hang)
+    clip = render_clip(tmp_path / "clip.mp4")
+    assert main(["caption", str(clip), "-m", str(checkpoint), "--timeout", "0.1"]) == 1
+    assert statuses == [1] and f"{clip} took longer than 0.1 seconds; it hung" in capsys.readouterr().err
 
 
 def test_captions_go_to_stdout_and_failures_to_stderr(checkpoint: Path, tmp_path: Path) -> None:

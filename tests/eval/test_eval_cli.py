@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,39 @@ def test_score_prints_the_metrics_with_intervals_and_a_signature(manifest, good,
     signature = re.search(r"^signature: (.*)$", out, re.M)[1]
     for part in ("clips:32|nrefs:3|case:lc|tok:ptb3.4.1py|df:refs32|", "|split:test|", "|bs:1000|seed:12345|version:"):
         assert part in signature
+
+
+@pytest.mark.parametrize(("clips", "warned"), [(49, True), (50, False)])
+def test_document_frequencies_from_few_clips_are_warned_of(clips, warned, tmp_path, capsys):
+    names = [f"clip{i}" for i in range(clips)]
+    rows = [{"id": name, "captions": [f"a dog runs to {name}", "a dog"]} for name in names]
+    said = predictions(tmp_path / "said.jsonl", dict.fromkeys(names, "a dog runs"))
+    assert main(["score", said, write_lines(tmp_path / "manifest.jsonl", rows)]) == 0
+    assert (f"document frequencies come from only {clips} clips" in "".join(capsys.readouterr())) is warned
+
+
+def test_scripts_without_spaces_are_scored_by_characters(tmp_path, capsys):
+    """Scored by words there is a warning; by characters the scores are those of the same text with spaces."""
+    scenes = [
+        f"一{unit}{animal}在{place}" for unit in "只头" for animal in ("狗", "猫", "大象") for place in ("跑步", "睡觉")
+    ]
+    said = {f"clip{i}": scene.replace("跑步", "走路") for i, scene in enumerate(scenes)}
+    people = {f"clip{i}": [scene, scene + "呢。"] for i, scene in enumerate(scenes)}
+
+    def score(name: str, change: Callable[[str], str], *options: str) -> tuple[list[str], str]:
+        rows = [{"id": c, "path": None, "split": "test", "captions": list(map(change, g))} for c, g in people.items()]
+        references = write_lines(tmp_path / f"{name}.references.jsonl", rows)
+        theirs = predictions(tmp_path / f"{name}.jsonl", {clip: change(text) for clip, text in said.items()})
+        assert main(["score", theirs, references, *options]) == 0
+        out = "".join(capsys.readouterr())
+        return re.findall(r"^(?:BLEU-4|ROUGE-L|CIDEr) +([\d.]+)", out, re.M), out
+
+    words, told = score("whole", str)
+    assert "24 reference captions are in a script without spaces (一只狗在跑步)" in told and "--tokenize char" in told
+    scores, told = score("whole", str, "--tokenize", "char")
+    assert "|tok:char+ptb3.4.1py|" in told and "without spaces" not in told
+    apart, told = score("apart", lambda text: " ".join(text.rstrip("。")))
+    assert scores == apart != words and all(float(score) > 10 for score in scores)
 
 
 def test_a_score_over_fewer_clips_says_so_everywhere(manifest, tmp_path, capsys):

@@ -99,6 +99,15 @@ def test_a_clear_improvement_is_significant_and_noise_is_not():
     assert noise["CIDEr"].low < noise["CIDEr"].difference < noise["CIDEr"].high
 
 
+def test_no_p_value_is_below_one_in_the_number_of_trials():
+    """The observed difference is one of those that chance may give: (0 + 1) / (trials + 1), never 0."""
+    worse = np.zeros((60, 12))
+    better = worse.copy()
+    better[:, 11] = np.linspace(5, 6, 60)
+    found = compare(better, worse, resamples=99, trials=199)["CIDEr"]
+    assert found.p_bootstrap == 1 / 100 and found.p_randomization == 1 / 200
+
+
 def test_compare_is_antisymmetric():
     hypotheses, references = some_clips(40, seed=10)
     other, _ = some_clips(40, seed=11)

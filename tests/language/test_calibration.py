@@ -21,7 +21,7 @@ from captioner.metrics.content import content_words
 from eval.__main__ import main
 from eval.confidence.reliability import cross_validate, fit, fit_offset, measure
 from eval.scores.goodness import is_good
-from tests.media import render_clip
+from tests.media import render_clip, render_image
 
 
 def calibration(weights: str, **changes: object) -> Calibration:
@@ -72,7 +72,7 @@ def test_a_calibrated_checkpoint_says_so(copy: Path, tmp_path: Path) -> None:
     raw = before.caption(clip)
     assert not raw.calibrated and before.checkpoint.calibration is None
 
-    mapped = calibration(weights_of(copy))
+    mapped = calibration(weights_of(copy), moving=0.7)
     write_calibration(copy, mapped)
     after = Captioner.load(copy)
     caption = after.caption(clip)
@@ -81,6 +81,11 @@ def test_a_calibrated_checkpoint_says_so(copy: Path, tmp_path: Path) -> None:
     assert caption.text == raw.text and caption.log_prob == raw.log_prob and caption.calibrated
     assert caption.confidence == pytest.approx(
         mapped.confidence(math.log(raw.confidence), moving=True, words=len(raw.words), seen=0.0)
+    )
+    still = render_image(tmp_path / "still.png")
+    raw, mapped_still = before.caption(still), after.caption(still)
+    assert mapped_still.confidence == pytest.approx(
+        mapped.confidence(math.log(raw.confidence), moving=False, words=len(raw.words), seen=0.0)
     )
     assert not list(copy.glob(".*")), "temporary files are left behind"
 

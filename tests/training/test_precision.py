@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from captioner import Captioner
@@ -17,25 +18,34 @@ from captioner.anomalies.learning import _fit
 from captioner.checkpoint.captioning import load_checkpoint
 from captioner.training.config import DataConfig, Recipe, TrainConfig
 from captioner.training.soup import average
-from captioner.training.train import Trainer, fit
+from captioner.training.train import fit
 from captioner.vision import encoder as encoder_module
 from captioner.vision.fast import FastCNN
 from data.shapes import render
 from tests.cnns import frames, settled_encoder
 
 
-@pytest.mark.parametrize(
-    ("wanted", "native", "enabled"), [(True, True, True), (True, False, False), (False, True, False)]
-)
+@pytest.mark.parametrize(("wanted", "native", "used"), [(True, True, True), (True, False, False), (False, True, False)])
 def test_bfloat16_is_used_where_it_is_native(
-    wanted: bool, native: bool, enabled: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    wanted: bool, native: bool, used: bool, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Where it is emulated, as on processors with AVX2 alone, a product takes a hundred times as long."""
+    """By what the layers of the model that is trained compute in."""
     kind = torch.bfloat16 if native else torch.float32
     monkeypatch.setattr("captioner.training.train.fast_dtype", lambda device: kind)
-    trainer: Any = SimpleNamespace(config=SimpleNamespace(bf16=wanted), device=torch.device("cpu"))
-    with Trainer._autocast(trainer):
-        assert torch.is_autocast_enabled("cpu") is enabled
+    computed: set[torch.dtype] = set()
+
+    def note(module: nn.Module, given: Any, result: Any) -> None:
+        if isinstance(module, nn.Linear):
+            computed.add(result.dtype)
+
+    data = DataConfig(manifests=(str(render(tmp_path, train=2, val=1, test=0, seed=1)),), cache=str(tmp_path / "cache"))
+    train = TrainConfig(start=str(checkpoint), epochs=1, batch_size=4, bf16=wanted)
+    hook = register_module_forward_hook(note)
+    try:
+        fit(Recipe(data=data, train=train), tmp_path / "run", quiet=True)
+    finally:
+        hook.remove()
+    assert computed == {torch.bfloat16 if used else torch.float32}
 
 
 class Float32Only(TorchDispatchMode):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import pytest
 import torch
 
 from captioner.checkpoint.captioning import load_checkpoint
+from captioner.cli import main
 from captioner.manifest import Clip, write_manifest
 from tests.tiny import tiny_cnn
 from tests.web import shapes_clip
@@ -52,6 +51,7 @@ scst_samples = 2
 bf16 = false
 threads = 1
 """
+LONGER = {"epochs": 3, "scst": 1}
 
 
 @pytest.fixture(scope="module")
@@ -73,22 +73,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(folder: Path, name: str, processes: int, *, epochs: int = 2, scst: int = 0, batch: int = 5) -> list[str]:
-    recipe = folder / f"{name}.toml"
-    recipe.write_text(RECIPE.format(folder=folder, epochs=epochs, scst=scst, batch=batch), encoding="utf-8")
-    start = [sys.executable, "-m"]
-    if processes > 1:
-        start += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    return [*start, "captioner", "train", str(recipe), "--out", str(folder / name), "--quiet"]
+def recipe(folder: Path, name: str, **stages: int) -> list[str]:
+    """The arguments that train by it."""
+    path = folder / f"{name}.toml"
+    path.write_text(RECIPE.format(folder=folder, **{"epochs": 2, "scst": 0, "batch": 5} | stages), encoding="utf-8")
+    return ["train", str(path), "--out", str(folder / name), "--quiet"]
 
 
-def train(folder: Path, name: str, processes: int, **stages: int) -> list[dict[str, float]]:
-    """The records of a run."""
-    done = subprocess.run(
-        command(folder, name, processes, **stages), env=os.environ | ENVIRONMENT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return records(folder / name)
+def in_two(*module: str) -> subprocess.CompletedProcess[str]:
+    """A module in two processes, started as users start them."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    return subprocess.run([*launch, *module], env=os.environ | ENVIRONMENT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path) -> Path:
+    """The runs of two processes, the last of them killed; one launch, as each takes its seconds."""
+    named = {"two-5": {"batch": 5}, "two-1": {"batch": 1}, "whole": LONGER, "killed": LONGER}
+    done = in_two("tests.training.ranks", *[" ".join(recipe(folder, name, **named[name])) for name in named])
+    assert done.returncode == 1 and "SIGKILL" in done.stderr, done.stderr
+    return folder
 
 
 def records(out: Path) -> list[dict[str, float]]:
@@ -101,36 +105,25 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("batch", [5, 1])
-def test_two_processes_have_the_loss_curve_of_one(folder: Path, batch: int) -> None:
+def test_two_processes_have_the_loss_curve_of_one(runs: Path, batch: int) -> None:
     """Also where a batch has fewer examples than there are processes."""
     names = f"one-{batch}", f"two-{batch}"
-    two = train(folder, names[1], 2, batch=batch)  # makes the features too, each its share
-    assert len(list((folder / "features").rglob("*.npy"))) == 14
-    one = train(folder, names[0], 1, batch=batch)
+    assert len(list((runs / "features").rglob("*.npy"))) == 14  # two processes made them, each its share
+    assert main(recipe(runs, names[0], batch=batch)) == 0
+    one, two = (records(runs / name) for name in names)
     assert [r["step"] for r in one] == [r["step"] for r in two] and len(one) > 4
     for a, b in zip(one, two, strict=True):
         assert a.keys() == b.keys()
         np.testing.assert_allclose([a.get("loss", 0.0)], [b.get("loss", 0.0)], rtol=1e-3)
-    for name, tensor in load_checkpoint(folder / names[0] / "checkpoint").model.state_dict().items():
-        other = load_checkpoint(folder / names[1] / "checkpoint").model.state_dict()[name]
+    for name, tensor in load_checkpoint(runs / names[0] / "checkpoint").model.state_dict().items():
+        other = load_checkpoint(runs / names[1] / "checkpoint").model.state_dict()[name]
         torch.testing.assert_close(tensor, other, rtol=0.02, atol=2e-3)  # kept in 16 bits
 
 
-def test_a_killed_run_of_two_goes_on_bit_for_bit(folder: Path) -> None:
-    whole = train(folder, "whole", 2, epochs=3, scst=1)
-    run = subprocess.Popen(
-        command(folder, "killed", 2, epochs=3, scst=1),
-        env=os.environ | ENVIRONMENT,
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-    )
-    late = time.monotonic() + 120
-    while not (folder / "killed" / "state.pt").exists():
-        assert run.poll() is None and time.monotonic() < late, run.stderr and run.stderr.read()
-        time.sleep(0.01)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.communicate()
-    again = train(folder, "killed", 2, epochs=3, scst=1)
-    assert again == whole
-    state, other = (torch.load(folder / n / "state.pt", weights_only=True) for n in ("whole", "killed"))
+def test_a_killed_run_of_two_goes_on_bit_for_bit(runs: Path) -> None:
+    assert 0 < len(records(runs / "killed")) < len(records(runs / "whole"))
+    done = in_two("captioner", *recipe(runs, "killed", **LONGER))
+    assert done.returncode == 0, done.stderr
+    assert records(runs / "killed") == records(runs / "whole")
+    state, other = (torch.load(runs / n / "state.pt", weights_only=True) for n in ("whole", "killed"))
     assert all(torch.equal(tensor, other["model"][name]) for name, tensor in state["model"].items())

@@ -68,11 +68,44 @@ def test_no_block_is_so_large_that_its_memory_is_mapped_anew(tmp_path: Path, mon
 def test_bfloat16_is_for_processors_that_gain_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    threads, measure = torch.get_num_threads(), fast._gains_from_bfloat16
-    assert measure.__wrapped__() in (True, False) and torch.get_num_threads() == threads
     for gains, dtype in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(fast, "_gains_from_bfloat16", lambda gains=gains: gains)
         assert fast_dtype(CPU) is dtype
+
+
+@pytest.mark.parametrize(
+    ("float32", "bfloat16", "gains"),
+    [
+        ([2.0] * 4, [1.0] * 4, True),
+        ([1.0] * 4, [2.0] * 4, False),
+        ([1.0] * 4, [1.0] * 4, False),
+        ([1.0] * 4, [9.0, 9.0, 9.0, 0.5], True),  # the best of four: the others were interrupted
+        ([9.0, 9.0, 9.0, 0.5], [1.0] * 4, False),
+    ],
+)
+def test_the_shorter_of_two_products_decides(
+    monkeypatch: pytest.MonkeyPatch, float32: list[float], bfloat16: list[float], gains: bool
+) -> None:
+    took = {torch.float32: iter(float32), torch.bfloat16: iter(bfloat16)}
+    ran_on: list[int] = []
+
+    def seconds(dtype: torch.dtype) -> float:
+        ran_on.append(torch.get_num_threads())
+        return next(took[dtype])
+
+    monkeypatch.setattr(fast, "_seconds_of_a_product", seconds)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert fast._gains_from_bfloat16.__wrapped__() is gains
+        assert torch.get_num_threads() == 2 and ran_on == [1] * 8
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_product_takes_some_time_but_not_long() -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        assert 0 < fast._seconds_of_a_product(dtype) < 5
 
 
 class Spoilt(nn.Module):

@@ -1,0 +1,127 @@
+"""``captioner find``: searches an index, or a folder that is indexed already, by what clips show."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captioner.errors import CaptionerError, UsageError
+from captioner.io.files import StandardOutput
+
+if TYPE_CHECKING:
+    from captioner.index.archive import Archive, Found, Results
+
+FORMATS = ("txt", "json", "jsonl", "csv", "m3u", "vtt")
+
+ABOUT = """\
+Find clips and shots in an index by what they show; captioner index makes one.
+
+QUERY is a sentence or words. "exact words" in quotes must stand in a caption, -word leaves out clips with that word,
+path:holiday/* keeps files of such a path, after:2024-05 those changed since then. A broader noun finds narrower ones:
+bird finds a cockatoo. Each result has its score, its moment and why it was found."""
+
+_PLAYERS = {"mpv": "--start={seconds:.3f}", "vlc": "--start-time={seconds:.3f}"}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("index", metavar="INDEX", help="the file that captioner index made")
+    parser.add_argument("query", nargs="*", metavar="QUERY", help="what is looked for")
+    parser.add_argument("-n", "--count", type=int, default=10, metavar="N", help="results (default: 10)")
+    parser.add_argument(
+        "--min-score", type=float, default=-1.0, metavar="S", help="leave out what scores less (default: nothing)"
+    )
+    parser.add_argument("-f", "--format", choices=FORMATS, default="txt", help="default: txt")
+    parser.add_argument("--like", metavar="FILE", help="what looks like this photo or clip, or like @ROW of the index")
+    parser.add_argument("--open", action="store_true", help="show thumbnails in the browser, without a server")
+    parser.add_argument("--play", action="store_true", help="play the best in the system's player")
+    parser.add_argument("--retriever", metavar="DIR", help="retriever's folder (default: the one in the package)")
+    parser.add_argument("-m", "--model", metavar="DIR", help="with --like FILE: the captioner that made the index")
+    parser.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
+
+
+def run(options: argparse.Namespace) -> int:
+    from captioner.index.archive import Archive
+    from captioner.index.writers import WRITERS
+
+    query = " ".join(options.query)
+    if bool(query.strip()) == bool(options.like):
+        raise UsageError("give a QUERY or --like, one of them")
+    if options.count < 1:
+        raise UsageError(f"-n is {options.count}; it must be at least 1")
+    with Archive.open(options.index, retriever=options.retriever) as archive:
+        results = _like(archive, options) if options.like else _find(archive, query, options)
+        _say(archive, query, results, quiet=options.quiet)
+        if results:
+            with StandardOutput() as out:
+                for text in WRITERS[options.format](results.found):
+                    out.write(text)
+        if options.open and results:
+            _open(archive, query or f"like {options.like}", results)
+    if options.play and results:
+        _play(results.found[0])
+    return 0
+
+
+def _find(archive: Archive, query: str, options: argparse.Namespace) -> Results:
+    return archive.find(query, count=options.count, least_score=options.min_score)
+
+
+def _like(archive: Archive, options: argparse.Namespace) -> Results:
+    limits = {"count": options.count, "least_score": options.min_score}
+    if options.like.startswith("@"):
+        row = options.like[1:]
+        if not row.isdecimal():
+            raise UsageError(
+                f"--like {options.like} is not a row; give @ and its number, or ./{options.like} for a file"
+            )
+        return archive.like(archive.vector(int(row)), without=int(row), **limits)
+    from captioner.index.indexer import Indexer
+
+    indexer = Indexer.load(options.model, retriever=options.retriever, thumbnails=False)
+    return archive.like(indexer.vector(indexer.sample(options.like)), **limits)
+
+
+def _say(archive: Archive, query: str, results: Results, *, quiet: bool) -> None:
+    """What is to be said on stderr: words that are not known, and that nothing was found."""
+    if quiet:
+        return
+    if results.unknown:
+        print(
+            f"captioner: the retriever does not know {', '.join(results.unknown)}; only captions were searched for it",
+            file=sys.stderr,
+        )
+    if not results:
+        rows = len(archive)
+        print(f"captioner: nothing was found among {rows:,} clips" if rows else f"captioner: {archive.path} is empty; "
+              "captioner index adds clips to it", file=sys.stderr)  # fmt: skip
+
+
+def _open(archive: Archive, title: str, results: Results) -> None:
+    from captioner.index.writers import page
+
+    path = Path(tempfile.mkdtemp(prefix="captioner-")) / "found.html"
+    path.write_text(page(title, [(each, archive.thumbnail(each.row)) for each in results]), encoding="utf-8")
+    opened = webbrowser.open(path.as_uri())
+    print(f"the page is {path}" + ("" if opened else "; no browser could be opened here"), file=sys.stderr)
+
+
+def _play(best: Found) -> None:
+    """Hand the best to a player: mpv or VLC at its moment, else what the system opens such files with."""
+    for player, start in _PLAYERS.items():
+        if found := shutil.which(player):
+            subprocess.Popen([found, start.format(seconds=best.seconds), best.path])
+            return
+    if sys.platform == "win32":
+        os.startfile(best.path)
+        return
+    opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
+    if opener is None:
+        raise CaptionerError(f"no player was found for {best.path}; install mpv or VLC, or give -f m3u to one")
+    subprocess.Popen([opener, best.path])

@@ -1,0 +1,164 @@
+"""``captioner index``: captions an archive into an index that ``captioner find`` searches."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captioner.commands.options import add_frames, add_inputs, add_loudness, add_run, add_search
+from captioner.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from captioner.index.indexer import Indexer
+    from captioner.io.inputs import Inputs
+    from captioner.io.progress import Monitor
+
+N_BEST = 4
+"""Sentences kept of each clip, unless --n-best says otherwise."""
+
+ABOUT = """\
+Index video files for captioner find: a caption, words, a vector and a thumbnail of each clip, in one file.
+
+PATH is what captioner caption takes. The same command given again indexes what is new or has changed, finds files
+that were moved by their content, and marks those that are gone. A run that was stopped goes on where it was; while it
+writes, captioner find reads."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, patterns, @LIST, - for stdin")
+    parser.add_argument("-o", "--output", required=True, metavar="INDEX", help="the index, such as archive.db")
+    parser.add_argument("-m", "--model", metavar="DIR", help="captioner's folder (default: the one in the package)")
+    parser.add_argument("--retriever", metavar="DIR", help="retriever's folder (default: the one in the package)")
+    add_loudness(parser)
+    add_inputs(parser.add_argument_group("input"))
+    group = parser.add_argument_group("output")
+    group.add_argument("--from", dest="captions", metavar="FILE", help="captions that were made before (JSON Lines)")
+    group.add_argument("--no-thumbnails", dest="thumbnails", action="store_false", help="keep no pictures")
+    group.add_argument("--failures", metavar="FILE", help="list failures here (default: INDEX.failures.jsonl)")
+    group.add_argument("--overwrite", action="store_true", help="index all anew, and replace what is there")
+    group.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
+    group.add_argument("--log-json", action="store_true", help="what is said on stderr as JSON, one object a line")
+    add_run(parser.add_argument_group("run"))
+    add_frames(parser.add_argument_group("frames"))
+    add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
+
+
+def run(options: argparse.Namespace) -> int:
+    from captioner.io.inputs import Shard, find_inputs
+    from captioner.io.progress import Monitor
+
+    monitor = Monitor(quiet=options.quiet, as_json=options.log_json, verbose=options.verbose)
+    if options.captions:
+        if options.paths or options.manifest:
+            raise UsageError("--from and PATH exclude each other: an index is of clips, or of captions made before")
+        return _import(options, monitor)
+    if options.engine == "ray":
+        raise UsageError("--engine ray is for captioner caption; index what it wrote with --from")
+    if not (options.paths or options.manifest):
+        raise UsageError("give a PATH (a video file, a folder, a pattern, @LIST or -), a --manifest or --from")
+    try:
+        from captioner.caption.segments import parse_segments
+
+        shard = Shard.parse(options.shard) if options.shard else None
+        options.segments = parse_segments(options.segments) if options.segments is not None else None
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    inputs = find_inputs(
+        options.paths,
+        recursive=options.recursive,
+        images=options.images,
+        null=options.null,
+        manifests=options.manifest,
+        split=options.split,
+        start_seconds=options.start,
+        end_seconds=options.end,
+    )
+    if shard:
+        inputs = replace(inputs, items=tuple(item for item in inputs.items if shard.takes(item)))
+    return _index(options, inputs, monitor)
+
+
+def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
+    from captioner.archive.engine import Settings, caption_tasks
+    from captioner.archive.run import Archive
+    from captioner.commands.many import decode_pool, tell
+    from captioner.commands.options import override, search_settings
+    from captioner.commands.reporting import Ledger, show_progress, summary
+    from captioner.index.writer import IndexWriter
+    from captioner.io.files import refuse_to_overwrite
+    from captioner.io.platform import terminable
+
+    failures = Path(options.failures or f"{options.output}.failures.jsonl")
+    refuse_to_overwrite((*(item.path for item in inputs.items), *inputs.lists), (options.output, failures))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(terminable())
+        pool = stack.enter_context(decode_pool(options, inputs))
+        indexer = _load(options)
+        search = search_settings(indexer.search, options)
+        if options.n_best is None:
+            search = replace(search, n_best=min(N_BEST, search.beams))
+        settings = Settings(video=override(indexer.video, options), search=search, segments=options.segments)
+        writer = stack.enter_context(IndexWriter(options.output, indexer.facts, overwrite=options.overwrite))
+        model = f"{indexer.facts.model} {indexer.facts.retriever}"
+        archive = Archive(
+            inputs.items, settings=settings, model=model, journal=writer, retry_failed=options.retry_failed
+        )
+        for path, reason in inputs.unreadable:
+            monitor.failure(path, "not_found", f"{path} cannot be listed: {reason}")
+        ended = "stopped"
+        try:
+            with Ledger(failures, monitor) as ledger:
+                outcomes = archive.outcomes(
+                    lambda tasks: caption_tasks(
+                        tasks, indexer, settings=settings, pool=pool, batch_size=options.batch_size
+                    ),
+                    on_result=lambda counts: show_progress(monitor, counts),
+                )
+                for _ in tell(writer.placed(outcomes), ledger, monitor, to_a_file=True):
+                    pass
+            ended = "done"
+        finally:
+            counts = archive.counts
+            told = summary(ended, counts, inputs, journal=Path(options.output), failures=failures)
+            monitor.end(told, ended=ended, **asdict(counts), unreadable=len(inputs.unreadable))
+    return 1 if counts.failed or counts.failed_before or inputs.unreadable else 0
+
+
+def _load(options: argparse.Namespace) -> Indexer:
+    import torch
+
+    from captioner.commands.models import loading
+    from captioner.io.platform import keep_freed_memory
+
+    keep_freed_memory()
+    with loading():
+        from captioner.index.indexer import Indexer
+
+        indexer = Indexer.load(
+            options.model, retriever=options.retriever, thumbnails=options.thumbnails, device=options.device
+        )
+    if indexer.device.type == "cpu":
+        torch.set_num_threads(1)  # each child has a thread that encodes; and one thread gives the same bits anywhere
+    return indexer
+
+
+def _import(options: argparse.Namespace, monitor: Monitor) -> int:
+    from captioner.archive.engine import Outcome, Task
+    from captioner.index.imported import facts_of, read_records
+    from captioner.index.writer import IndexWriter
+    from captioner.io.inputs import Item
+    from captioner.retrieval.queries import Queries
+
+    queries = Queries.load(options.retriever)
+    files = rows = 0
+    with IndexWriter(options.output, facts_of(queries), overwrite=options.overwrite) as writer:
+        for record in read_records(Path(options.captions), queries):
+            if writer.find(record["key"], record["path"]) is None:
+                writer.append(record)
+            writer.place(Outcome(task=Task(index=files, item=Item(path=record["path"]), key=record["key"])))
+            files, rows = files + 1, rows + len(record["captions"])
+    monitor.say(f"{rows} captions of {files} files are in {options.output}")
+    return 0

@@ -1,0 +1,120 @@
+"""A captioner that also keeps what an index holds of each clip: its vector, the words detected in it, a thumbnail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from captioner.caption.captioner import Captioner
+from captioner.caption.reader import Place
+from captioner.caption.result import Caption, DetectedNoun, Embedding
+from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
+from captioner.index.schema import Facts
+from captioner.index.thumbnails import thumbnail
+from captioner.language.config import SearchConfig
+from captioner.metrics.content import carries
+from captioner.retrieval.checkpoint import load_retriever
+from captioner.retrieval.retriever import Retriever
+from captioner.video.frames import Frames
+
+LEAST = 0.1
+"""Words less probable than this are not kept."""
+_MOST = 24
+"""Words kept of a clip."""
+
+
+class Indexer(Captioner):
+    """Captions with an :class:`~captioner.caption.result.Embedding` each."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        retriever: str | Path | None = None,
+        thumbnails: bool = True,
+        device: str | None = None,
+    ) -> None:
+        """Raises CheckpointError where the retriever does not read this captioner's features."""
+        super().__init__(checkpoint, device=device)
+        self.retriever = Retriever(load_retriever(retriever), encoder=checkpoint.model.encoder)
+        self._thumbnails = thumbnails
+        detector = checkpoint.model.detector
+        self._words = [min(form.split(), key=len) for form in detector.forms] if detector else []
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        retriever: str | Path | None = None,
+        thumbnails: bool = True,
+        device: str | None = None,
+    ) -> Indexer:
+        """A captioner's folder and a retriever's; by default those inside the package."""
+        return cls(load_checkpoint(folder), retriever=retriever, thumbnails=thumbnails, device=device)
+
+    @property
+    def facts(self) -> Facts:
+        """What an index by this captioner is made with."""
+        return Facts(
+            model=self.checkpoint.fingerprint,
+            retriever=self.retriever.checkpoint.fingerprint,
+            width=self.retriever.width,
+            vectors="clips",
+        )
+
+    def keeps(self, frames: Frames) -> np.ndarray:
+        """The frame in the middle, of which a thumbnail is made."""
+        middle = len(frames.pixels) // 2
+        return frames.pixels[middle : middle + self._thumbnails].copy()
+
+    def vector(self, frames: Frames) -> np.ndarray:
+        """The vector (W,) of a clip or a photo."""
+        given = self._padded([self.encode(frames)], (0, 0))
+        return self.retriever.vectors(*given)[0].astype(np.float32)
+
+    def _say(
+        self,
+        clips: Sequence[Frames],
+        features: Sequence[np.ndarray],
+        places: Sequence[Place],
+        *,
+        config: SearchConfig,
+        shape: tuple[int, int],
+    ) -> list[Caption]:
+        captions = super()._say(clips, features, places, config=config, shape=shape)
+        vectors = self.retriever.vectors(*self._padded(features, shape))
+        return [
+            replace(
+                caption,
+                embedding=Embedding(
+                    vector=vector.tobytes(),
+                    words=self._detected(array, frames.times_seconds),
+                    thumbnail=thumbnail(frames.pixels, frames.width, frames.height),
+                ),
+            )
+            for caption, vector, frames, array in zip(captions, vectors, clips, features, strict=False)
+        ]
+
+    def _detected(self, features: np.ndarray, times_seconds: Sequence[float]) -> tuple[DetectedNoun, ...]:
+        """The likeliest words of a clip, from its features (T, P, D), surest first."""
+        detector = self._model.detector
+        if detector is None:
+            return ()
+        own, _ = self._model.encoder.parts(torch.from_numpy(features))
+        frames = detector.of_frames(own.float().mean(dim=1).to(self.device)).cpu().numpy()  # (T, W)
+        mean = frames.mean(axis=0)
+        found = [
+            DetectedNoun(
+                noun=self._words[column],
+                probability=float(mean[column]),
+                peak_seconds=times_seconds[int(frames[:, column].argmax())],
+            )
+            for column in np.argsort(-mean, kind="stable")[: 2 * _MOST].tolist()
+            if mean[column] >= LEAST and carries(self._words[column])
+        ]
+        return tuple(found[:_MOST])

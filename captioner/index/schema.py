@@ -1,0 +1,117 @@
+"""What an index file holds, and how it is opened.
+
+One SQLite file: ``files`` (a name, or a part of a file, and what became of it), ``contents`` (what files hold, by a key
+of content, model and settings), ``moments`` (a row for each clip or shot of a content), ``words`` (full text over
+these), ``vectors`` (float16, :data:`BLOCK` moments a blob, at the place of the moment's number) and ``thumbnails``.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from captioner.errors import CaptionerError
+
+FORMAT = 1
+"""Of the file; a newer one is not read."""
+BLOCK = 4096
+"""Moments in a blob of vectors."""
+_MARK = 0x43617078  # PRAGMA application_id: "Capx"
+_PAGE_BYTES = 16384
+
+_TABLES = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE contents (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL, start REAL NOT NULL, key BLOB NOT NULL,
+    content INTEGER REFERENCES contents, modified REAL NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
+    code TEXT, message TEXT, UNIQUE (path, start)
+);
+CREATE INDEX files_content ON files (content);
+CREATE TABLE moments (
+    id INTEGER PRIMARY KEY, content INTEGER NOT NULL REFERENCES contents, start REAL NOT NULL, stop REAL,
+    caption TEXT NOT NULL, confidence REAL NOT NULL, unsure INTEGER NOT NULL, others TEXT NOT NULL,
+    seen TEXT NOT NULL, marks BLOB NOT NULL
+);
+CREATE INDEX moments_content ON moments (content);
+CREATE VIRTUAL TABLE words USING fts5 (
+    caption, others, seen, content='moments', content_rowid='id', tokenize='porter unicode61'
+);
+CREATE TABLE vectors (block INTEGER PRIMARY KEY, numbers BLOB NOT NULL);
+CREATE TABLE thumbnails (moment INTEGER PRIMARY KEY, webp BLOB NOT NULL);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What an index was made with; all of it holds for every row."""
+
+    model: str
+    """Fingerprint of the captioner; empty for captions that were read from a file."""
+    retriever: str
+    """Fingerprint of the retriever."""
+    width: int
+    """Numbers of a vector."""
+    vectors: str
+    """``clips``: of what is seen; ``captions``: of the sentences alone."""
+
+
+def create(path: Path, facts: Facts) -> None:
+    """Make an empty index at ``path``, which is not there or an empty file."""
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(f"BEGIN; {_TABLES} COMMIT;")
+        values = [(name, str(value)) for name, value in vars(facts).items()]
+        connection.executemany("INSERT INTO facts VALUES (?, ?)", values)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute(f"PRAGMA application_id = {_MARK}")
+    connection.close()
+
+
+def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
+    """Open an index. Raises CaptionerError, in one sentence, for what is none, and for a newer format."""
+    if not path.is_file():
+        raise CaptionerError(f"there is no index {path}; make one with captioner index FOLDER -r -o {path.name}")
+    try:
+        connection = _open(path, "rw" if write else "ro")
+        [(mark,)] = connection.execute("PRAGMA application_id")
+        [(version,)] = connection.execute("PRAGMA user_version")
+    except sqlite3.OperationalError as error:
+        raise CaptionerError(f"cannot read the index {path}: {error}") from None
+    except sqlite3.DatabaseError:
+        raise CaptionerError(f"{path} is not an index of captioner: it is no SQLite file") from None
+    if mark != _MARK:
+        connection.close()
+        raise CaptionerError(f"{path} is not an index of captioner but another SQLite file")
+    if version != FORMAT:
+        connection.close()
+        raise CaptionerError(f"{path} has index format {version}; this version of captioner reads format {FORMAT}")
+    return connection
+
+
+def _open(path: Path, mode: str) -> sqlite3.Connection:
+    name = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{name}?mode={mode}", uri=True, timeout=10, check_same_thread=False)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        if mode != "ro" or os.access(path.parent, os.W_OK):
+            raise
+        # A folder that cannot be written to has no room for SQLite's shared memory: nobody writes there.
+        return sqlite3.connect(f"{name}?immutable=1", uri=True, check_same_thread=False)
+    return connection
+
+
+def read_facts(connection: sqlite3.Connection) -> Facts:
+    """What the index was made with."""
+    values = dict(connection.execute("SELECT name, value FROM facts"))
+    return Facts(
+        model=values["model"],
+        retriever=values["retriever"],
+        width=int(values["width"]),
+        vectors=values["vectors"],
+    )

@@ -1,0 +1,1 @@
+"""Retrieval: sentences and clips as vectors, of which those that belong together lie together."""
