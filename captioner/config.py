@@ -10,6 +10,7 @@ import dataclasses
 import tomllib
 import types
 import typing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,6 +23,75 @@ def require(condition: bool, message: str) -> None:
     """Raise ConfigError with ``message`` unless ``condition`` holds."""
     if not condition:
         raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a setting is for and which numbers it takes: options of commands and sliders of the page are made of it."""
+
+    help: str
+    metavar: str = "N"
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    """It must be more than this."""
+    slider: Slider | None = None
+    """How the page shows it; None: the page does not."""
+
+    @property
+    def allowed(self) -> str:
+        """The numbers that it takes, after "it must be"."""
+        if self.low is not None and self.high is not None:
+            return f"{self.low} to {self.high}"
+        if self.low is not None:
+            return f"at least {self.low}"
+        return f"above {self.above}" + (f" and at most {self.high}" if self.high is not None else "")
+
+    def takes(self, value: Any) -> bool:
+        """Whether it is one of them; whatever is no number is."""
+        if not isinstance(value, int | float):
+            return True
+        return (
+            (self.low is None or self.low <= value)
+            and (self.high is None or value <= self.high)
+            and (self.above is None or self.above < value)
+        )
+
+
+class Slider(typing.NamedTuple):
+    """A slider of the page."""
+
+    label: str
+    low: float
+    high: float
+    step: float
+
+
+def setting(
+    default: T,
+    help: str,
+    *,
+    metavar: str = "N",
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    slider: Slider | None = None,
+) -> T:
+    """A field of a settings class that says all about itself: see :class:`Setting`."""
+    said = Setting(help=help, metavar=metavar, low=low, high=high, above=above, slider=slider)
+    return dataclasses.field(default=default, metadata={"setting": said})
+
+
+def settings_of(config: Any) -> dict[str, Setting]:
+    """Those of a settings class, or of one of its objects, by the fields' names."""
+    return {f.name: f.metadata["setting"] for f in dataclasses.fields(config) if "setting" in f.metadata}
+
+
+def check_settings(config: Any, section: str) -> None:
+    """Raise ConfigError where a number is not one that its setting takes."""
+    for name, said in settings_of(config).items():
+        value = getattr(config, name)
+        require(said.takes(value), f"{section}.{name} is {value}; it must be {said.allowed}")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

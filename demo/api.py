@@ -4,7 +4,8 @@ installed) the Model Context Protocol. The docstrings of the endpoints are what 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from captioner.caption.merging import merge_next
 from captioner.caption.result import Caption
 from captioner.outputs.writers import row, srt, vtt
 from demo.components.panel import settings
-from demo.engine import Engine, Seen, Strategy
+from demo.engine import Engine, Seen, Strategy, sliders
 from demo.limits import refusals
 from demo.tabs.timeline import parts
 
@@ -30,12 +31,7 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
         video: str,
         checkpoint: str = "",
         strategy: Strategy = "beam",
-        beams: float = 5,
-        length_penalty: float = 0.7,
-        frames: float = 16,
-        min_confidence: float | None = None,
-        start_seconds: float = 0,
-        end_seconds: float = 0,
+        *rest: Any,
     ) -> dict[str, Any]:
         """Say in one sentence what a video shows, with the moment that made it say each word.
 
@@ -43,10 +39,8 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
             video: A video file: MP4, WebM, MOV, MKV, AVI and others.
             checkpoint: Name of the model; leave it out for the first.
             strategy: beam (the best of several sentences), greedy, diverse or sample.
-            beams: Sentences kept in mind at each word, 1 to 20.
-            length_penalty: 0 is none; higher favours long sentences.
+            {search}
             frames: Moments of the video that are looked at, 1 to 64.
-            min_confidence: Below this, 0 to 1, a caption is marked as abstained; leave it out for the checkpoint's.
             start_seconds: Caption from here on.
             end_seconds: Caption up to here; 0 is the end.
 
@@ -55,14 +49,14 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
             alternatives with their scores, times_seconds of the frames, warnings, and the model's fingerprint.
         """
         with refusals():
-            chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
+            chosen = settings(checkpoint, strategy, *rest)
             with engine.clips.join() as places:
                 for _ in places:
                     continue
-                return named_row(engine.caption(video, settings(*chosen)).caption)
+                return named_row(engine.caption(video, chosen).caption)
 
     gr.Button(visible=False).click(
-        caption,
+        _described(caption),
         request,
         gr.JSON(visible=False, label="caption"),
         api_name="caption",
@@ -78,12 +72,7 @@ def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
         part_seconds: float = 10,
         checkpoint: str = "",
         strategy: Strategy = "beam",
-        beams: float = 5,
-        length_penalty: float = 0.7,
-        frames: float = 16,
-        min_confidence: float | None = None,
-        start_seconds: float = 0,
-        end_seconds: float = 0,
+        *rest: Any,
     ) -> Iterator[dict[str, Any]]:
         """Caption a long video part by part, by its shots or in parts of equal length.
 
@@ -93,10 +82,8 @@ def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
             part_seconds: Length of a part when parts_by is fixed.
             checkpoint: Name of the model; leave it out for the first.
             strategy: beam, greedy, diverse or sample.
-            beams: Sentences kept in mind at each word, 1 to 20.
-            length_penalty: 0 is none; higher favours long sentences.
+            {search}
             frames: Moments of each part that are looked at, 1 to 64.
-            min_confidence: Below this, 0 to 1, a caption is marked as abstained; leave it out for the checkpoint's.
             start_seconds: Caption from here on.
             end_seconds: Caption up to here; 0 is the end.
 
@@ -105,20 +92,35 @@ def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
             gives them, with start_seconds and end_seconds) and, once finished, the same as vtt and srt.
         """
         with refusals():
-            chosen = (checkpoint, strategy, beams, length_penalty, frames, min_confidence, start_seconds, end_seconds)
+            chosen = settings(checkpoint, strategy, *rest)
             with engine.films.join() as places:
                 for _ in places:
                     continue
-                yield from _timeline(engine.timeline(video, settings(*chosen), segments=parts(parts_by, part_seconds)))
+                yield from _timeline(engine.timeline(video, chosen, segments=parts(parts_by, part_seconds)))
 
     gr.Button(visible=False).click(
-        timeline,
+        _described(timeline),
         request,
         gr.JSON(visible=False, label="timeline"),
         api_name="timeline",
         concurrency_id="films",
         concurrency_limit=engine.limits.films_at_once,
     )
+
+
+def _described(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The endpoint with a named parameter, and a line of its docstring, for each setting that the page shows."""
+    *first, _ = inspect.signature(endpoint).parameters.values()
+    known = sliders()
+    last = dict.fromkeys(known) | {"frames": 16, "start_seconds": 0, "end_seconds": 0}
+    more = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=float | None)
+        for name, default in last.items()
+    ]
+    endpoint.__signature__ = inspect.Signature([*first, *more])  # type: ignore[attr-defined]
+    lines = [f"{name}: {said.help}; leave it out for the checkpoint's." for name, said in known.items()]
+    endpoint.__doc__ = (endpoint.__doc__ or "").replace("{search}", f"\n{12 * ' '}".join(lines))
+    return endpoint
 
 
 def named_row(caption: Caption) -> dict[str, Any]:

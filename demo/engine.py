@@ -6,15 +6,16 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from captioner import Captioner, Recognizer
 from captioner.actions.recognizer import Action
 from captioner.archive.pool import DecodePool
 from captioner.caption.reader import Place
 from captioner.caption.result import Caption
+from captioner.config import Setting, settings_of
 from captioner.language.config import SearchConfig
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
@@ -37,11 +38,9 @@ class Settings:
     model: str = ""
     """Name of the checkpoint; empty is the first."""
     strategy: Strategy = "beam"
-    beams: int = 5
-    length_penalty: float = 0.7
+    search: Mapping[str, float | None] = field(default_factory=dict)
+    """Of the search, those that the page shows; None: the checkpoint's own."""
     frames: int = 16
-    min_confidence: float | None = None
-    """Below this a caption is marked as unsure; None: the checkpoint's own."""
     start_seconds: float | None = None
     end_seconds: float | None = None
 
@@ -56,6 +55,11 @@ class Seen:
     """Whether the frames were made square by ignoring the clip's shape."""
     meaning: str
     """What the confidence is the chance of; empty where it is not calibrated."""
+
+
+def sliders() -> dict[str, Setting]:
+    """The settings of the search that the page shows, by their names."""
+    return {name: said for name, said in settings_of(SearchConfig).items() if said.slider}
 
 
 class Engine:
@@ -85,14 +89,8 @@ class Engine:
 
     def defaults(self) -> Settings:
         """The settings that the first checkpoint was made for."""
-        search = self.first.search
-        return Settings(
-            model=next(iter(self.captioners)),
-            beams=search.beams,
-            length_penalty=search.length_penalty,
-            frames=self.first.video.frames,
-            min_confidence=search.min_confidence,
-        )
+        shown = {name: getattr(self.first.search, name) for name in sliders()}
+        return Settings(model=next(iter(self.captioners)), search=shown, frames=self.first.video.frames)
 
     def captioner(self, settings: Settings) -> Captioner:
         """The chosen checkpoint. Raises Refusal for a name that is none."""
@@ -108,16 +106,18 @@ class Engine:
 
     def search(self, settings: Settings) -> SearchConfig:
         """The search that a visitor's settings stand for. Raises ConfigError on numbers that make no sense."""
-        beams = 1 if settings.strategy == "greedy" else settings.beams
         own = self.captioner(settings).search
+        chosen: dict[str, Any] = {name: value for name, value in settings.search.items() if value is not None}
+        beams = 1 if settings.strategy == "greedy" else chosen.get("beams", own.beams)
         return replace(
             own,
-            beams=beams,
-            n_best=min(beams, MOST_ALTERNATIVES),
-            length_penalty=settings.length_penalty,
-            groups=beams if settings.strategy == "diverse" else 1,
-            temperature=TEMPERATURE if settings.strategy == "sample" else 0.0,
-            min_confidence=own.min_confidence if settings.min_confidence is None else settings.min_confidence,
+            **chosen
+            | {
+                "beams": beams,
+                "n_best": min(beams, MOST_ALTERNATIVES),
+                "groups": beams if settings.strategy == "diverse" else 1,
+                "temperature": TEMPERATURE if settings.strategy == "sample" else 0.0,
+            },
         )
 
     def glance(self, path: Path) -> Frames:

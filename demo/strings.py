@@ -72,10 +72,6 @@ STRATEGIES: Final = {
     "Diverse beams": "diverse",
     "Sampling": "sample",
 }
-BEAMS: Final = "Beams"
-BEAMS_INFO: Final = "Sentences kept in mind at each word"
-LENGTH_PENALTY: Final = "Length penalty"
-LENGTH_PENALTY_INFO: Final = "0 is none; higher favours long sentences"
 FRAMES: Final = "Frames"
 FRAMES_INFO: Final = "Moments looked at"
 START: Final = "Start (seconds)"
@@ -97,8 +93,6 @@ CALIBRATED: Final = "The percentage is the chance that this holds: {good}. It wa
 UNCALIBRATED: Final = (
     "Confidence is how likely the model found its own words, on average. It is often sure and wrong: a hint, no chance."
 )
-MIN_CONFIDENCE: Final = "Least confidence"
-MIN_CONFIDENCE_INFO: Final = "Below it a caption is marked as unsure"
 SAW: Final = "Its image classifier saw {sights}."
 SIGHT: Final = "{noun} ({share}, surest at {time})"
 FRAMES_SEEN: Final = "Frames looked at: {count}, from {first} to {last}"

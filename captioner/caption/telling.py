@@ -51,7 +51,7 @@ class Wording:
 
     def searched(self, config: SearchConfig) -> SearchConfig:
         """The settings to search with: every beam is kept where the n-best list is reranked."""
-        return replace(config, n_best=config.beams) if self.reranker and config.reorders else config
+        return replace(config, n_best=config.beams) if self.reranker and config.reranks else config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Evidence:
 
 def choose(found: Sequence[H], wording: Wording, *, word_probs: np.ndarray | None, config: SearchConfig) -> list[H]:
     """The n-best list of one clip, best first: as the search found it, or reranked by the clip's words (W,)."""
-    if wording.reranker is None or word_probs is None or not config.reorders:
+    if wording.reranker is None or word_probs is None or not config.reranks:
         return list(found)
     texts = [wording.pieces.decode(hypothesis.tokens) for hypothesis in found]
     return wording.reranker.rerank(found, texts, word_probs=word_probs, config=config)[: config.n_best]

@@ -8,8 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captioner.commands.options import add_frames, add_inputs, add_loudness, add_run, add_search
+from captioner.commands.options import add_frames, add_inputs, add_loudness, add_run
+from captioner.commands.settings import add_settings
 from captioner.errors import ConfigError, UsageError
+from captioner.language.config import SearchConfig
 
 if TYPE_CHECKING:
     from captioner.index.indexer import Indexer
@@ -43,7 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--log-json", action="store_true", help="what is said on stderr as JSON, one object a line")
     add_run(parser.add_argument_group("run"))
     add_frames(parser.add_argument_group("frames"))
-    add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
+    add_settings(parser.add_argument_group("search (defaults: the checkpoint's)"), SearchConfig)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,8 +87,8 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
     from captioner.archive.engine import Settings, caption_tasks
     from captioner.archive.run import Archive
     from captioner.commands.many import decode_pool, tell
-    from captioner.commands.options import override, search_settings
     from captioner.commands.reporting import Ledger, show_progress, summary
+    from captioner.commands.settings import override, search_settings
     from captioner.index.writer import IndexWriter
     from captioner.io.files import refuse_to_overwrite
     from captioner.io.platform import terminable

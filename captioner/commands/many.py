@@ -17,8 +17,8 @@ from captioner.caption.reader import Reader
 from captioner.caption.result import UNSURE
 from captioner.commands.models import load_model
 from captioner.commands.one import looked_at
-from captioner.commands.options import override, search_settings
 from captioner.commands.reporting import Ledger, say_plan, show_progress, summary
+from captioner.commands.settings import override, search_settings
 from captioner.errors import CaptionerError, UsageError
 from captioner.io.files import (
     ResumedFile,

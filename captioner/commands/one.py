@@ -13,7 +13,7 @@ from captioner.caption.reader import Reader
 from captioner.caption.result import UNSURE, Caption
 from captioner.caption.segments import merge_captions
 from captioner.commands.models import load_model
-from captioner.commands.options import override, search_settings
+from captioner.commands.settings import override, search_settings
 from captioner.errors import CaptionerError, VideoError
 from captioner.io.files import (
     ResumedFile,

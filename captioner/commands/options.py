@@ -6,15 +6,15 @@ import argparse
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captioner.commands.settings import add_settings
 from captioner.errors import UsageError
+from captioner.language.config import SearchConfig
 
 if TYPE_CHECKING:
     from captioner.io.inputs import Inputs
-    from captioner.language.config import SearchConfig
 
 FORMATS = ("txt", "jsonl", "json", "csv", "srt", "vtt", "coco")
 SIDECAR = "{folder}/{stem}.{format}"
@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
     parser.set_defaults(kind="captions")
     parser.add_argument("--open", action="store_true", help="show the captions in the browser too (eval look)")
-    add_search(parser.add_argument_group("search (defaults: the checkpoint's)"))
+    add_settings(parser.add_argument_group("search (defaults: the checkpoint's)"), SearchConfig)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -134,36 +134,6 @@ def add_run(group: Any) -> None:
     )
 
 
-def add_search(group: Any) -> None:
-    group.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
-    group.add_argument("--n-best", type=int, metavar="N", help="alternatives in json, jsonl and csv")
-    group.add_argument(
-        "--no-evidence",
-        dest="evidence",
-        action="store_const",
-        const=False,
-        help="leave out nouns that the CNN's own classifier saw",
-    )
-    group.add_argument(
-        "--word-weight", type=float, metavar="W", help="how much the CNN's detector of words counts; 0 is nothing"
-    )
-    group.add_argument("--least-weight", type=float, metavar="W", help="how much the word counts that it sees least")
-    group.add_argument(
-        "--odd-price", type=float, metavar="P", help="what a sequence of words costs that nobody wrote; 0 is nothing"
-    )
-    group.add_argument("--min-confidence", type=float, metavar="C", help="mark captions below this as unsure")
-    group.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
-    group.add_argument("--min-length", type=int, metavar="L", help="tokens")
-    group.add_argument("--max-length", type=int, metavar="L", help="tokens")
-    group.add_argument("--no-repeat-ngram", type=int, metavar="N", help="no n-gram of N tokens twice; 0 allows it")
-    group.add_argument("--groups", type=int, metavar="G", help="diverse beam search: groups of beams")
-    group.add_argument("--diversity", type=float, metavar="X", help="penalty for an earlier group's token")
-    group.add_argument("--temperature", type=float, metavar="T", help="above 0: sample K captions, not search")
-    group.add_argument("--top-k", type=int, metavar="K", help="sample from the K likeliest tokens")
-    group.add_argument("--top-p", type=float, metavar="P", help="sample from the likeliest tokens of mass P")
-    group.add_argument("--seed", type=int, metavar="S", help="of the samples")
-
-
 def settle(options: argparse.Namespace) -> None:
     """Format and template of the output, and what contradicts itself."""
     from captioner.io.files import is_folder
@@ -198,17 +168,3 @@ def check_many(options: argparse.Namespace, inputs: Inputs) -> None:
         raise UsageError("subtitles belong to one video; with several give --sidecar, or -o '{stem}.{format}'")
     if options.overwrite and options.retry_failed:
         raise UsageError("--overwrite does everything again, failures too; leave --retry-failed out")
-
-
-def override(config: Any, options: argparse.Namespace) -> Any:
-    """The settings with those that the command line names replaced."""
-    named = {f.name: getattr(options, f.name, None) for f in fields(config)}
-    return replace(config, **{name: value for name, value in named.items() if value is not None})
-
-
-def search_settings(search: SearchConfig, options: argparse.Namespace) -> SearchConfig:
-    """The checkpoint's search as the command line changes it; fewer beams than its n-best mean fewer of these."""
-    if options.beams is not None and options.n_best is None and search.n_best > options.beams:
-        search = replace(search, n_best=max(1, options.beams))
-    changed: SearchConfig = override(search, options)
-    return changed

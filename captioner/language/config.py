@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from captioner.config import require
+from captioner.config import Slider, check_settings, require, setting
 from captioner.recurrent.config import CellName
 
 
@@ -66,70 +66,74 @@ class TokenizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """How the sentence is chosen, and when it is held back."""
+    """How the caption is searched, reranked and marked.
 
-    beams: int = 5
-    """Hypotheses kept a step (B in the papers). 1 is greedy search. Samples drawn, when ``temperature`` is set."""
-    max_length: int = 24
-    """Longest caption, in tokens, the end token included."""
-    min_length: int = 1
-    """Shortest caption, in tokens before the end token."""
-    length_penalty: float = 0.7
-    """alpha in ``score = log P / ((5 + length) / 6) ** alpha`` (Wu et al. 2016, eq. 14); 0 is none."""
-    no_repeat_ngram: int = 3
-    """Forbid any n-gram of this many tokens from appearing twice; 0 is off."""
-    no_repeat_word: bool = True
-    """Forbid a word, or a few words together, from being said twice in a row ("red red", "a dog a dog")."""
-    n_best: int = 1
-    """Hypotheses returned for each clip, best first; at most ``beams``."""
-    groups: int = 1
-    """Diverse beam search (Vijayakumar et al. 2018): the beams in this many groups ..."""
-    diversity: float = 0.5
-    """... where a token costs this much for each time an earlier group took it in the same step."""
-    temperature: float = 0.0
-    """0: search. Above 0: ancestral sampling at this temperature, ``beams`` independent samples a clip."""
-    top_k: int = 0
-    """Sample only from the k likeliest tokens; 0 is all."""
-    top_p: float = 1.0
-    """Sample only from the smallest set of tokens with this much probability (Holtzman et al. 2020)."""
-    seed: int = 0
-    """Of the samples."""
-    evidence: bool = True
-    """Let the caption say nouns that the CNN's own classifier sees, where the checkpoint has one."""
-    word_weight: float = 0.2
-    """How much it counts in the choice between the beams whether the CNN's detector of words sees those that they say,
-    where the checkpoint has one; 0: nothing."""
-    least_weight: float = 0.0
-    """How much the word counts in the same choice that the detector sees least of those that a sentence says: times the
-    logarithm of its probability; 0: nothing."""
-    odd_price: float = 1.0
-    """What each sequence of three words that people did not write costs a sentence in the same choice; 0: nothing."""
-    min_confidence: float = 0.0
-    """A caption with less confidence than this is marked ``abstained``; 0 is never."""
+    Each setting is said here alone: the options of ``captioner caption`` and ``python -m eval run`` and the sliders of
+    the page are made from these fields.
+    """
+
+    beams: int = setting(
+        5,
+        "beam width: hypotheses kept at each step; 1 is greedy search",
+        metavar="K",
+        low=1,
+        high=1000,
+        slider=Slider("Beams", 1, 20, 1),
+    )
+    """Samples drawn, when ``temperature`` is set."""
+    n_best: int = setting(1, "hypotheses returned for each clip, at most --beams", low=1)
+    length_penalty: float = setting(
+        0.7, "0 is none; higher favours long captions", metavar="A", slider=Slider("Length penalty", 0, 2, 0.1)
+    )
+    """alpha in ``score = log P / ((5 + length) / 6) ** alpha`` (Wu et al. 2016, eq. 14)."""
+    min_length: int = setting(1, "shortest caption in tokens, without the end token", metavar="L", low=0)
+    max_length: int = setting(24, "longest caption in tokens, with the end token", metavar="L", low=1)
+    no_repeat_ngram: int = setting(3, "forbid an n-gram of N tokens from appearing twice; 0 allows it", low=0)
+    no_repeat_word: bool = setting(True, "allow a word, or a few words together, twice in a row")
+    """Forbid ("red red", "a dog a dog")."""
+    groups: int = setting(1, "diverse beam search: groups of beams; must divide --beams", metavar="G", low=1)
+    """Vijayakumar et al. (2018)."""
+    diversity: float = setting(0.5, "penalty for a token that an earlier group took in the same step", metavar="X")
+    temperature: float = setting(
+        0.0, "above 0: draw --beams samples at this temperature, no search", metavar="T", low=0
+    )
+    top_k: int = setting(0, "sample from the K likeliest tokens; 0 is all", metavar="K", low=0)
+    top_p: float = setting(
+        1.0, "sample from the likeliest tokens of this total probability", metavar="P", above=0, high=1
+    )
+    """Holtzman et al. (2020)."""
+    seed: int = setting(0, "seed of the samples", metavar="S")
+    evidence: bool = setting(True, "ignore the nouns of the CNN's own classifier")
+    """Let the caption say nouns that the CNN's own classifier detects, where the checkpoint has one."""
+    word_weight: float = setting(0.2, "rerank: weight of the detected words; 0 is off", metavar="W", low=0)
+    """For checkpoints with a detector of words."""
+    least_weight: float = setting(
+        0.0, "rerank: weight of the caption's least visible word; 0 is off", metavar="W", low=0
+    )
+    """Times the logarithm of its probability."""
+    odd_price: float = setting(
+        1.0, "rerank: penalty for each trigram that no training caption has; 0 is off", metavar="P", low=0
+    )
+    min_confidence: float = setting(
+        0.0,
+        "mark captions with a lower confidence as unsure",
+        metavar="C",
+        low=0,
+        high=1,
+        slider=Slider("Minimum confidence", 0, 1, 0.01),
+    )
 
     def __post_init__(self) -> None:
-        require(1 <= self.beams <= 1000, f"search.beams is {self.beams}; it must be 1 to 1000")
-        require(1 <= self.n_best <= self.beams, f"search.n_best is {self.n_best}; it must be 1 to beams ({self.beams})")
-        require(self.max_length >= 1, f"search.max_length is {self.max_length}; it must be at least 1")
+        check_settings(self, "search")
+        require(self.n_best <= self.beams, f"search.n_best is {self.n_best}; it must be 1 to beams ({self.beams})")
         require(
-            0 <= self.min_length < self.max_length,
+            self.min_length < self.max_length,
             f"search.min_length is {self.min_length}; it must be 0 to max_length - 1 ({self.max_length - 1})",
         )
-        require(self.no_repeat_ngram >= 0, f"search.no_repeat_ngram is {self.no_repeat_ngram}; it must not be negative")
-        require(
-            self.groups >= 1 and self.beams % self.groups == 0,
-            f"search.groups is {self.groups}; it must divide beams ({self.beams})",
-        )
-        require(self.temperature >= 0, f"search.temperature is {self.temperature}; it must not be negative")
+        require(self.beams % self.groups == 0, f"search.groups is {self.groups}; it must divide beams ({self.beams})")
         require(self.temperature == 0 or self.groups == 1, "search.groups and search.temperature exclude each other")
-        require(self.top_k >= 0, f"search.top_k is {self.top_k}; it must not be negative")
-        require(0 < self.top_p <= 1, f"search.top_p is {self.top_p}; it must be in (0, 1]")
-        require(self.word_weight >= 0, f"search.word_weight is {self.word_weight}; it must not be negative")
-        require(self.least_weight >= 0, f"search.least_weight is {self.least_weight}; it must not be negative")
-        require(self.odd_price >= 0, f"search.odd_price is {self.odd_price}; it must not be negative")
-        require(0 <= self.min_confidence <= 1, f"search.min_confidence is {self.min_confidence}; it must be in [0, 1]")
 
     @property
-    def reorders(self) -> bool:
-        """Whether the beams' sentences are ordered anew by the words that were seen, where a checkpoint can."""
+    def reranks(self) -> bool:
+        """Whether the n-best list is reranked by the detected words, where a checkpoint can."""
         return self.temperature == 0 and max(self.word_weight, self.least_weight, self.odd_price) > 0

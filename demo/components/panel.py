@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 import gradio as gr
 
+from captioner.config import Setting
+from captioner.language.config import SearchConfig
 from demo import strings
-from demo.engine import Engine, Settings, Strategy
+from demo.engine import Engine, Settings, Strategy, sliders
 
-MOST_BEAMS = 20
 MOST_FRAMES = 64
 
 
@@ -37,48 +38,30 @@ def panel(
         chosen = gr.Dropdown(names, value=model or default.model, label=strings.MODEL, visible=len(names) > 1)
         how = gr.Radio(list(strings.STRATEGIES.items()), value=strategy, label=strings.STRATEGY)
         with gr.Row():
-            beams = gr.Slider(1, MOST_BEAMS, default.beams, step=1, label=strings.BEAMS, info=strings.BEAMS_INFO)
-            penalty = gr.Slider(
-                0,
-                2,
-                default.length_penalty,
-                step=0.1,
-                label=strings.LENGTH_PENALTY,
-                info=strings.LENGTH_PENALTY_INFO,
-            )
+            search = [_slider(said, default.search[name]) for name, said in sliders().items()]
             frames = gr.Slider(1, MOST_FRAMES, default.frames, step=1, label=strings.FRAMES, info=strings.FRAMES_INFO)
-            least = gr.Slider(
-                0,
-                1,
-                default.min_confidence,
-                step=0.01,
-                label=strings.MIN_CONFIDENCE,
-                info=strings.MIN_CONFIDENCE_INFO,
-            )
         with gr.Row(visible=span):
             start = gr.Number(0, label=strings.START, minimum=0)
             end = gr.Number(0, label=strings.END, info=strings.END_INFO, minimum=0)
-    return Panel([chosen, how, beams, penalty, frames, least, start, end])
+    return Panel([chosen, how, *search, frames, start, end])
 
 
-def settings(
-    model: str,
-    strategy: Any,
-    beams: float,
-    penalty: float,
-    frames: float,
-    least: float | None,
-    start: float,
-    end: float,
-) -> Settings:
+def _slider(said: Setting, value: float | None) -> gr.Slider:
+    assert said.slider is not None
+    label, low, high, step = said.slider
+    return gr.Slider(low, high, value, step=step, label=label, info=said.help[0].upper() + said.help[1:])
+
+
+def settings(model: str, strategy: Any, *values: Any) -> Settings:
     """The value of a panel, in the order of its components; an end of 0 is the end of the video."""
+    *search, frames, start, end = values
+    kinds = get_type_hints(SearchConfig)
+    named = zip(sliders(), search, strict=True)
     return Settings(
         model=model or "",
         strategy=strategy,
-        beams=int(beams),
-        length_penalty=float(penalty),
+        search={name: None if value is None else kinds[name](value) for name, value in named},
         frames=int(frames),
-        min_confidence=None if least is None else float(least),
         start_seconds=start or None,
         end_seconds=end or None,
     )

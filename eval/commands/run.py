@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from captioner.commands.settings import add_settings, search_settings
 from captioner.errors import DataError
 from captioner.language.config import SearchConfig
 from captioner.manifest import SPLITS, read_manifest
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = 6
 """Best, and worst, clips in the report."""
+RENAMED = {"seed": "search_seed"}  # --seed is the bootstrap's
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,13 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="anomalies: false alarms an hour to accept (default: %(default)s)",
     )
     search = parser.add_argument_group("search (defaults: the checkpoint's)")
-    search.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
-    search.add_argument("--n-best", type=int, metavar="N", help="hypotheses kept of each clip")
-    search.add_argument("--word-weight", type=float, metavar="W", help="of the detector of words; 0 is nothing")
-    search.add_argument("--least-weight", type=float, metavar="W", help="of the word that it sees least")
-    search.add_argument("--odd-price", type=float, metavar="P", help="of a sequence of words that nobody wrote")
-    search.add_argument("--length-penalty", type=float, metavar="A", help="0 is none; higher favours long captions")
-    search.add_argument("--max-length", type=int, metavar="L", help="tokens")
+    add_settings(search, SearchConfig, renamed=RENAMED)
     report = parser.add_argument_group("report")
     report.add_argument(
         "--no-images", action="store_true", help="leave the frames out, for clips that may not be published"
@@ -82,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     require_jinja()
     captioner = _load(args)
-    search = _search(captioner.search, args)
+    search = search_settings(captioner.search, args, renamed=RENAMED)
     out = Path(args.out)
     chosen = clips[: args.limit]
     from eval.inputs.captioning import PREDICTIONS, Job, caption_clips
@@ -121,12 +116,3 @@ def _load(args: argparse.Namespace) -> Captioner:
     from captioner.caption.captioner import Captioner
 
     return Captioner.load(args.checkpoint, device=args.device)
-
-
-def _search(search: SearchConfig, args: argparse.Namespace) -> SearchConfig:
-    """The checkpoint's settings with those that the command line names replaced."""
-    names = ("beams", "n_best", "word_weight", "least_weight", "odd_price", "length_penalty", "max_length")
-    named = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if "beams" in named and "n_best" not in named:
-        named["n_best"] = min(search.n_best, named["beams"])
-    return dataclasses.replace(search, **named)

@@ -154,7 +154,7 @@ def test_too_large_is_refused_while_uploading(client: Any, tmp_path: Path) -> No
 
 
 def test_numbers_that_make_no_sense(client: Any, clip: Path) -> None:
-    sentence = refusal(client, upload(clip), "default", "beam", 5, 0.7, 16, 0, 2.0, 1.0)
+    sentence = refusal(client, upload(clip), "default", "beam", 5, 0.7, 0, 16, 2.0, 1.0)
     assert "end_seconds" in sentence and "\n" not in sentence
     assert "not in the list of choices" in refusal(client, upload(clip), "../../etc")
     assert "video first" in refusal(client, None)
