@@ -154,13 +154,28 @@ def _score(video: Path, model: str, alarms: float, limits: Limits) -> str:
     events = [json.loads(line) for line in written["events.jsonl"].splitlines()]
     name = stem(video.name)
     files = {f"{name}.csv": written["scores.csv"], f"{name}.vtt": written["anomalies.vtt"]}
-    found = strings.EVENTS_FOUND if events else strings.NOTHING_ABNORMAL
-    highest = max(moment["score"] for moment in moments) / watcher.threshold
-    said = found.format(count=len(events), seconds=moments[-1]["seconds"], share=highest)
-    broken = f'<p class="cap-refused">{escape(child.said)}</p>' if child.said else ""
+    return shown_scores(moments, events, threshold=watcher.threshold, refused=child.said, files=files)
+
+
+def shown_scores(
+    moments: list[dict[str, Any]],
+    events: list[dict[str, Any]],
+    *,
+    threshold: float,
+    refused: str,
+    files: dict[str, str],
+) -> str:
+    """The curve of a scored video and its events (HTML); ``refused``: what could not be read of it."""
+    seconds = moments[-1]["seconds"]
+    if events:
+        said = strings.EVENTS_FOUND.format(count=len(events), seconds=seconds)
+    else:
+        highest = max(moment["score"] for moment in moments) / threshold
+        said = strings.NOTHING_ABNORMAL.format(seconds=seconds, share=highest)
+    broken = f'<p class="cap-refused">{escape(refused)}</p>' if refused else ""
     return (
         f'<section data-player="{PLAYER}"><p class="cap-sentence">{said}</p>{broken}'
-        + as_curve(moments, events, threshold=watcher.threshold)
+        + as_curve(moments, events, threshold=threshold)
         + f'<p class="cap-note">{strings.CURVE_NOTE.format(threshold=strings.ALARM_LINE)}</p>'
         f'<ol class="cap-timeline" aria-label="{strings.EVENTS}">{"".join(map(_event, events))}</ol>'
         f"{links(files, label=strings.DOWNLOAD)}</section>"
