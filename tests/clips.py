@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
@@ -110,8 +112,16 @@ FRAMES = 96
 
 
 def render_case(folder: Path, name: str, *, frames: int = FRAMES) -> Path:
-    """The clip ``name`` of the tables above, rendered into ``folder``."""
-    return render_clip(folder / name, **{"frames": frames, **(BY_KEYFRAME | OTHERS)[name]})
+    """The clip ``name`` of the tables above in ``folder``, rendered once for all tests."""
+    (folder / name).write_bytes(_rendered(name, frames))
+    return folder / name
+
+
+@cache
+def _rendered(name: str, frames: int) -> bytes:
+    with TemporaryDirectory() as folder:
+        clip = render_clip(Path(folder) / name, **{"frames": frames, **(BY_KEYFRAME | OTHERS)[name]})
+        return clip.read_bytes()
 
 
 def cut_by_edit_list(path: Path, *, skip: int) -> Path:
