@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -51,7 +52,7 @@ class Wording:
 
     def searched(self, config: SearchConfig) -> SearchConfig:
         """The settings to search with: every beam is kept where the n-best list is reranked."""
-        return replace(config, n_best=config.beams) if self.reranker and config.reranks else config
+        return _of_all_beams(config) if self.reranker and config.reranks else config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,11 @@ class Evidence:
     """(T, N) of the classifier's nouns in each frame, zeros where it did not look; None without a classifier."""
     word_probs: np.ndarray | None
     """(W,) of the detector's words in the clip; None without a detector."""
+
+
+@lru_cache(maxsize=16)
+def _of_all_beams(config: SearchConfig) -> SearchConfig:
+    return replace(config, n_best=config.beams)
 
 
 def choose(found: Sequence[H], wording: Wording, *, word_probs: np.ndarray | None, config: SearchConfig) -> list[H]:
