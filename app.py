@@ -20,13 +20,20 @@ if TYPE_CHECKING:
 
 
 def build_app(
-    captioner: Captioner, *, others: dict[str, Captioner] | None = None, limits: Limits | None = None
+    captioner: Captioner,
+    *,
+    others: dict[str, Captioner] | None = None,
+    limits: Limits | None = None,
+    index: Path | None = None,
 ) -> gr.Blocks:
-    """The demo of ``captioner``, and of ``others`` by name to compare it with; ``demo.server.serve`` shows it."""
+    """The demo of ``captioner``, and of ``others`` by name to compare it with; ``demo.server.serve`` shows it.
+
+    The Find tab searches ``index``, which ``captioner index`` made, or else the samples.
+    """
     from demo.limits import Limits
     from demo.page import build
 
-    return build({"default": captioner} | (others or {}), limits=limits or Limits())
+    return build({"default": captioner} | (others or {}), limits=limits or Limits(), index=index)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--compare", metavar="DIR", action="append", default=[], help="another checkpoint to offer; repeatable"
     )
+    parser.add_argument("--index", metavar="FILE", help="index that the Find tab searches (default: the samples)")
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -90,7 +98,7 @@ def _serve(options: argparse.Namespace) -> int:
     others = {Path(folder).resolve().name: Captioner.load(folder) for folder in options.compare}
     limits = _limits(options)
     serve(
-        build_app(captioner, others=others, limits=limits),
+        build_app(captioner, others=others, limits=limits, index=Path(options.index) if options.index else None),
         options=ServerOptions(
             host=options.host,
             port=options.port,

@@ -1,4 +1,4 @@
-"""The same functions for programs: ``/caption`` and ``/timeline``, over HTTP, gradio_client and (where it is
+"""The same functions for programs: ``/caption``, ``/timeline`` and ``/find``, over HTTP, gradio_client and (where it is
 installed) the Model Context Protocol. The docstrings of the endpoints are what its users read."""
 
 from __future__ import annotations
@@ -6,24 +6,28 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from captioner.caption.merging import merge_next
 from captioner.caption.result import Caption
+from captioner.index.writers import row as found_row
 from captioner.outputs.writers import row, srt, vtt
 from demo.components.panel import settings
 from demo.engine import Engine, Seen, Strategy, sliders
-from demo.limits import refusals
+from demo.finder import Finder
+from demo.limits import Limits, refusals
 from demo.tabs.timeline import parts
 
 
-def endpoints(engine: Engine, *, caption: list[Any], timeline: list[Any]) -> None:
+def endpoints(engine: Engine, finder: Finder, *, caption: list[Any], timeline: list[Any]) -> None:
     """Add the endpoints. The lists are the settings of a request of each tab: the components check what is sent."""
     video = gr.Video(visible=False, label="video")
     _caption_endpoint(engine, [video, *caption])
     _timeline_endpoint(engine, [video, *timeline])
+    _find_endpoint(finder, engine.limits)
 
 
 def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
@@ -121,6 +125,36 @@ def _described(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     lines = [f"{name}: {said.help}; leave it out for the checkpoint's." for name, said in known.items()]
     endpoint.__doc__ = (endpoint.__doc__ or "").replace("{search}", f"\n{12 * ' '}".join(lines))
     return endpoint
+
+
+def _find_endpoint(finder: Finder, limits: Limits) -> None:
+    def find(query: str, count: float = 10) -> list[dict[str, Any]]:
+        """Find the clips of the server's index that fit a sentence best.
+
+        Args:
+            query: A sentence or words; "exact words", -without, path:holiday/*, after:2024.
+            count: Results, 1 to 100.
+
+        Returns:
+            A list, best first: file, seconds (the moment), start_seconds, end_seconds, caption, confidence, score,
+            similarity and the reasons, each a word with its source, probability and moment.
+        """
+        with refusals():
+            results = finder.search(query, count=max(1, min(100, int(count))))
+            return [{"file": Path(found.path).name} | _without_path(found_row(found)) for found in results]
+
+    gr.Button(visible=False).click(
+        find,
+        [gr.Textbox(visible=False, label="query"), gr.Number(10, visible=False, label="count")],
+        gr.JSON(visible=False, label="found"),
+        api_name="find",
+        concurrency_id="clips",
+        concurrency_limit=limits.clips_at_once,
+    )
+
+
+def _without_path(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != "path"}
 
 
 def named_row(caption: Caption) -> dict[str, Any]:

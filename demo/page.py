@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,6 +17,7 @@ from demo.api import endpoints
 from demo.components.result import refused
 from demo.components.samples import render_samples
 from demo.engine import Engine
+from demo.finder import Finder
 from demo.limits import Limits
 from demo.shelf import Shelf, Tab
 from demo.tabs.actions import actions_tab
@@ -24,15 +26,17 @@ from demo.tabs.batch import batch_tab
 from demo.tabs.caption import caption_tab
 from demo.tabs.compare import compare_tab
 from demo.tabs.evaluate import evaluate_tab
+from demo.tabs.find import find_tab, linked
 from demo.tabs.timeline import timeline_tab
 
 
-def build(captioners: Mapping[str, Captioner], *, limits: Limits) -> gr.Blocks:
-    """The whole demo over one or more checkpoints, by name."""
+def build(captioners: Mapping[str, Captioner], *, limits: Limits, index: Path | None = None) -> gr.Blocks:
+    """The whole demo over one or more checkpoints, by name; ``index`` is what the Find tab searches, else samples."""
     engine = Engine(captioners, limits=limits)
     shelf = Shelf(seconds=limits.keep_seconds)
     clips, films, folder = render_samples()
     gr.set_static_paths(folder.name)
+    finder = Finder(engine.first.checkpoint, index=index, samples=[sample.path for sample in clips], limits=limits)
     with gr.Blocks(
         title=strings.TITLE, analytics_enabled=False, delete_cache=(min(60, limits.keep_seconds), limits.keep_seconds)
     ) as page:
@@ -48,6 +52,8 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits) -> gr.Blocks:
                 anomalies_tab(engine)
             with gr.Tab(strings.TAB_TIMELINE, id="timeline"):
                 timeline = timeline_tab(engine, samples=films, shelf=shelf, corrections=corrections)
+            with gr.Tab(strings.TAB_FIND, id="find"):
+                found = find_tab(finder, limits)
             with gr.Tab(strings.TAB_BATCH, id="batch"):
                 batch_tab(engine)
             with gr.Tab(strings.TAB_COMPARE, id="compare"):
@@ -62,12 +68,13 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits) -> gr.Blocks:
             shelf=shelf,
             minutes=limits.keep_seconds / 60,
         )
+        _show_what_a_link_finds(page, finder, [tabs, *found])
         gr.HTML(f"<p>{escape(strings.ABOUT)}</p>", elem_id="cap-foot", js_on_load=None, apply_default_css=False)
-        endpoints(engine, caption=caption.request, timeline=timeline.request)
+        endpoints(engine, finder, caption=caption.request, timeline=timeline.request)
     for block in page.blocks.values():
         _refuse_addresses(block)
     page.queue(max_size=limits.waiting, api_open=False)
-    weakref.finalize(page, _close, engine, folder)
+    weakref.finalize(page, _close, engine, finder, folder)
     return page
 
 
@@ -90,6 +97,18 @@ def _show_what_the_address_names(
     page.load(restore, None, outputs, concurrency_limit=None, show_progress="hidden", api_visibility="private")
 
 
+def _show_what_a_link_finds(page: gr.Blocks, finder: Finder, outputs: list[Any]) -> None:
+    """``?q=a dog`` opens the Find tab with what the query finds."""
+
+    def search(visitor: gr.Request) -> Any:
+        query = dict(visitor.query_params).get("q")
+        if not query:
+            return [gr.skip()] * len(outputs)
+        return gr.Tabs(selected="find"), *linked(finder, str(query))
+
+    page.load(search, None, outputs, show_progress="hidden", api_visibility="private")
+
+
 def _head(limits: Limits) -> str:
     privacy = strings.PRIVACY.format(minutes=limits.keep_seconds / 60)
     size = strings.LIMITS.format(megabytes=limits.upload_megabytes, minutes=limits.clip_minutes)
@@ -109,6 +128,7 @@ def _refuse_addresses(block: Any) -> None:
     block.async_move_resource_to_block_cache = moved
 
 
-def _close(engine: Engine, folder: Any) -> None:
+def _close(engine: Engine, finder: Finder, folder: Any) -> None:
     engine.close()
+    finder.close()
     folder.cleanup()

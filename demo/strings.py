@@ -16,6 +16,7 @@ TAB_ACTIONS: Final = "Actions"
 TAB_ANOMALIES: Final = "Anomalies"
 TAB_TIMELINE: Final = "Timeline"
 TAB_BATCH: Final = "Batch"
+TAB_FIND: Final = "Find"
 TAB_COMPARE: Final = "Compare"
 TAB_EVALUATE: Final = "Evaluate"
 
@@ -172,6 +173,20 @@ CURVE_NOTE: Final = (
 )
 EVENTS: Final = "Events"
 EVENT: Final = "{place}, {strength:.1f} times the threshold"
+
+QUERY: Final = "What are you looking for?"
+QUERY_INFO: Final = 'A sentence or words; "exact words", -without, path:holiday/*, after:2024'
+RUN_FIND: Final = "Find"
+EMPTY_FIND: Final = "Type what a clip shows, such as “a person in space”. The clips that fit best will stand here."
+FOUND: Final = "Found"
+FOUND_CLIP: Final = "The clip you choose plays here, from its moment"
+FOUND_COUNT: Final = "{count} clips, best first. Choose one to play it."
+FOUND_AT: Final = "{name}, {time}, score {score:.2f}"
+NOTHING_FOUND: Final = "Nothing was found. Leave out quotes, path: or after:, or use other words."
+UNKNOWN_WORDS: Final = "The retriever does not know these words; only captions were searched for them: {words}."
+NO_QUERY: Final = "Type what you are looking for first."
+NO_RETRIEVER: Final = "There is no retriever for this checkpoint; start the page with --index and an index of it."
+TOO_LARGE_TO_PLAY: Final = "This clip has more than {limit} MB, too many to play here."
 
 FILES: Final = "Videos"
 RUN_BATCH: Final = "Caption all"

@@ -27,6 +27,14 @@
     video.currentTime = seconds;
   };
 
+  // Once the clip that was chosen is there: play it from its moment.
+  const play = (player, seconds, tries = 40) => {
+    const video = document.querySelector(`#${CSS.escape(player)} video`);
+    if (!video || video.readyState < 1) return tries && setTimeout(() => play(player, seconds, tries - 1), 100);
+    video.currentTime = seconds;
+    video.play().catch(() => {}); // a browser that plays nothing by itself shows the moment
+  };
+
   // The places (row by row) of one frame as a grid laid over its picture, brightest where it looked most.
   const overlay = (holder, places, side, top) => {
     holder.querySelector(".cap-places")?.remove();
@@ -324,5 +332,5 @@
   if (document.body) start();
   else addEventListener("DOMContentLoaded", start);
 
-  window.captioner = { wire };
+  window.captioner = { wire, play };
 })();

@@ -11,6 +11,7 @@ from demo import strings
 
 _FILLING: dict[str, object] = {
     "share": 0.62,
+    "score": 0.62,
     "seconds": 45.0,
     "minutes": 60.0,
     "threshold": "dashed line",

@@ -273,3 +273,11 @@ def _mcp(demo: Demo, method: str, **parameters: Any) -> dict[str, Any]:
         text = answer.read().decode()
     lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith(("data: {", "{"))]
     return dict(json.loads(lines[-1])["result"])
+
+
+def test_find_searches_the_samples(client: Any) -> None:
+    found = client.predict("a cat", 2, api_name="/find")
+    assert len(found) == 2 and found[0]["score"] >= found[1]["score"]
+    assert all("/" not in row["file"] and row["caption"] for row in found)
+    assert "Type what you are looking for" in refusal(client, "  ", 2, api_name="/find")
+    assert "after:soon is not a date" in refusal(client, "a cat after:soon", 2, api_name="/find")

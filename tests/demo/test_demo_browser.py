@@ -398,6 +398,23 @@ def test_evaluate(page: Any, tmp_path: Path) -> None:
     assert "<!doctype html>" in Path(download.value.path()).read_text(encoding="utf-8")
 
 
+def test_a_link_finds_and_a_choice_plays(demo: Demo, page: Any) -> None:
+    page = page.context.browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{demo.address}?q=a+cat")
+    page.wait_for_selector("#find-gallery button img")
+    assert page.input_value("#find-query input, #find-query textarea") == "a cat"
+    assert "best first" in page.inner_text("#find-note")
+    page.locator("#find-gallery button:has(img)").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#find-player video")
+    assert "score" in page.inner_text("#find-why")
+    page.fill("#find-query input, #find-query textarea", '"words that nobody said"')
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#find-note:has-text('Nothing was found')")
+    page.close()
+
+
 def test_a_phone_and_the_dark_scroll_only_inside(demo: Demo, page: Any) -> None:
     """At phone width nothing sticks out of the page, light or dark."""
     fresh(page)

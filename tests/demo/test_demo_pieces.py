@@ -176,3 +176,19 @@ def test_a_stopped_timeline_keeps_what_it_has_and_says_so_last(checkpoint: Path,
     assert shown[-1][0].count("<li>") == 4 and "Stopped: 4" in shown[-1][1] and len(shown[-1][2].captions) == 4
     assert [update["interactive"] for update in shown[-1][3:]] == [True, False] and closed == [True]
     stops.ask("visitor")  # over: nothing to stop
+
+
+def test_what_is_found_is_told_with_its_moment_and_reason() -> None:
+    from captioner.index.archive import Found, Results
+    from captioner.index.evidence import Reason
+    from demo.tabs.find import reasons, summary
+
+    dog = Reason(word="<dog>", probability=0.9, seconds=14.0)
+    found = Found(
+        row=1, path="/a/b&c.mp4", start_seconds=0, end_seconds=20, caption="a <dog>", confidence=0.5, unsure=False,
+        score=0.6, similarity=0.4, reasons=(dog,),
+    )  # fmt: skip
+    told = reasons(found)
+    assert "a &lt;dog&gt;" in told and "b&amp;c.mp4, 14.0 s, score 0.60" in told and "90 % at 0:14" in told
+    assert "/a/" not in told, "visitors read no path of the server"
+    assert "1 clips" in summary(Results(found=(found,))) and "zebra" in summary(Results(found=(), unknown=("zebra",)))
