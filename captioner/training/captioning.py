@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,15 +80,24 @@ class CaptionTask:
         if stage.name == "text":
             yield from bucket([Example(-1, tokens) for tokens in self.text], size=size, rng=rng, pool=pool)
         elif stage.name == "captions":
-            examples = draw_examples(
-                self.corpus.tokens, repeat=self.corpus.repeat, per_clip=self.config.captions_per_clip, rng=rng
-            )
+            per_clip = self.config.captions_per_clip
+            examples = draw_examples(self.corpus.tokens, repeat=self._visits(), per_clip=per_clip, rng=rng)
             batches = bucket(examples, size=size, rng=rng, pool=pool, is_photo=self._is_photo)
             yield from mix_text(batches, self.text, share=self.config.text_share, rng=rng)
         else:
             clips = [Example(i, ()) for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
             size = max(1, size // self.config.scst_samples)
             yield from bucket(clips, size=size, rng=rng, is_photo=self._is_photo)
+
+    def _visits(self) -> list[int]:
+        """How often an epoch visits each clip."""
+        per_clip = self.config.captions_per_clip or math.inf
+        captions = sum(
+            times * min(per_clip, len(known))
+            for times, known in zip(self.corpus.repeat, self.corpus.tokens, strict=True)
+        )
+        least = math.ceil(self.config.epoch_steps * self.config.batch_size / captions)
+        return [times * max(1, least) for times in self.corpus.repeat]
 
     def loss(
         self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int

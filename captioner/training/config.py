@@ -106,6 +106,8 @@ class TrainConfig:
     """Captions a step."""
     captions_per_clip: int = 0
     """Captions drawn for each clip in an epoch; 0 is all of them."""
+    epoch_steps: int = 0
+    """Captions: the fewest steps of an epoch. Where the clips make fewer, it visits each of them several times."""
     length_buckets: bool = True
     """Batch captions of similar length: faster. Batches of any length can learn more in as many steps
     (docs/notebook)."""
@@ -157,7 +159,7 @@ class TrainConfig:
     """CPU threads; 0 uses all."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs"):
+        for name in ("batch_size", "epochs", "epoch_steps"):
             require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
         require(self.batch_size >= 1, f"train.batch_size is {self.batch_size}; it must be at least 1")
         for name in ("label_smoothing", "scheduled_sampling", "ema", "text_share", "frame_dropout"):

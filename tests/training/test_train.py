@@ -167,6 +167,14 @@ def test_batches_may_be_of_any_length(recipe: Recipe, tmp_path: Path) -> None:
     assert len(losses[0]) == len(losses[1]) and losses[0] != losses[1]
 
 
+def test_few_clips_are_visited_several_times_an_epoch(recipe: Recipe, tmp_path: Path) -> None:
+    """24 captions make 5 batches of 5; an epoch of 11 steps or more takes them three times."""
+    fit(changed(recipe, epochs=1, scst_epochs=0, epoch_steps=11), tmp_path / "run", quiet=True)
+    assert sum(r["stage"] == "captions" for r in records(tmp_path / "run")) == 15
+    with pytest.raises(ConfigError, match=r"train\.epoch_steps is -1; it must not be negative"):
+        changed(recipe, epoch_steps=-1)
+
+
 def test_early_stopping(recipe: Recipe, tmp_path: Path) -> None:
     fit(changed(recipe, epochs=50, patience=1, learning_rate=1e-9, scst_epochs=0), tmp_path / "run", quiet=True)
     assert sum(r["stage"] == "captions_val" for r in records(tmp_path / "run")) < 5
