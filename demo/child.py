@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,7 +13,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from captioner.io.platform import STOPPED
+from captioner.io.status import FILE
 from demo.limits import Refusal
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,23 +36,34 @@ class Child:
         self.code = 0
         self.said = ""
         """Its errors, without the paths of this server."""
+        self.progress: dict[str, Any] = {}
+        """What it says of itself (:data:`captioner.io.status.FILE`), while it is waited for; empty at first."""
 
-    def wait(self, stopped: threading.Event | None = None) -> Iterator[float]:
-        """The seconds gone by, now and then, until it ends. Asked to stop, or left alone, it is killed.
+    def wait(self, stopped: threading.Event | None = None, *, ending_seconds: float = 0.0) -> Iterator[float]:
+        """The seconds gone by, now and then, until it ends. Left alone, it is killed; asked to stop, it has
+        ``ending_seconds`` to come to an end by itself.
 
         Raises Refusal if it takes too long, and RuntimeError where its error is none that a visitor can do something
         about.
         """
-        began = time.monotonic()
-        with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(self._command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors)
+        began, asked = time.monotonic(), math.inf
+        with tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory(prefix="captioner-progress-") as folder:
+            file = Path(folder) / "progress.json"
+            process = subprocess.Popen(
+                self._command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors, env=os.environ | {FILE: str(file)}
+            )
             try:
                 while process.poll() is None:
                     gone = time.monotonic() - began
                     if gone > self._seconds:
                         raise Refusal(self._late)
-                    if stopped is not None and stopped.is_set():
+                    if stopped is not None and stopped.is_set() and asked == math.inf:
+                        asked = gone
+                        process.terminate()
+                    if gone - asked >= ending_seconds:
                         break
+                    with contextlib.suppress(OSError):
+                        self.progress = json.loads(file.read_text(encoding="utf-8"))
                     yield gone
                     try:
                         process.wait(_TICK_SECONDS)
@@ -59,7 +77,7 @@ class Child:
             self._hear(errors.read().decode("utf-8", "replace"), self._command[2])
 
     def _hear(self, text: str, program: str) -> None:
-        if self.code > 0 and not (self.code < 3 and text.startswith(f"{program}: ")):
+        if self.code > 0 and self.code != STOPPED and not (self.code < 3 and text.startswith(f"{program}: ")):
             raise RuntimeError(text)
         for path in self._names:
             text = text.replace(str(path), path.name).replace(str(path.parent), "")

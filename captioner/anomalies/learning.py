@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,9 @@ from captioner.anomalies.footage import read_footage
 from captioner.anomalies.scoring import BLOCK_SECONDS, Smoother, Tail
 from captioner.anomalies.sight import Sight
 from captioner.errors import DataError, VideoError, VideoErrorCode
+from captioner.io.status import duration
+from captioner.io.stop import Stop
+from captioner.video.frames import probe
 from captioner.vision.fast import fast_dtype
 
 CHUNK_SECONDS = 10.0
@@ -32,7 +35,13 @@ _KEPT_BYTES = 256 << 20
 _WARM_SECONDS = 2.0
 """What the detector sees before its scores count."""
 
-Tell = Callable[[str], None]
+LEAST_STEPS = 20
+"""A training that is asked to stop is kept from this step on."""
+
+Trained = Callable[[int, float], None]
+"""Hears how many steps are done, and the error of the last."""
+Tell = Callable[[str, float | None], None]
+"""Hears what is done, and its share of this part of the work where that is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +65,8 @@ class Learnt:
     tail: Tail
     seconds: float
     """Of normal footage in all."""
+    stopped: str
+    """Where the training was when it was asked to stop; empty: it came to its end."""
     failures: tuple[tuple[str, VideoErrorCode, str], ...]
     """Files that could not be read, each with the code and the reason."""
 
@@ -66,9 +77,14 @@ def learn(
     config: DetectorConfig,
     *,
     timeout_seconds: float | None = 60.0,
-    tell: Tell = lambda text: None,
+    tell: Tell = lambda text, share: None,
+    stop: Stop | None = None,
 ) -> Learnt:
-    """A detector of what these files of normal footage do not have. Raises DataError for too little of it."""
+    """A detector of what these files of normal footage do not have. Raises DataError for too little of it.
+
+    Once ``stop`` is asked for, what was learnt so far becomes the detector.
+    """
+    stop = stop or Stop()
     sight = Sight(footage)
     chunks, failures, seconds = _gather(paths, sight, config.seed, timeout_seconds, tell)
     if seconds < LEAST_SECONDS:
@@ -79,29 +95,48 @@ def learn(
     files = len({chunk.file for chunk in chunks})
     folds = {chunk.number: chunk.fold(files=files) for chunk in chunks}
     count = FOLDS if seconds < FEW_SECONDS else 1
-    first, held_out = None, []
+    first, held_out, step, stopped = None, [], 0, ""
+
+    def trained(done: int, error: float) -> None:
+        nonlocal step
+        step = done
+        share = (fold + done / config.steps) / count
+        tell(f"training {fold + 1} of {count}: step {done} of {config.steps}, error {error:.4f}", share)
+
     for fold in range(count):
         training = _runs([chunk for chunk in chunks if folds[chunk.number] != fold])
-        detector = _fit(footage, config, training, tell=partial(_in_part, tell, fold + 1, count))
+        step = 0
+        detector = _fit(footage, config, training, least=0 if first else LEAST_STEPS, tell=trained, stop=stop)
+        if stop.asked and step < config.steps:
+            stopped = f"training {fold + 1} of {count}, step {step} of {config.steps}"
+            if first:
+                break  # an earlier training is whole
         first = first or detector
         held_files = {chunk.file for chunk in chunks if folds[chunk.number] == fold}
         scored = _in_order(detector, [chunk for chunk in chunks if chunk.file in held_files])
         held_out += [errors for chunk, errors in scored if folds[chunk.number] == fold]
+        if stopped:
+            break
     assert first is not None
-    return Learnt(detector=first, tail=_calibrate(first, held_out), seconds=seconds, failures=failures)
+    tail = _calibrate(first, held_out)
+    return Learnt(detector=first, tail=tail, seconds=seconds, stopped=stopped, failures=failures)
 
 
-def _in_part(tell: Tell, number: int, count: int, text: str) -> None:
-    tell(f"training {number} of {count}: {text}")
-
-
-def _fit(footage: FootageConfig, config: DetectorConfig, training: Sequence[np.ndarray], *, tell: Tell) -> Detector:
-    """A detector trained on runs of footage."""
+def _fit(
+    footage: FootageConfig,
+    config: DetectorConfig,
+    training: Sequence[np.ndarray],
+    *,
+    least: int = LEAST_STEPS,
+    tell: Trained,
+    stop: Stop,
+) -> Detector:
+    """A detector trained on runs of footage, asked to stop with at ``least`` so many steps."""
     torch.manual_seed(config.seed)
     detector = Detector(footage, config)
     detector.sight.fit(np.concatenate(training))
     if isinstance(detector.method, Foresight):
-        _train(detector, detector.method, training, tell)
+        _train(detector, detector.method, training, least=least, tell=tell, stop=stop)
     elif isinstance(detector.method, Nearest):
         _remember(detector, detector.method, training)
     return detector.eval()
@@ -114,6 +149,7 @@ def _gather(
     generator = np.random.default_rng(seed)
     kept: list[Chunk] = []
     failures, number, pictures = [], 0, 0
+    total = sum(map(_seconds, paths))
     for file, path in enumerate(paths):
         try:
             for seen in _chunks(path, sight, timeout_seconds):
@@ -125,10 +161,18 @@ def _gather(
                     kept.append(chunk)
                 elif (place := int(generator.integers(number))) < limit:
                     kept[place] = chunk
-                tell(f"{pictures / sight.config.rate:.0f} s of normal footage read")
+                seconds = pictures / sight.config.rate
+                tell(f"{duration(seconds)} of normal footage read", min(1.0, seconds / total) if total else None)
         except VideoError as error:
             failures.append((str(path), error.code, str(error)))
     return sorted(kept, key=lambda chunk: chunk.number), tuple(failures), pictures / sight.config.rate
+
+
+def _seconds(path: str | Path) -> float:
+    """Of a file, as it says itself; 0 where it says nothing or cannot be read."""
+    with suppress(VideoError):
+        return probe(path).duration_seconds or 0.0
+    return 0.0
 
 
 def _chunks(path: str | Path, sight: Sight, timeout_seconds: float | None) -> Iterator[np.ndarray]:
@@ -154,8 +198,18 @@ def _runs(chunks: Sequence[Chunk]) -> list[np.ndarray]:
     return [np.concatenate([chunk.seen for chunk in run]) for run in runs]
 
 
-def _train(detector: Detector, method: Foresight, runs: Sequence[np.ndarray], tell: Tell) -> None:
+def _train(
+    detector: Detector,
+    method: Foresight,
+    runs: Sequence[np.ndarray],
+    *,
+    least: int,
+    tell: Trained,
+    stop: Stop,
+) -> None:
     """By the mean squared error of its predictions, with Adam and a cosine schedule."""
+    stop.keep()
+    error = 0.0
     config = detector.config
     starts = [(i, j) for i, run in enumerate(runs) for j in range(len(run) - config.window + 1)]
     if not starts:
@@ -166,6 +220,8 @@ def _train(detector: Detector, method: Foresight, runs: Sequence[np.ndarray], te
     fast = fast_dtype(torch.device("cpu")) == torch.bfloat16
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)
     for step in range(config.steps):
+        if stop.asked and step >= least:
+            break
         chosen = torch.randint(len(starts), (config.batch_size,), generator=generator).tolist()
         windows = [runs[i][j : j + config.window] for i, j in (starts[k] for k in chosen)]
         maps = torch.stack([detector.sight(window).maps for window in windows])
@@ -176,8 +232,9 @@ def _train(detector: Detector, method: Foresight, runs: Sequence[np.ndarray], te
         nn.utils.clip_grad_norm_(method.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        tell(f"{step + 1}/{config.steps}, error {loss.item():.4f}")
-    if not math.isfinite(loss.item()):
+        error = loss.item()
+        tell(step + 1, error)
+    if not math.isfinite(error):
         raise DataError("the training has diverged; a lower learning rate may help")
 
 

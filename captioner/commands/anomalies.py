@@ -95,8 +95,9 @@ def learn(options: argparse.Namespace) -> int:
     """Exit 1 if a file could not be read."""
     from captioner.anomalies.checkpoint import save_detector
     from captioner.anomalies.config import DetectorConfig, FootageConfig, Method, See
-    from captioner.anomalies.learning import learn as learn_from
     from captioner.io.progress import Monitor
+    from captioner.io.status import Status, announce
+    from captioner.io.stop import Stop
 
     folder = Path(options.output)
     _check_folder(folder, overwrite=options.overwrite)
@@ -111,20 +112,35 @@ def learn(options: argparse.Namespace) -> int:
     paths = _files(options, "learn from")
     if "-" in paths:
         raise UsageError("normal footage is read from files; a stream (-) can only be scored")
-    monitor = Monitor(quiet=options.quiet)
-    learnt = learn_from(paths, footage, config, timeout_seconds=options.timeout, tell=monitor.show)
-    monitor.clear()
+    announce(f"learning from {len(paths)} files", quiet=options.quiet)
+    monitor, status = Monitor(quiet=options.quiet), Status(quiet=options.quiet)
+    from captioner.anomalies.learning import learn as learn_from
+
+    with Stop() as stop:
+        learnt = learn_from(
+            paths,
+            footage,
+            config,
+            timeout_seconds=options.timeout,
+            tell=lambda text, share: status.show(text, share=share),
+            stop=stop,
+        )
+    status.clear()
     for path, code, reason in learnt.failures:
         monitor.failure(path, code, reason)
-    source = {"files": len(paths) - len(learnt.failures), "seconds": round(learnt.seconds, 1)}
+    source: dict[str, Any] = {"files": len(paths) - len(learnt.failures), "seconds": round(learnt.seconds, 1)}
+    if learnt.stopped:
+        source["stopped"] = learnt.stopped
     save_detector(folder, detector=learnt.detector, tail=learnt.tail, learnt_from=source)
     if learnt.tail.seconds < 600:
         monitor.say(
             f"the threshold rests on {learnt.tail.seconds:.0f} seconds of footage; with half an hour or more of normal "
             "footage the number of false alarms can be relied on"
         )
+    if learnt.stopped:
+        monitor.say(f"stopped in {learnt.stopped}; what was learnt so far is kept, --overwrite learns anew")
     print(folder)
-    return 1 if learnt.failures else 0
+    return 130 if learnt.stopped else 1 if learnt.failures else 0
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

@@ -38,5 +38,6 @@ def run(options: argparse.Namespace) -> int:
 
     status = Status(quiet=options.quiet)
     export(load_checkpoint(options.checkpoint), folder, int8=options.int8, status=status)
+    status.clear()
     print(folder)
     return 0

@@ -45,6 +45,7 @@ def train(options: argparse.Namespace) -> int:
 
         for line in told(compare(recipe, checkpoint, status=status)):
             status.say(line)
+    status.clear()
     print(checkpoint)
     return 0
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 REFRESH_SECONDS = 0.2
 LINE_SECONDS = 30.0
 """Where stderr is a file or a pipe: nothing is said more often."""
+FILE = "CAPTIONER_PROGRESS"
+"""The environment variable that names a file for programs: ``{"text": ..., "share": ..., "seconds_left": ...}``. It is
+written anew at most twice a second, also where the run is quiet."""
+_FILE_SECONDS = 0.5
 
 
 class Status:
@@ -20,6 +28,7 @@ class Status:
         self._every = REFRESH_SECONDS if self._live else LINE_SECONDS
         self._told = 0.0 if self._live else time.monotonic()
         self._left = TimeLeft()
+        self._file, self._filed = os.environ.get(FILE), 0.0
 
     def say(self, text: str) -> None:
         """A line that stays."""
@@ -29,15 +38,30 @@ class Status:
     def show(self, text: str, *, share: float | None = None, at_most: bool = False) -> None:
         """A line that the next one replaces; with the ``share`` of the work that is done, it tells the time left."""
         left = self._left.after(share) if share is not None else None
+        if self._file and time.monotonic() - self._filed >= _FILE_SECONDS:
+            self._filed = time.monotonic()
+            _write_progress(Path(self._file), {"text": text, "share": share, "seconds_left": left})
         if self._quiet or time.monotonic() - self._told < self._every:
             return
         if left is not None:
             text += f", {'at most ' * at_most}{duration(left)} left"
         self._write(text + "\n" * (not self._live))
 
+    def clear(self) -> None:
+        """Take the redrawn line away, before something else is printed."""
+        if self._live:
+            self._write("")
+
     def _write(self, text: str) -> None:
         self._told = time.monotonic()
         print(("\r\x1b[K" if self._live else "") + text, end="", file=sys.stderr, flush=True)
+
+
+def _write_progress(file: Path, values: dict[str, Any]) -> None:
+    temporary = file.with_name(file.name + ".tmp")
+    with contextlib.suppress(OSError):
+        temporary.write_text(json.dumps(values), encoding="utf-8")
+        temporary.replace(file)
 
 
 class Part(Status):

@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from captioner.anomalies.watcher import Watcher
+from captioner.io.status import duration
 from data.walkway import walkway
 from demo import strings
 from demo.child import Child
@@ -32,6 +33,8 @@ ALARMS = 6.0
 """False alarms an hour: clips are short here."""
 STEPS, MOST_STEPS = 60, 240
 """Of training; the most is what the command line takes by itself."""
+ENDING_SECONDS = 60.0
+"""That a learning which is cancelled has, to tell its threshold and to save."""
 
 
 def anomalies_tab(engine: Engine) -> None:
@@ -106,9 +109,9 @@ def _learn(
     child = _child(
         limits, ["learn", *map(str, paths), "-o", f"{folder}/model", f"--steps={steps:.0f}", "--quiet"], paths
     )
-    for seconds in child.wait(stopped):
-        said = strings.LEARN_PROGRESS.format(count=len(paths), seconds=seconds)
-        yield gr.skip(), progress(said, None), *buttons(running=True)
+    for seconds in child.wait(stopped, ending_seconds=ENDING_SECONDS):
+        said = progress(strings.LEARN_ENDING, None) if stopped.is_set() else _learning(len(paths), seconds, child)
+        yield gr.skip(), said, *buttons(running=True)
     if Path(folder, "model").is_dir():
         _forget(held)
         yield folder, _learnt(Watcher.load(f"{folder}/model"), child.said), *buttons(running=False)
@@ -117,6 +120,16 @@ def _learn(
     if not stopped.is_set():
         raise Refusal(child.said)
     yield gr.skip(), progress(strings.LEARN_STOPPED, None), *buttons(running=False)
+
+
+def _learning(count: int, seconds: float, child: Child) -> str:
+    """How far the learning is."""
+    if not child.progress:
+        return progress(strings.LEARN_PROGRESS.format(count=count, seconds=seconds), None)
+    text, share, left = (child.progress[name] for name in ("text", "share", "seconds_left"))
+    if left is None:
+        return progress(strings.LEARN_PART.format(count=count, text=text), share)
+    return progress(strings.LEARN_LEFT.format(count=count, text=text, left=duration(left)), share)
 
 
 def _forget(folder: str) -> None:
@@ -128,6 +141,8 @@ def _learnt(watcher: Watcher, refused: str) -> str:
     """What was learnt from, and what could not be read."""
     source = watcher.checkpoint.learnt_from
     said = strings.LEARNT.format(count=source["files"], seconds=source["seconds"])
+    if "stopped" in source:
+        said = f"{strings.LEARNT_SO_FAR.format(where=source['stopped'])} {said}"
     return progress(f"{said} {refused}".strip(), None)
 
 

@@ -6,9 +6,12 @@ import csv
 import itertools
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import av
@@ -18,6 +21,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captioner.anomalies import config, learning
 from captioner.anomalies.checkpoint import load_detector, save_detector
 from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.anomalies.detector import Detector, near
@@ -27,6 +31,7 @@ from captioner.anomalies.scoring import Event, Moment, Smoother, Tail, find_even
 from captioner.anomalies.watcher import Watcher
 from captioner.cli import main
 from captioner.errors import CheckpointError, ConfigError, VideoError
+from captioner.io.status import Status
 from captioner.manifest import write_manifest
 from captioner.outputs.scores import Curve, svg
 from data.shapes import write_clip
@@ -285,3 +290,33 @@ def test_the_cnn_sees_another_scene(tmp_path: Path) -> None:
     surprise, _ = learnt.detector(look(np.stack(pixels)))
     scores = [smoother.push(float(i), each).score for i, each in enumerate(surprise.numpy())]
     assert min(scores[23:]) > max(scores[:20]) and math.isfinite(sum(scores))
+
+
+@pytest.mark.parametrize(("part", "step"), [(1, 3), (2, 1)])
+def test_what_was_learnt_is_kept_when_it_is_stopped(
+    part: int,
+    step: int,
+    walk: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In the first training from a number of steps on; in a later one the first is the detector."""
+    monkeypatch.setattr(learning, "LEAST_STEPS", 3)
+    monkeypatch.setattr(config, "FootageConfig", partial(FootageConfig, width=9, height=9))
+    monkeypatch.setattr(config, "DetectorConfig", partial(DetectorConfig, hidden=2, batch_size=2, window=5, steps=8))
+    shown: list[str] = []
+
+    def show(self: Status, text: str, *, share: float | None = None, at_most: bool = False) -> None:
+        shown.append(f"{text} {share or 0:.2f}")
+        if text.startswith(f"training {part} of 3: step 1 "):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Status, "show", show)
+    normal = [str(path) for path in sorted(walk.glob("clips/train-*.mp4"))]
+    assert main(["anomalies", "learn", *normal, "-o", str(tmp_path / "cam")]) == 130
+    where = f"training {part} of 3, step {step} of 8"
+    assert f"stopped in {where}; what was learnt so far is kept" in capsys.readouterr().err
+    assert Watcher.load(tmp_path / "cam").checkpoint.learnt_from["stopped"] == where
+    assert "of normal footage read 1.00" in [text for text in shown if "read" in text][-1]
+    assert any(text.startswith("training 1 of 3: step 2 of 8, error ") and text.endswith(" 0.08") for text in shown)

@@ -16,6 +16,7 @@ from captioner import Captioner
 from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.anomalies.learning import _fit
 from captioner.checkpoint.captioning import load_checkpoint
+from captioner.io.stop import Stop
 from captioner.training.config import DataConfig, Recipe, TrainConfig
 from captioner.training.soup import average
 from captioner.training.train import fit
@@ -73,7 +74,13 @@ def test_nothing_is_computed_in_what_the_processor_emulates(
         clip = next(tmp_path.glob("clips/*.mp4"))
         assert Captioner.load(tmp_path / "mean").caption(clip).text
         footage = np.zeros((16, 9, 9, 3), np.uint8)
-        _fit(FootageConfig(width=9, height=9), DetectorConfig(steps=1), [footage], tell=lambda text: None)
+        _fit(
+            FootageConfig(width=9, height=9),
+            DetectorConfig(steps=1),
+            [footage],
+            tell=lambda step, error: None,
+            stop=Stop(),
+        )
     for folder in (*made[2:], tmp_path / "mean"):
         assert load_checkpoint(folder).model.encoder.exact == {}, "of these weights nobody knows"
     before, frozen = (load_checkpoint(folder).model.encoder.exact for folder in made[:2])
