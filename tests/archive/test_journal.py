@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,71 @@ def test_a_line_of_rubbish_is_passed_over(tmp_path: Path) -> None:
         journal.append(done(2))
     with Journal(path) as journal:
         assert journal.find(f"{2:032x}", "") is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"output": 3}',
+        '{"key": "00"}',
+        '{"key": "00", "path": "a.mp4", "code": "damaged"}',
+        '{"key": "00", "path": "a.mp4", "message": "it is damaged"}',
+        '{"key": "00", "captions": []}',
+        '{"key": 0, "path": "a.mp4", "captions": []}',
+    ],
+)
+def test_a_record_that_lacks_something_is_passed_over(tmp_path: Path, line: str) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.append(done(1))
+    with (tmp_path / "j").open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    with Journal(tmp_path / "j") as journal:
+        assert journal.find("00", "a.mp4") is None and not journal.owns(3)  # type: ignore[arg-type]
+        assert not journal.repaired and journal.find(f"{1:032x}", "") is not None
+
+
+def test_long_records_are_read_whole(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        for number in (1, 2, 3):
+            record = done(number) | {"message": f"{number}" * ((1 << 16) * number)}
+            assert journal.read(journal.append(record)) == record
+
+
+def test_an_output_is_claimed_once(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        for _ in range(2):
+            journal.claim("a.srt")
+    assert (tmp_path / "j").read_text(encoding="utf-8").count("a.srt") == 1
+
+
+def test_who_only_reads_neither_waits_nor_writes(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path) as journal:
+        journal.append(done(1))
+        journal.claim("a.srt")
+        before = path.read_bytes()
+        with Journal(path, read_only=True) as reader:
+            entry = reader.find(f"{1:032x}", "")
+            assert entry is not None and reader.read(entry.offset) == done(1) and reader.owns("a.srt")
+    assert path.read_bytes() == before
+    with pytest.raises(CaptionerError, match=r"cannot read .*none: No such file"):
+        Journal(tmp_path / "none", read_only=True)
+    with pytest.raises(CaptionerError, match="cannot write "):
+        Journal(tmp_path)
+
+
+def test_the_run_that_holds_it_is_the_last_that_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    Journal(path).close()
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"run": 1}\n{"run": {"pid": 77, "host": "there"}}\n{"key": "00", "path": "a", "captions": []}\n')
+    with Journal(path) as journal:
+        data = path.read_bytes()
+        path.write_bytes(data.replace(str(os.getpid()).encode(), b"88"))
+        with pytest.raises(CaptionerError, match=r"another run \(process 88 on "):
+            Journal(path)
+        path.write_bytes(data)
+        assert journal.find("00", "") is not None
 
 
 def test_overwrite_begins_anew(tmp_path: Path) -> None:

@@ -59,11 +59,41 @@ def test_the_map_is_a_chance_that_rises_with_the_probability() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"slope": -1.0}, {"intercept": math.nan}, {"good_share": 1.0}, {"clips": 0}, {"log_loss": math.inf}]
+    "wrong",
+    [
+        {"slope": -1.0},
+        {"intercept": math.nan},
+        {"good_share": 0.0},
+        {"good_share": 1.0},
+        {"clips": 0},
+        {"log_loss": math.inf},
+    ],
 )
 def test_a_map_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"calibration.{next(iter(wrong))} is "):
         calibration("", **wrong)
+
+
+def test_the_least_of_a_map_is_accepted() -> None:
+    least = calibration("", slope=0.0, clips=1)
+    assert least.confidence(-9.0, moving=False, words=0, seen=0.0) == least.confidence(
+        0.0, moving=False, words=0, seen=0
+    )
+
+
+@pytest.mark.parametrize("mean", [-4.0, -0.6, -0.1])
+@pytest.mark.parametrize("signals", [(False, 0, 0.0, 0.0), (True, 3, 0.25, 0.5), (False, 9, 0.9, 0.1)])
+def test_the_confidence_is_the_logistic_of_a_weighted_sum(mean: float, signals: tuple[bool, int, float, float]) -> None:
+    moving, words, seen, support = signals
+    given = {"moving": moving, "words": words, "seen": seen, "support": support}
+    mapped = calibration("", moving=0.5, words=-0.25, seen=0.75, support=1.5)
+    total = 2 + 3 * mean + 0.5 * moving - 0.25 * words + 0.75 * seen + 1.5 * support
+    assert mapped.confidence(mean, **given) == pytest.approx(1 / (1 + math.exp(-total)))  # type: ignore[arg-type]
+    plain = 1 / (1 + math.exp(-(2 + 3 * mean)))
+    assert calibration("").confidence(mean, **given) == pytest.approx(plain)  # type: ignore[arg-type]
+    assert mapped.confidence(mean, moving=moving, words=words, seen=seen) == pytest.approx(
+        1 / (1 + math.exp(-(total - 1.5 * support)))
+    )
 
 
 def test_a_calibrated_checkpoint_says_so(copy: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from captioner.caption.result import Caption
 from captioner.caption.segments import merge_captions
-from captioner.outputs.subtitles import LINE_LENGTH, srt, vtt, wrap
+from captioner.outputs.subtitles import LINE_LENGTH, shown_ms, srt, vtt, wrap
 from tests.caption.test_merging import caption, patient
 
 subrip = pytest.importorskip("srt", reason="pip install srt")
@@ -77,6 +77,17 @@ def test_long_captions_are_wrapped_evenly() -> None:
     assert wrap("a man is talking") == ("a man is talking",)
     text = "a man in a red shirt is playing a guitar on a stage in the rain"
     assert wrap(text) == ("a man in a red shirt is playing", "a guitar on a stage in the rain")
+
+
+def test_a_line_has_as_many_characters_as_broadcasters_give_it() -> None:
+    assert wrap("a" * 20 + " " + "b" * 21) == ("a" * 20 + " " + "b" * 21,)
+    assert wrap("a" * 20 + " " + "b" * 22) == ("a" * 20, "b" * 22)
+
+
+def test_what_has_no_length_is_shown_for_a_second_or_to_its_last_frame() -> None:
+    assert shown_ms(caption(2.5, None, times=(2.5,))) == (2500, 3500)
+    assert shown_ms(caption(2.5, None, times=(2.5, 7.25))) == (2500, 7250)
+    assert shown_ms(caption(2.5, 2.75, times=(2.5, 7.25))) == (2500, 2750)
 
 
 def test_what_was_merged_is_one_cue() -> None:
