@@ -6,7 +6,7 @@ BIN ?= .venv/bin
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo web test check model torch clean
+.PHONY: demo web test mutants check model torch clean
 
 # make demo               captions a sample clip, made of free photographs
 # make demo VIDEO=a.mp4   captions yours
@@ -24,6 +24,10 @@ web: .venv/ready-web
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest
+
+# make mutants            changes one thing at a time in six rooms, and says what no test notices; make mutants ARGS="search"
+mutants: .venv/ready-dev
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 # what CI runs: format, lint, types, import contract, docs, tests
 check: .venv/ready-dev

@@ -1,43 +1,35 @@
-"""The house stays in order: no circle of imports, no long file, no long function, no module outside a room."""
+"""What import-linter cannot hold: files and functions stay short, and decisions that are named exist."""
 
 from __future__ import annotations
 
 import ast
 import re
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-
-import grimp
-import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("captioner", "data", "demo", "eval")
-LONGEST_FILE, LONGEST_FUNCTION = 320, 60
-HALL = {"__init__", "__main__", "cli", "config", "errors", "manifest", "model"}
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+FILE_LINES, LONGER_FILES, LONGEST_FILE = 300, 3, 320
+"""All files but so many have at most so many lines, and none more than the last."""
+FUNCTION_LINES, LONGER_FUNCTIONS, LONGEST_FUNCTION = 50, 8, 60
 
 
-def test_no_module_imports_itself_by_a_detour() -> None:
-    """Imports inside functions count too; those for type checking do not."""
-    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True)
-    order = TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules})
-    try:
-        order.prepare()
-    except CycleError as error:
-        pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
-
-
-def test_every_module_has_its_room() -> None:
-    assert {path.stem for path in (ROOT / "captioner").glob("*.py")} == HALL
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=[str(path.relative_to(ROOT)) for path in SOURCES])
-def test_nothing_is_long(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= LONGEST_FILE
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, node.name
+def test_nothing_is_long() -> None:
+    files: dict[str, int] = {}
+    functions: dict[str, int] = {}
+    for path in SOURCES:
+        text, name = path.read_text(encoding="utf-8"), str(path.relative_to(ROOT))
+        files[name] = text.count("\n")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                functions[f"{name}:{node.lineno} {node.name}"] = (node.end_lineno or 0) - node.lineno + 1
+    assert len(files) > 100 and len(functions) > 1000
+    for lengths, aim, exceptions, longest in (
+        (files, FILE_LINES, LONGER_FILES, LONGEST_FILE),
+        (functions, FUNCTION_LINES, LONGER_FUNCTIONS, LONGEST_FUNCTION),
+    ):
+        long = {name: lines for name, lines in lengths.items() if lines > aim}
+        assert len(long) <= exceptions and max(long.values(), default=0) <= longest, long
 
 
 def test_every_decision_that_is_named_exists() -> None:
