@@ -30,20 +30,32 @@ def private_folder(keep_seconds: float) -> Iterator[Path]:
 
 
 def _sweep(folder: Path, keep_seconds: float, stopped: threading.Event) -> None:
+    sweeper = Sweeper(folder, keep_seconds=keep_seconds)
     while not stopped.wait(min(60.0, keep_seconds)):
-        delete_older(folder, keep_seconds)
+        sweeper.sweep()
 
 
-def delete_older(folder: Path, seconds: float) -> None:
-    """Delete the files below ``folder`` that are older than this, and folders that are left empty."""
-    oldest = time.time() - seconds
-    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before the folder
-        with contextlib.suppress(OSError):
-            if path.is_dir():
-                if path.stat().st_mtime < oldest:
-                    path.rmdir()
-            elif path.lstat().st_ctime < oldest:
-                path.unlink()
+class Sweeper:
+    """Deletes the files below a folder that it has known for long; a clock that is set back or forward changes nothing.
+
+    What was written again is young again.
+    """
+
+    def __init__(self, folder: Path, *, keep_seconds: float) -> None:
+        self._folder, self._keep_seconds = folder, keep_seconds
+        self._since: dict[tuple[Path, int], float] = {}
+        """When each file, in the state of its last change, was first seen."""
+
+    def sweep(self) -> None:
+        """Look again; also folders that are left empty go."""
+        now, since = time.monotonic(), {}
+        for path in sorted(self._folder.rglob("*"), reverse=True):  # what is in a folder comes before the folder
+            with contextlib.suppress(OSError):
+                state = (path, path.lstat().st_ctime_ns)
+                since[state] = self._since.get(state, now)
+                if now - since[state] >= self._keep_seconds:
+                    path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        self._since = since
 
 
 def swept_folder(prefix: str) -> Path:

@@ -26,7 +26,7 @@ from demo.components.downloads import as_csv, links, stem
 from demo.components.words import clock, words_over_time
 from demo.engine import Seen
 from demo.limits import Limits, check_length, refusals
-from demo.uploads import delete_older, private_folder
+from demo.uploads import Sweeper, private_folder
 from tests.media import render_clip
 
 
@@ -81,13 +81,30 @@ def test_old_uploads_are_swept(monkeypatch: pytest.MonkeyPatch) -> None:
         upload = folder / "hash" / "clip.mp4"
         upload.parent.mkdir()
         upload.write_bytes(b"x")
-        delete_older(folder, 60)
+        Sweeper(folder, keep_seconds=60).sweep()
         assert upload.exists()
         deadline = time.monotonic() + 10
         while upload.parent.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("hours", [-24, 24], ids=["set back", "set forward"])
+def test_a_clock_that_is_set_keeps_uploads_no_longer_and_no_shorter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    wall, steady = time.time, time.monotonic
+    monkeypatch.setattr(time, "time", lambda: wall() + hours * 3600)
+    (tmp_path / "hash").mkdir()
+    upload = tmp_path / "hash" / "clip.mp4"
+    upload.write_bytes(b"x")
+    sweeper = Sweeper(tmp_path, keep_seconds=600)
+    for passed, is_kept in ((0.0, True), (500.0, True), (700.0, False), (1400.0, False)):
+        monkeypatch.setattr(time, "monotonic", lambda passed=passed: steady() + passed)
+        sweeper.sweep()
+        assert upload.exists() is is_kept
+    assert not upload.parent.exists()
 
 
 @pytest.mark.parametrize("colours", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
