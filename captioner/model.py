@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from captioner.language.attention import Memory
 from captioner.language.config import DecoderConfig, SearchConfig
-from captioner.language.decoder import AttentionGRU
+from captioner.language.decoder import AttentionGRU, State
+from captioner.language.grounding import Condition
 from captioner.language.search import Hypothesis, search
 from captioner.vision.detector import WordDetector
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.evidence import Evidence
+from captioner.vision.people import PeopleDetector
 
 
 class Observation(NamedTuple):
@@ -25,6 +27,8 @@ class Observation(NamedTuple):
     """(B, T, N) of the classifier's nouns in each frame, zeros where it did not look; None without a classifier."""
     word_probs: Tensor | None
     """(B, W) of the detector's words in each clip; None without a detector."""
+    people_probs: Tensor | None
+    """(B,) that a person is in the clip; None without a detector of people."""
 
 
 class CaptionModel(nn.Module):
@@ -37,9 +41,10 @@ class CaptionModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = AttentionGRU(config, vocabulary=vocabulary, width=encoder.width, places=encoder.places)
-        self.evidence = Evidence(config.evidence) if config.evidence else None
+        self.evidence = Evidence(config.evidence, grounding=config.grounding) if config.evidence else None
         rank = config.detector
         self.detector = WordDetector(forms, width=encoder.width, rank=rank) if rank else None
+        self.people = PeopleDetector(encoder.width) if config.grounding else None
         self.phrases: Tensor | None
         table = torch.zeros(1024 * config.phrases, dtype=torch.uint8) if config.phrases else None
         self.register_buffer("phrases", table)
@@ -52,7 +57,9 @@ class CaptionModel(nn.Module):
         """All that is to be known of clips before a word is written: features (B, T, P, D), mask (B, T)."""
         own, shown = self.encoder.parts(features)
         memory, noun_probs = self._read(own, shown, mask)
-        return Observation(memory, noun_probs, None if self.detector is None else self.detector(own, mask))
+        word_probs = None if self.detector is None else self.detector(own, mask)
+        people_probs = None if self.people is None else self.people(own, mask)
+        return Observation(memory, noun_probs, word_probs, people_probs)
 
     def _read(self, own: Tensor, shown: Tensor, mask: Tensor) -> tuple[Memory, Tensor | None]:
         """The memory of what the CNN sees, and the probabilities of the nouns that are read from ``shown``."""
@@ -73,11 +80,20 @@ class CaptionModel(nn.Module):
         banned: tuple[int, ...],
         seeds: tuple[int, ...] = (),
         begins_word: torch.Tensor | None = None,
+        condition: Condition | None = None,
     ) -> list[list[Hypothesis]]:
-        """Captions of every clip of the memory, as :func:`captioner.search.search` finds them: B lists, best first."""
+        """Captions of every clip of the memory, as :func:`captioner.language.search.search` finds them.
+
+        B lists, best first. With a ``condition`` ``begins_word`` covers its new tokens too.
+        """
+
+        def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            return self.decoder.step(memory, tokens, state)
+
+        start = self.decoder.start(memory)
         return search(
-            lambda tokens, state: self.decoder.step(memory, tokens, state),
-            self.decoder.start(memory),
+            condition.step(step, eos_id=eos_id) if condition else step,
+            condition.start(start) if condition else start,
             config=config,
             bos_id=bos_id,
             eos_id=eos_id,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +18,12 @@ from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
 from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions
 from captioner.language.config import SearchConfig
+from captioner.language.grounding import Condition, Lexicon, make_lexicon, merge
 from captioner.language.reranker import Reranker
 from captioner.language.search import Hypothesis
-from captioner.model import CaptionModel
+from captioner.model import CaptionModel, Observation
 from captioner.video.frames import Frames
+from captioner.vision.nouns import nouns
 
 
 class Captioner(Reader):
@@ -34,14 +38,17 @@ class Captioner(Reader):
         super().__init__(checkpoint, device=device)
         self.checkpoint: Checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
-        self._begins_word = torch.tensor(checkpoint.tokenizer.begins_word())
         self._model = checkpoint.model
         self._model.decoder.lay_out_by_columns()
+        lexicon = checkpoint_lexicon(checkpoint)
+        self._lexicon = None if lexicon is None else to_tensors(lexicon, self.device)
         self._wording = Wording(
-            pieces=checkpoint.tokenizer.pieces,
+            pieces=checkpoint.tokenizer.pieces if lexicon is None else lexicon.pieces,
             reranker=_reranker(self._model),
             calibration=checkpoint.calibration,
             fingerprint=checkpoint.fingerprint,
+            lexicon=lexicon,
+            reliability=_reliability(self._model),
         )
 
     @classmethod
@@ -65,28 +72,23 @@ class Captioner(Reader):
     ) -> list[Caption]:
         observation = self._model.observe(*self._padded(features, shape))
         memory = observation.memory if config.evidence else observation.memory._replace(evidence=None)
-        noun_probs = _rows(observation.noun_probs if config.evidence else None)
-        word_probs = _rows(observation.word_probs)
-        found = self._search(memory, config)
+        evidence = _evidence(observation, grounded=config.evidence)
+        found = self._search(memory, evidence, config)
         best = [
-            choose(group, self._wording, word_probs=None if word_probs is None else word_probs[i], config=config)
-            for i, group in enumerate(found)
+            choose(group, self._wording, evidence=seen, config=config)
+            for group, seen in zip(found, evidence, strict=True)
         ]
         attention, gates = self._trace(memory, [group[0] for group in best])
         told = []
         for i, (frames, place) in enumerate(zip(clips, places, strict=True)):
             count = len(frames.times_seconds)
-            evidence = Evidence(
-                noun_probs=None if noun_probs is None else noun_probs[i, :count],
-                word_probs=None if word_probs is None else word_probs[i],
-            )
             told.append(
                 tell(
                     best[i],
                     self._wording,
                     attention=attention[i, :, :count],
                     gates=None if gates is None else gates[i],
-                    evidence=evidence,
+                    evidence=evidence[i].first_frames(count),
                     frames=frames,
                     place=place,
                     min_confidence=config.min_confidence,
@@ -94,16 +96,43 @@ class Captioner(Reader):
             )
         return told
 
-    def _search(self, memory: Memory, config: SearchConfig) -> list[list[Hypothesis]]:
-        """The hypotheses of every clip, best first."""
+    def _search(self, memory: Memory, evidence: Sequence[Evidence], config: SearchConfig) -> list[list[Hypothesis]]:
+        """The hypotheses of every clip; a second search says the nouns that have to be said."""
+        conditions = [self._wording.condition(seen) for seen in evidence]
+        tokens = [self._wording.required(condition, config) for condition in conditions]
+        found = self._generate(memory, conditions, [-1] * len(tokens), config)
+        if max(tokens, default=-1) < 0:
+            return found
+        required = self._generate(memory, conditions, tokens, config)
+        return [
+            merge(group, more, token=token) if token >= 0 else group
+            for group, more, token in zip(found, required, tokens, strict=True)
+        ]
+
+    def _generate(
+        self, memory: Memory, conditions: Sequence[Condition | None], tokens: Sequence[int], config: SearchConfig
+    ) -> list[list[Hypothesis]]:
+        given = [condition for condition in conditions if condition is not None]
+        condition = None
+        if given and self._lexicon is not None:
+            condition = Condition(
+                lexicon=self._lexicon,
+                noun_probs=self._tensor([one.noun_probs for one in given]),
+                nobody=self._tensor([one.nobody for one in given]),
+                token=self._tensor(tokens),
+            )
         return self._model.generate(
             memory,
             self._wording.searched(config),
             bos_id=self.tokenizer.bos_id,
             eos_id=self.tokenizer.eos_id,
             banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
-            begins_word=self._begins_word,
+            begins_word=torch.tensor((self._wording.pieces if condition else self.tokenizer).begins_word()),
+            condition=condition,
         )
+
+    def _tensor(self, rows: Sequence[Any]) -> Tensor:
+        return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def _trace(self, memory: Memory, best: Sequence[Hypothesis]) -> tuple[np.ndarray, np.ndarray | None]:
         """Where each piece of each clip's best caption looked (B, L, T, P), and its gates (B, L, 2)."""
@@ -111,6 +140,8 @@ class Captioner(Reader):
             [h.tokens for h in best], pad=self.tokenizer.pad_id, bos=self.tokenizer.bos_id, eos=self.tokenizer.eos_id
         )
         inputs = inputs[:, None].to(self.device)
+        if self._lexicon is not None:
+            inputs = torch.as_tensor(self._lexicon.inputs)[inputs]
         weights, gates = self._model.decoder.trace(memory, inputs)
         looked = weights[:, 0].reshape(len(best), inputs.shape[2], -1, self._model.encoder.places)
         return looked.float().cpu().numpy(), None if gates is None else gates[:, 0].float().cpu().numpy()
@@ -120,8 +151,46 @@ def _reranker(model: CaptionModel) -> Reranker | None:
     if model.detector is None:
         return None
     table = None if model.phrases is None else model.phrases.cpu().numpy()
-    return Reranker(model.detector.forms, model.detector.usual.cpu().numpy(), table)
+    return Reranker(
+        model.detector.forms, model.detector.usual.cpu().numpy(), table, nouns=[noun.name for noun in nouns()]
+    )
 
 
-def _rows(probabilities: Tensor | None) -> np.ndarray | None:
-    return None if probabilities is None else probabilities.cpu().numpy()
+def _reliability(model: CaptionModel) -> np.ndarray | None:
+    if model.evidence is None or model.evidence.reliability is None:
+        return None
+    return model.evidence.reliability.cpu().numpy()
+
+
+def checkpoint_lexicon(checkpoint: Checkpoint) -> Lexicon | None:
+    """What grounds the captions of a checkpoint; None where it is not grounded."""
+    evidence, detector = checkpoint.model.evidence, checkpoint.model.detector
+    if evidence is None or evidence.reliability is None:
+        return None
+    familiar = {form for row in detector.forms for form in row.split()} if detector else set()
+    names = [noun.name for noun in nouns()]
+    return make_lexicon(
+        checkpoint.tokenizer.pieces, names=names, alike=evidence.likeness().cpu().numpy(), familiar=familiar
+    )
+
+
+def to_tensors(lexicon: Lexicon, device: torch.device) -> Lexicon:
+    arrays = {name: value for name, value in vars(lexicon).items() if isinstance(value, np.ndarray)}
+    changed: dict[str, Any] = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    return replace(lexicon, **changed)
+
+
+def _evidence(observation: Observation, *, grounded: bool) -> list[Evidence]:
+    """Of each clip, as arrays; ``grounded``: with what the classifier saw."""
+    noun_probs, word_probs, people_probs = (
+        None if part is None else part.cpu().numpy()
+        for part in (observation.noun_probs, observation.word_probs, observation.people_probs)
+    )
+    return [
+        Evidence(
+            noun_probs=noun_probs[i] if noun_probs is not None and grounded else None,
+            word_probs=None if word_probs is None else word_probs[i],
+            people_prob=None if people_probs is None else float(people_probs[i]),
+        )
+        for i in range(len(observation.memory.mask))
+    ]

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import numpy as np
 
-from captioner.caption.noun_correction import correct_nouns, detected_nouns, read_frames
+from captioner.caption.detected_nouns import detected_nouns, fit_articles, read_frames
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Place, Word
 from captioner.language.calibration import Calibration, confidence_of
 from captioner.language.config import SearchConfig
+from captioner.language.grounding import Condition, Lexicon, clip_nouns, required_token
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker
 from captioner.video.frames import Frames
@@ -49,10 +49,35 @@ class Wording:
     reranker: Reranker | None
     calibration: Calibration | None
     fingerprint: str
+    lexicon: Lexicon | None = None
+    """Of a grounded checkpoint."""
+    reliability: np.ndarray | None = None
+    """(N,) of the classifier's nouns, of a grounded checkpoint."""
 
     def searched(self, config: SearchConfig) -> SearchConfig:
         """The settings to search with: every beam is kept where the n-best list is reranked."""
-        return _of_all_beams(config) if self.reranker and config.reranks else config
+        return replace(config, n_best=config.beams) if self.reranker and config.reranks else config
+
+    def nouns(self, evidence: Evidence) -> np.ndarray | None:
+        """Calibrated probabilities (N,) of the nouns in a clip; None where the checkpoint is not grounded."""
+        if self.reliability is None or evidence.noun_probs is None:
+            return None
+        return clip_nouns(evidence.noun_probs, self.reliability)
+
+    def condition(self, evidence: Evidence) -> Condition | None:
+        """What the search of a clip is conditioned on; None where the checkpoint is not grounded."""
+        nouns = self.nouns(evidence)
+        if self.lexicon is None or nouns is None:
+            return None
+        nobody = evidence.people_prob is not None and evidence.people_prob < 0.5
+        pointed = nouns[self.lexicon.columns]
+        return Condition(lexicon=self.lexicon, noun_probs=pointed, nobody=np.array(nobody), token=np.array(-1))
+
+    def required(self, condition: Condition | None, config: SearchConfig) -> int:
+        """The token that a second search has to say; -1 where there is to be none."""
+        if condition is None or self.reranker is None or not config.reranks or not config.noun_weight:
+            return -1
+        return required_token(condition.noun_probs, condition.lexicon)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,19 +88,23 @@ class Evidence:
     """(T, N) of the classifier's nouns in each frame, zeros where it did not look; None without a classifier."""
     word_probs: np.ndarray | None
     """(W,) of the detector's words in the clip; None without a detector."""
+    people_prob: float | None = None
+    """That a person is in the clip; None where the checkpoint is not grounded."""
+
+    def first_frames(self, count: int) -> Evidence:
+        """The same without what pads the clip after so many frames."""
+        return self if self.noun_probs is None else replace(self, noun_probs=self.noun_probs[:count])
 
 
-@lru_cache(maxsize=16)
-def _of_all_beams(config: SearchConfig) -> SearchConfig:
-    return replace(config, n_best=config.beams)
-
-
-def choose(found: Sequence[H], wording: Wording, *, word_probs: np.ndarray | None, config: SearchConfig) -> list[H]:
-    """The n-best list of one clip, best first: as the search found it, or reranked by the clip's words (W,)."""
-    if wording.reranker is None or word_probs is None or not config.reranks:
+def choose(found: Sequence[H], wording: Wording, *, evidence: Evidence, config: SearchConfig) -> list[H]:
+    """The n-best list of one clip, best first: as the search found it, or reranked by what was observed."""
+    if wording.reranker is None or evidence.word_probs is None or not config.reranks:
         return list(found)
     texts = [wording.pieces.decode(hypothesis.tokens) for hypothesis in found]
-    return wording.reranker.rerank(found, texts, word_probs=word_probs, config=config)[: config.n_best]
+    ranked = wording.reranker.rerank(
+        found, texts, word_probs=evidence.word_probs, noun_probs=wording.nouns(evidence), config=config
+    )
+    return ranked[: config.n_best]
 
 
 def tell(
@@ -98,8 +127,7 @@ def tell(
     nouns: tuple[DetectedNoun, ...] = ()
     if evidence.noun_probs is not None and not frames.is_blank:
         noun_probs, times = read_frames(evidence.noun_probs, frames.times_seconds)
-        familiar = wording.reranker.words if wording.reranker else None
-        said = correct_nouns([word.text for word in words], noun_probs.mean(axis=0), familiar=familiar)
+        said = fit_articles([word.text for word in words])
         words = [replace(word, text=text) for word, text in zip(words, said, strict=True)]
         nouns = detected_nouns(noun_probs, times, said=said)
     text = " ".join(word.text for word in words)

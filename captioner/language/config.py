@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from captioner.config import Slider, check_settings, require, setting
-from captioner.recurrent.cells import check_cell
+from captioner.recurrent.config import CellName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class DecoderConfig:
     """GRU state width H."""
     attention: int = 256
     """Width A of the additive attention's hidden layer."""
-    cell: str = "gru"
+    cell: CellName = "gru"
     """The recurrent cell of the decoder and of the temporal encoder, by its name in ``recurrent.cells``."""
     layers: int = 1
     """Stacked cells."""
@@ -34,6 +34,9 @@ class DecoderConfig:
     detector: int = 0
     """Rank of the detector of words, which helps to choose between the beams; 0: none. It comes with a CNN that the
     task ``words`` tuned."""
+    grounding: bool = False
+    """Whether the search says unfamiliar nouns that the classifier sees, and no person where the people detector finds
+    none; it needs ``evidence``."""
     phrases: int = 0
     """Kilobytes of a table of the sequences of three words that people wrote, for the same choice; 0: none."""
     attend: bool = True
@@ -41,13 +44,13 @@ class DecoderConfig:
     dropout: float = 0.4
 
     def __post_init__(self) -> None:
-        check_cell(self.cell, "decoder.cell")
         for name in ("embed", "hidden", "attention", "layers"):
             require(getattr(self, name) >= 1, f"decoder.{name} is {getattr(self, name)}; it must be at least 1")
         require(self.hidden % 2 == 0, f"decoder.hidden is {self.hidden}; it must be even")
         require(self.detector >= 0, f"decoder.detector is {self.detector}; it must not be negative")
         require(self.phrases >= 0, f"decoder.phrases is {self.phrases}; it must not be negative")
         require(self.detector > 0 or not self.phrases, "decoder.phrases is for the choice that decoder.detector makes")
+        require(bool(self.evidence) or not self.grounding, "decoder.grounding needs decoder.evidence")
         require(0 <= self.dropout < 1, f"decoder.dropout is {self.dropout}; it must be in [0, 1)")
 
 
@@ -112,6 +115,10 @@ class SearchConfig:
         0.0, "rerank: weight of the caption's least visible word; 0 is off", metavar="W", low=0
     )
     """Times the logarithm of its probability."""
+    noun_weight: float = setting(
+        1.5, "rerank: weight of nouns that training captions hardly have; 0 is off", metavar="W", low=0
+    )
+    """Times the logarithm of how much likelier the noun is in this clip than in any; for grounded checkpoints."""
     odd_price: float = setting(
         1.0, "rerank: penalty for each trigram that no training caption has; 0 is off", metavar="P", low=0
     )

@@ -8,12 +8,14 @@ It knows no model, and no torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from captioner.language.config import SearchConfig
+from captioner.language.grounding import NOUN_PRIOR
 from captioner.language.trigrams import Trigrams
 
 
@@ -25,6 +27,8 @@ class Scored(Protocol):
 
 
 _LEAST = 1e-6
+_SURE = 0.3
+"""From this probability on the classifier has a say in the words that the detector knows."""
 _NONE = 0.05
 """Stands for the probability of the least likely word where a sentence has none that the detector knows."""
 S = TypeVar("S", bound=Scored)
@@ -34,10 +38,18 @@ class Reranker:
     """``forms`` are the detector's words, each as all its forms with spaces between them.
 
     ``usual`` (W,) is the logarithm of each word's probability in any clip. ``trigrams`` is the table of
-    :class:`Trigrams`, if there is one.
+    :class:`Trigrams`, if there is one. ``nouns`` are the names of the classifier's nouns, in a grounded checkpoint.
     """
 
-    def __init__(self, forms: Sequence[str], usual: np.ndarray, trigrams: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        forms: Sequence[str],
+        usual: np.ndarray,
+        trigrams: np.ndarray | None = None,
+        *,
+        nouns: Sequence[str] = (),
+    ) -> None:
+        self._nouns = tuple(nouns)
         self._column = {form: column for column, row in enumerate(forms) for form in row.split()}
         self.words = self._column.keys()
         """All forms of the detector's words: those that many training captions have."""
@@ -45,20 +57,41 @@ class Reranker:
         self._trigrams = None if trigrams is None else Trigrams(trigrams)
 
     def rerank(
-        self, hypotheses: Sequence[S], texts: Sequence[str], *, word_probs: np.ndarray, config: SearchConfig
+        self,
+        hypotheses: Sequence[S],
+        texts: Sequence[str],
+        *,
+        word_probs: np.ndarray,
+        noun_probs: np.ndarray | None = None,
+        config: SearchConfig,
     ) -> list[S]:
-        """The hypotheses, best first. ``texts`` are what they say; ``word_probs`` (W,) are of the clip's words."""
-        likelier = np.log(np.maximum(word_probs, _LEAST)) - self._usual
+        """The hypotheses, best first. ``texts`` are what they say; ``word_probs`` (W,) are of the clip's words, and
+        ``noun_probs`` (N,) of the classifier's nouns in a grounded checkpoint.
+        """
+        nouns = {} if noun_probs is None else self._likely_nouns(noun_probs)
+        known = word_probs.copy()
+        for noun, probability in nouns.items():  # detector or classifier, whichever is surer
+            if noun in self._column and probability >= _SURE:
+                known[self._column[noun]] = max(known[self._column[noun]], probability)
+        likelier = np.log(np.maximum(known, _LEAST)) - self._usual
 
         def worth(place: int) -> float:
-            said = self._columns(texts[place])
-            known = float(likelier[said].sum())
-            least = float(np.log(max(_LEAST, word_probs[said].min() if said else _NONE)))
-            unknown = self._trigrams.unknown(texts[place]) if self._trigrams and config.odd_price else 0
-            worth = hypotheses[place].score + config.word_weight * known + config.least_weight * least
-            return worth - config.odd_price * unknown
+            text = texts[place]
+            said = self._columns(text)
+            unfamiliar = {noun: p for noun, p in nouns.items() if noun not in self._column and _says(text, noun)}
+            least = min([*known[said], *unfamiliar.values()], default=_NONE)
+            worth = hypotheses[place].score + config.word_weight * float(likelier[said].sum())
+            worth += config.noun_weight * sum(math.log(p / NOUN_PRIOR) for p in unfamiliar.values())
+            worth += config.least_weight * math.log(max(_LEAST, least))
+            if self._trigrams and config.odd_price:
+                worth -= config.odd_price * self._trigrams.unknown(text)
+            return worth
 
         return [hypotheses[place] for place in sorted(range(len(hypotheses)), key=worth, reverse=True)]
+
+    def _likely_nouns(self, noun_probs: np.ndarray) -> dict[str, float]:
+        """The nouns that are likelier in this clip (N,) than in any."""
+        return {self._nouns[i]: float(noun_probs[i]) for i in (noun_probs > NOUN_PRIOR).nonzero()[0]}
 
     def support(self, text: str, *, word_probs: np.ndarray) -> float:
         """The mean probability of the words of ``text`` that the detector knows; 0 where it knows none."""
@@ -68,3 +101,7 @@ class Reranker:
     def _columns(self, text: str) -> list[int]:
         """Of the words of a sentence, each once."""
         return sorted({self._column[word] for word in text.split() if word in self._column})
+
+
+def _says(text: str, noun: str) -> bool:
+    return f" {noun} " in f" {text} " or f" {noun}s " in f" {text} "

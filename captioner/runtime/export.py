@@ -18,14 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from captioner.caption.captioner import checkpoint_lexicon
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, ConfigError
 from captioner.io.status import Status
 from captioner.language.attention import Memory
 from captioner.language.decoder import AttentionGRU
+from captioner.language.grounding import Lexicon
 from captioner.model import CaptionModel
-from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, MEMORY, STEP, UNTUNED
+from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, LEXICON_ARRAYS, MEMORY, STEP, UNTUNED
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.fast import dead_leaves
@@ -52,13 +54,14 @@ class _Encoder(nn.Module):
 
 
 class _Memory(nn.Module):
-    """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), words (W), and the first state
-    (1, H) each.
+    """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), words (W), people (),
+    and the first state (1, H) each.
     """
 
     def __init__(self, model: CaptionModel) -> None:
         super().__init__()
         self.decoder, self.evidence, self.detector = model.decoder, model.evidence, model.detector
+        self.people = model.people
         self.parts = model.encoder.parts
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
@@ -71,7 +74,8 @@ class _Memory(nn.Module):
         else:
             seen, nouns = (part[0] for part in self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
         words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
-        return (memory.values[0], memory.keys[0], seen, nouns, words, *(part[0] for part in state))
+        people = self.people(clip, mask)[0] if self.people is not None else features[0, 0, 0] * 0 + 1
+        return (memory.values[0], memory.keys[0], seen, nouns, words, people, *(part[0] for part in state))
 
 
 class _Step(nn.Module):
@@ -151,7 +155,7 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     pixels = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     features = torch.zeros(3, model.encoder.places + model.encoder.config.untuned, model.encoder.width)
     with torch.no_grad():
-        values, keys, evidence, _, _, *state = memory(features)
+        values, keys, evidence, _, _, _, *state = memory(features)
     states = [f"state{i}" for i in range(len(state))]
     some = torch.export.Dim("some", min=1, max=4096)
     begin(ENCODER)
@@ -160,7 +164,7 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
         begin(UNTUNED)
         untuned = _Encoder(FrameEncoder.load(EncoderConfig(source=model.encoder.config.source)), size).eval()
         _save(untuned, (pixels,), folder / UNTUNED, ["pixels"], ["features"], [{0: some}])
-    outputs = ["values", "keys", "evidence", "nouns", "words", *states]
+    outputs = ["values", "keys", "evidence", "nouns", "words", "people", *states]
     begin(MEMORY)
     _save(memory, (features,), folder / MEMORY, ["features"], outputs, [{0: some}])
     beams, seen = torch.export.Dim("beams", min=1, max=4096), torch.export.Dim("positions", min=1, max=1 << 20)
@@ -171,7 +175,8 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     _save(
         step, given, folder / STEP, names, ["log_probs", "attention", *(f"next{i}" for i in range(len(state)))], shapes
     )
-    calibration = checkpoint.calibration
+    calibration, lexicon = checkpoint.calibration, checkpoint_lexicon(checkpoint)
+    reliability = model.evidence.reliability if model.evidence is not None else None
     config = {
         "runtime": FORMAT,
         "opset": OPSET,
@@ -185,11 +190,18 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
         "words": list(model.detector.forms) if model.detector is not None else [],
         "phrases": "" if model.phrases is None else base64.b64encode(model.phrases.cpu().numpy().tobytes()).decode(),
         "usual": [round(x, 4) for x in model.detector.usual.tolist()] if model.detector is not None else [],
-        "pieces": [piece.decode("latin-1") for piece in checkpoint.tokenizer.pieces.spelled],
+        "pieces": [piece.decode("latin-1") for piece in (lexicon or checkpoint.tokenizer).pieces.spelled],
+        "lexicon": _plain(lexicon) if lexicon else None,
+        "reliability": [round(x, 4) for x in reliability.tolist()] if reliability is not None else [],
     }
     (folder / CONFIG).write_text(json.dumps(config) + "\n", encoding="utf-8")
     for name, paper in checkpoint.papers.items():
         (folder / name).write_bytes(paper)
+
+
+def _plain(lexicon: Lexicon) -> dict[str, Any]:
+    arrays = {name: getattr(lexicon, name).tolist() for name in LEXICON_ARRAYS}
+    return {"names": list(lexicon.names), "size": lexicon.size, **arrays}
 
 
 def _save(

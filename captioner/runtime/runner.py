@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,18 @@ from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
 from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
+from captioner.language.grounding import Condition, Lexicon, merge
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker
-from captioner.runtime.beam import State, beam_search
+from captioner.runtime.beam import Sentence, State, beam_search
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.nouns import look_every
 
-FORMAT = 3
+FORMAT = 4
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
+LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "inputs")
 _FRAMES_AT_ONCE = 8
 _PAD, _BOS, _EOS, _UNK = range(4)
 
@@ -53,11 +56,15 @@ class Runner:
         self.video = from_dict(VideoConfig, values["video"], where="video")
         self.search = from_dict(SearchConfig, values["search"], where="search")
         calibration, words = values["calibration"], values["words"]
+        pieces = Pieces([piece.encode("latin-1") for piece in values["pieces"]])
+        lexicon = _lexicon(values["lexicon"], pieces) if values["lexicon"] else None
         self._wording = Wording(
-            pieces=Pieces([piece.encode("latin-1") for piece in values["pieces"]]),
+            pieces=pieces,
             reranker=_reranker(values) if words else None,
             calibration=from_dict(Calibration, calibration, where="calibration") if calibration else None,
             fingerprint=str(values["fingerprint"]),
+            lexicon=lexicon,
+            reliability=np.array(values["reliability"], dtype=np.float32) if lexicon else None,
         )
         self._begins_word = np.array(self._wording.pieces.begins_word())
         self._places = int(values["places"])
@@ -72,27 +79,15 @@ class Runner:
     def caption_frames(self, frames: Frames, *, path: str = "") -> Caption:
         """Caption the frames of a clip."""
         features, looked = self._features(frames.pixels)
-        values, keys, evidence, nouns, words, *start = self._memory.run(None, {"features": features})
+        values, keys, evidence, nouns, words, people, *start = self._memory.run(None, {"features": features})
         memory, state = {"values": values, "keys": keys, "evidence": evidence}, tuple(start)
-
-        def step(tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-            log_probs, _, *after = self._advance(memory, tokens, state)
-            return log_probs, tuple(after)
-
-        found = beam_search(
-            step,
-            state,
-            config=self._wording.searched(self.search),
-            bos_id=_BOS,
-            eos_id=_EOS,
-            banned=(_PAD, _UNK),
-            begins_word=self._begins_word,
-        )
+        observed = self.search.evidence and self._has_evidence
         seen = Evidence(
-            noun_probs=nouns * looked[:, None] if self._has_evidence else None,
+            noun_probs=nouns * looked[:, None] if observed else None,
             word_probs=words if self._wording.reranker else None,
+            people_prob=float(people),
         )
-        best = choose(found, self._wording, word_probs=seen.word_probs, config=self.search)
+        best = choose(self._find(memory, state, seen), self._wording, evidence=seen, config=self.search)
         return tell(
             best,
             self._wording,
@@ -103,6 +98,31 @@ class Runner:
             place=Place(path, 0.0, None),
             min_confidence=self.search.min_confidence,
         )
+
+    def _find(self, memory: dict[str, np.ndarray], state: State, seen: Evidence) -> list[Sentence]:
+        """The hypotheses; a second search says the noun that has to be said."""
+
+        def step(tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+            log_probs, _, *after = self._advance(memory, tokens, state)
+            return log_probs, tuple(after)
+
+        def search(condition: Condition | None) -> list[Sentence]:
+            return beam_search(
+                condition.step(step, eos_id=_EOS) if condition else step,
+                condition.start(state) if condition else state,
+                config=self._wording.searched(self.search),
+                bos_id=_BOS,
+                eos_id=_EOS,
+                banned=(_PAD, _UNK),
+                begins_word=self._begins_word,
+            )
+
+        condition = self._wording.condition(seen)
+        token = self._wording.required(condition, self.search)
+        found = search(condition)
+        if condition is None or token < 0:
+            return found
+        return merge(found, search(replace(condition, token=np.array(token))), token=token)
 
     def _features(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features (T, P, D) of frames (T, S, S, 3), and the frames (T,) that nouns are read from."""
@@ -123,7 +143,10 @@ class Runner:
     def _attend(self, memory: dict[str, np.ndarray], state: State, tokens: tuple[int, ...]) -> np.ndarray:
         """Where each piece of the caption looked: (L, T, P)."""
         looked = []
-        for token in (_BOS, *tokens):
+        inputs = np.array([_BOS, *tokens])
+        if self._wording.lexicon is not None:
+            inputs = self._wording.lexicon.inputs[inputs]
+        for token in inputs:
             _, weights, *after = self._advance(memory, np.array([token]), state)
             looked.append(weights.reshape(-1, self._places))
             state = tuple(after)
@@ -138,7 +161,13 @@ def _encode(session: Any, pixels: np.ndarray) -> np.ndarray:
 
 def _reranker(values: dict[str, Any]) -> Reranker:
     table = np.frombuffer(base64.b64decode(values["phrases"]), dtype=np.uint8)
-    return Reranker(values["words"], np.array(values["usual"]), table if len(table) else None)
+    nouns = values["lexicon"]["names"] if values["lexicon"] else ()
+    return Reranker(values["words"], np.array(values["usual"]), table if len(table) else None, nouns=nouns)
+
+
+def _lexicon(values: dict[str, Any], pieces: Pieces) -> Lexicon:
+    arrays = {name: np.array(values[name], dtype=np.int64) for name in LEXICON_ARRAYS}
+    return Lexicon(names=tuple(values["names"]), size=int(values["size"]), pieces=pieces, **arrays)
 
 
 def _session(path: Path, threads: int | None) -> Any:

@@ -18,6 +18,7 @@ from captioner.language.trigrams import Trigrams
 from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.training.config import Recipe
+from captioner.training.grounding import learn_grounding
 from captioner.training.log import TrainingLog
 from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from captioner.training.runstate import digest
@@ -70,6 +71,8 @@ class CaptionTask:
         model = CaptionModel(begun.encoder, decoder, vocabulary=len(self.tokenizer), forms=forms)
         if model.evidence is not None:
             model.evidence.learn_words(self.tokenizer)
+        if model.people is not None:
+            learn_grounding(model, self.corpus)
         if words and model.detector is not None:
             frames = [model.encoder.parts(torch.from_numpy(a).float())[0].mean(dim=1) for a in self.corpus.arrays]
             model.detector.learn(words.layer.weight.detach(), words.layer.bias.detach(), frames)

@@ -70,7 +70,7 @@ class WordsTask:
             raise ConfigError("task.kind = 'words' tunes the CNN: set train.train_encoder = true")
         on_gpu = device.type != "cpu"  # there a step is so short that reading the frames would be most of it
         self.corpus, self.val = load_corpora(recipe, None, video=self.video, log=log, in_memory=on_gpu)
-        self.words, self.actions = _vocabulary(self.corpus.clips), _actions(self.corpus.clips)
+        self.words, self.actions = common_words(self.corpus.clips), _actions(self.corpus.clips)
         if not self.words and not self.actions:
             raise DataError(f"no word is in the captions of {_LEAST_CLIPS} clips or more, and there are no labels")
         log.say(
@@ -97,7 +97,7 @@ class WordsTask:
         for row, clip in enumerate(clips):
             if clip.captions and self.words:
                 words[row] = 0
-                for word, share in _shares(clip).items():
+                for word, share in word_shares(clip).items():
                     if word in columns:
                         words[row, columns[word]] = min(1.0, share / _CERTAIN)
             if clip.labels and clip.labels[0] in self.actions:
@@ -192,15 +192,15 @@ class WordsTask:
         save_tuned(folder, model, words=self.words, labels=self.actions, video=self.video, trained_on=trained_on)
 
 
-def _shares(clip: Clip) -> dict[str, float]:
+def word_shares(clip: Clip) -> dict[str, float]:
     """Each content word's stem and the share of the clip's captions that has it."""
     counts = Counter(word for caption in clip.captions for word in content_words(caption) if word.isalpha())
     return {word: count / len(clip.captions) for word, count in counts.items()}
 
 
-def _vocabulary(clips: Sequence[Clip]) -> tuple[str, ...]:
+def common_words(clips: Sequence[Clip]) -> tuple[str, ...]:
     """Stems that enough clips have, each in several of its captions."""
-    counts = Counter(word for clip in clips for word, share in _shares(clip).items() if share >= 0.15)
+    counts = Counter(word for clip in clips for word, share in word_shares(clip).items() if share >= 0.15)
     return tuple(sorted(word for word, count in counts.items() if count >= _LEAST_CLIPS))
 
 

@@ -7,6 +7,7 @@ nouns' words. As the gate does not know which noun it is, it serves those that f
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,10 @@ from captioner.vision.nouns import CLASSES, nouns
 if TYPE_CHECKING:
     from captioner.language.tokenizer import CaptionTokenizer
 
+_PROMISE = 0.05
+"""Probabilities below this promise nothing."""
+_RELIABLE_CLIPS = 5.0
+"""As many clips in which it was right stand for each noun at first."""
 _SCALE = 50.0
 """Evidence is ``log(1 + 50 p)``: 0.4 at 1 %, 2.6 at 25 %, 3.9 at 100 %."""
 
@@ -31,9 +36,13 @@ class Evidence(nn.Module):
 
     tokens: Tensor
 
-    def __init__(self, source: str) -> None:
+    reliability: Tensor | None
+
+    def __init__(self, source: str, *, grounding: bool = False) -> None:
+        """With ``grounding`` it keeps how reliable each noun's probability is, (N,)."""
         super().__init__()
         self.source = source
+        self.register_buffer("reliability", torch.ones(len(nouns())) if grounding else None)
         self.register_buffer("tokens", torch.full((len(nouns()),), -1))
         self._head: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -42,6 +51,27 @@ class Evidence(nn.Module):
         for row, noun in enumerate(nouns()):
             first = tokenizer.encode(noun.name)[:1]
             self.tokens[row] = first[0] if first and first[0] != tokenizer.unk_id else -1
+
+    def learn_reliability(self, clips: Iterable[tuple[Tensor, Sequence[str]]]) -> None:
+        """From training clips, each with its features (T, P, D) and captions: of all that a noun's probability
+        promised, the share that captions said. A noun that was never promised counts as reliable.
+        """
+        assert self.reliability is not None
+        said, promised = torch.full((2, len(nouns())), _RELIABLE_CLIPS)
+        for features, captions in clips:
+            chance = self.probabilities(features[self.looked(features)]).mean(dim=0)
+            text = f" {' / '.join(captions)} "
+            for column in (chance >= _PROMISE).nonzero().flatten().tolist():
+                name = nouns()[column].name
+                promised[column] += chance[column]
+                said[column] += chance[column] * (f" {name} " in text or f" {name}s " in text or f" {name}es " in text)
+        self.reliability.copy_(said / promised)
+
+    def likeness(self) -> Tensor:
+        """How much alike the nouns look (N, N): the cosine of the classifier's weights."""
+        weight, _, groups = self._classifier(self.tokens.device)
+        mean = nn.functional.normalize(groups.T @ weight, dim=1)
+        return mean @ mean.T
 
     @staticmethod
     def looked(features: Tensor) -> Tensor:

@@ -76,3 +76,24 @@ def test_what_nobody_wrote_has_its_price() -> None:
     for price, first in ((0.0, 0), (1.0, 1)):
         config = SearchConfig(word_weight=0.2, odd_price=price)
         assert reranker.rerank(found, texts, word_probs=CHANCES, config=config)[0] is found[first]
+
+
+def test_an_unfamiliar_noun_that_the_classifier_sees_counts_and_a_sure_one_overrules_the_detector() -> None:
+    reranker = Reranker(FORMS, USUAL, nouns=("dog", "cat", "fire truck", "zebra"))
+    found = [Said(-1.0), Said(-2.5)]
+    texts = ["a dog is running", "a dog is on a fire truck"]
+    config = SearchConfig(word_weight=0.3, noun_weight=1.0)
+    nouns = {"fire truck": np.array([0, 0, 0.4, 0]), "none": np.array([0, 0, 0.04, 0])}
+    for name, expected in (
+        ("fire truck", found[::-1]),
+        ("none", found),
+    ):  # log 8 is worth more than 1.5; below the prior
+        told = reranker.rerank(found, texts, word_probs=CHANCES, noun_probs=nouns[name], config=config)
+        assert told == expected
+    off = dataclasses.replace(config, noun_weight=0.0)
+    assert reranker.rerank(found, texts, word_probs=CHANCES, noun_probs=nouns["fire truck"], config=off) == found
+    cats = ["a dog is running", "a cat is running"]
+    near = [Said(-1.0), Said(-1.02)]
+    for chance, expected in ((0.9, near[::-1]), (0.2, near)):  # the detector says 0.04 of a cat
+        nouns_of_cat = np.array([0, chance, 0, 0])
+        assert reranker.rerank(near, cats, word_probs=CHANCES, noun_probs=nouns_of_cat, config=config) == expected
