@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from captioner import hub as captioner_hub
+from captioner.checkpoint import hub as captioner_hub
 from captioner.errors import CheckpointError, ConfigError
 from tests.hub_server import Hub, hub
 from tests.media import render_clip
