@@ -23,7 +23,7 @@ WITH_PHOTOS = pytest.mark.skipif(
 )
 RECORDED = {
     "cat": "a cat is eating",
-    "coffee": "a woman is cooking",
+    "coffee": "a woman is cooking a coffee",
     "astronaut": "a boy is wearing a red shirt",
     "rocket": "a man is standing on a pole",
 }
