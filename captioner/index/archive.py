@@ -20,9 +20,9 @@ from captioner.index.stems import Stems
 from captioner.index.vectors import best, products, read_vectors
 from captioner.retrieval.queries import Queries
 
-WORDS_WEIGHT = 0.2
-"""What the words of a query count beside the similarity of vectors: the best of ``python -m eval retrieval`` on
-Flickr8k's val photos."""
+WORDS_WEIGHT = 0.4
+"""What the words of a query count beside the similarity of vectors: chosen by ``python -m eval retrieval --weights`` on
+the first 150 of Flickr8k's val photos."""
 _POOL = 300
 """Rows of each kind, by vectors and by words, that are looked at more closely."""
 _COMMON = 10_000
