@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from captioner.config import require
-from captioner.recurrent.config import CellName
+from captioner.recurrent.cells import check_cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class HeadConfig:
     """Width H of the frame vectors and of the recurrent state."""
     temporal: Literal["none", "gru", "bigru"] = "gru"
     """Recurrent network over the frames: in one direction, in both, or none (the mean of the frames)."""
-    cell: CellName = "gru"
+    cell: str = "gru"
     """Recurrent cell, by its name in ``recurrent.cells``."""
     layers: int = 1
     """Recurrent layers."""
@@ -27,6 +27,7 @@ class HeadConfig:
     """True: a clip may have several labels, with a sigmoid each. False: one label, with a softmax."""
 
     def __post_init__(self) -> None:
+        check_cell(self.cell, "head.cell")
         for name in ("hidden", "layers"):
             require(getattr(self, name) >= 1, f"head.{name} is {getattr(self, name)}; it must be at least 1")
         require(self.hidden % 2 == 0, f"head.hidden is {self.hidden}; it must be even")

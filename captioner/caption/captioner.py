@@ -50,6 +50,7 @@ class Captioner(Reader):
             lexicon=lexicon,
             reliability=_reliability(self._model),
         )
+        self._begins_word = torch.tensor(self._wording.pieces.begins_word())
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Captioner:
@@ -127,7 +128,7 @@ class Captioner(Reader):
             bos_id=self.tokenizer.bos_id,
             eos_id=self.tokenizer.eos_id,
             banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
-            begins_word=torch.tensor((self._wording.pieces if condition else self.tokenizer).begins_word()),
+            begins_word=self._begins_word if condition else self._begins_word[: len(self.tokenizer)],
             condition=condition,
         )
 

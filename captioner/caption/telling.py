@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -56,7 +57,7 @@ class Wording:
 
     def searched(self, config: SearchConfig) -> SearchConfig:
         """The settings to search with: every beam is kept where the n-best list is reranked."""
-        return replace(config, n_best=config.beams) if self.reranker and config.reranks else config
+        return _of_all_beams(config) if self.reranker and config.reranks else config
 
     def nouns(self, evidence: Evidence) -> np.ndarray | None:
         """Calibrated probabilities (N,) of the nouns in a clip; None where the checkpoint is not grounded."""
@@ -94,6 +95,11 @@ class Evidence:
     def first_frames(self, count: int) -> Evidence:
         """The same without what pads the clip after so many frames."""
         return self if self.noun_probs is None else replace(self, noun_probs=self.noun_probs[:count])
+
+
+@lru_cache(maxsize=16)
+def _of_all_beams(config: SearchConfig) -> SearchConfig:
+    return replace(config, n_best=config.beams)
 
 
 def choose(found: Sequence[H], wording: Wording, *, evidence: Evidence, config: SearchConfig) -> list[H]:

@@ -33,9 +33,8 @@ from captioner.io.files import (
 )
 from captioner.io.inputs import Inputs, Item
 from captioner.io.progress import Monitor
-from captioner.outputs.writers import Writer, writer
+from captioner.outputs.writers import FORMATS, Writer, writer
 
-_DOCUMENTS = ("json", "coco")  # good for nothing until their end is written
 _MOST_JOBS = 16
 _TEMPLATE_BASE = "captioner"  # of the journal's name, where there is no one output
 
@@ -215,7 +214,7 @@ def tell(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a_
 
 def _write_all(outcomes: Iterable[Outcome], write: Writer, output: Path | None, form: str) -> None:
     captions = (caption for outcome in outcomes for caption in outcome.captions)
-    whole = output and form in _DOCUMENTS and is_regular(output)
+    whole = output and FORMATS[form].is_document and is_regular(output)
     out: Any
     if output is None:
         out = StandardOutput(mark=UNSURE if form == "txt" else "")

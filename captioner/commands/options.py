@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captioner.commands.page import can_draw
 from captioner.commands.settings import add_settings
 from captioner.errors import UsageError
 from captioner.language.config import SearchConfig
+from captioner.outputs.writers import FORMATS
 
 if TYPE_CHECKING:
     from captioner.io.inputs import Inputs
 
-FORMATS = ("txt", "jsonl", "json", "csv", "srt", "vtt", "coco")
 SIDECAR = "{folder}/{stem}.{format}"
 
 ABOUT = """\
@@ -33,7 +34,8 @@ each file that failed, with a code and a reason."""
 def add(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
     parser.set_defaults(kind="captions")
-    parser.add_argument("--open", action="store_true", help="show the captions in the browser too (eval look)")
+    if can_draw():
+        parser.add_argument("--open", action="store_true", help="show the captions in the browser too (eval look)")
     add_settings(parser.add_argument_group("search (defaults: the checkpoint's)"), SearchConfig)
 
 
@@ -66,7 +68,7 @@ def add_frames(group: Any) -> None:
     group.add_argument("--mode", choices=("exact", "segment"), help="segment: use nearby keyframes; faster, not exact")
 
 
-def formats(text: str, known: Sequence[str] = FORMATS) -> tuple[str, ...]:
+def formats(text: str, known: Collection[str] = FORMATS) -> tuple[str, ...]:
     """Names of formats, separated by commas, each once; raises ArgumentTypeError."""
     names = tuple(dict.fromkeys(text.lower().split(",")))
     for name in names:
@@ -164,7 +166,8 @@ def settle(options: argparse.Namespace) -> None:
 
 
 def check_many(options: argparse.Namespace, inputs: Inputs) -> None:
-    if set(options.format) & {"srt", "vtt"} and not options.template and len(inputs.items) > 1:
+    alone = any(FORMATS[form].of_one_video for form in options.format)
+    if alone and not options.template and len(inputs.items) > 1:
         raise UsageError("subtitles belong to one video; with several give --sidecar, or -o '{stem}.{format}'")
     if options.overwrite and options.retry_failed:
         raise UsageError("--overwrite does everything again, failures too; leave --retry-failed out")

@@ -19,12 +19,15 @@ ROOT = Path(captioner.__file__).resolve().parents[1]
 _PARTS = ("segments", "start", "end", "frames", "mode")
 
 
+def can_draw() -> bool:
+    """Whether ``eval``, which draws the page, stands beside the package: in a checkout, not in an installed wheel."""
+    return (ROOT / "eval" / "__main__.py").is_file()
+
+
 def check_page(options: argparse.Namespace) -> None:
-    """Raises UsageError where there is no such page: it shows whole files, and is drawn by the source checkout."""
+    """Raises UsageError for parts of files: the page shows whole ones."""
     if named := [name for name in _PARTS if getattr(options, name) is not None]:
         raise UsageError(f"--open shows whole files by the checkpoint's own settings; leave --{named[0]} out")
-    if not (ROOT / "eval" / "__main__.py").is_file():
-        raise UsageError("--open needs eval, which stands beside the package in its source checkout")
 
 
 def open_page(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> None:

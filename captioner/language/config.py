@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from captioner.config import Slider, check_settings, require, setting
-from captioner.recurrent.config import CellName
+from captioner.recurrent.cells import check_cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class DecoderConfig:
     """GRU state width H."""
     attention: int = 256
     """Width A of the additive attention's hidden layer."""
-    cell: CellName = "gru"
+    cell: str = "gru"
     """The recurrent cell of the decoder and of the temporal encoder, by its name in ``recurrent.cells``."""
     layers: int = 1
     """Stacked cells."""
@@ -44,6 +44,7 @@ class DecoderConfig:
     dropout: float = 0.4
 
     def __post_init__(self) -> None:
+        check_cell(self.cell, "decoder.cell")
         for name in ("embed", "hidden", "attention", "layers"):
             require(getattr(self, name) >= 1, f"decoder.{name} is {getattr(self, name)}; it must be at least 1")
         require(self.hidden % 2 == 0, f"decoder.hidden is {self.hidden}; it must be even")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from captioner.outputs.writers import CSV_FIELDS, WRITERS, Writer, from_row, row, writer
+from captioner.outputs.writers import CSV_FIELDS, FORMATS, Format, Writer, from_row, row, writer
 
-__all__ = ["CSV_FIELDS", "WRITERS", "Writer", "from_row", "row", "writer"]
+__all__ = ["CSV_FIELDS", "FORMATS", "Format", "Writer", "from_row", "row", "writer"]

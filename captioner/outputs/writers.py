@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -162,15 +163,27 @@ def as_csv(captions: Iterable[Caption]) -> Iterator[str]:
         yield csv_line(values[name] for name in CSV_FIELDS)
 
 
-WRITERS: dict[str, Writer] = {
-    "txt": txt,
-    "jsonl": jsonl,
-    "json": as_json,
-    "csv": as_csv,
-    "srt": srt,
-    "vtt": vtt,
-    "coco": coco,
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """An output format: its writer, and what it needs of the file that it goes to."""
+
+    write: Writer
+    is_document: bool = False
+    """Whether a file of it is worth nothing until its end is written."""
+    of_one_video: bool = False
+    """Whether a file of it belongs to one video."""
+
+
+FORMATS: dict[str, Format] = {
+    "txt": Format(write=txt),
+    "jsonl": Format(write=jsonl),
+    "json": Format(write=as_json, is_document=True),
+    "csv": Format(write=as_csv),
+    "srt": Format(write=srt, of_one_video=True),
+    "vtt": Format(write=vtt, of_one_video=True),
+    "coco": Format(write=coco, is_document=True),
 }
+"""All formats by the names that ``-f`` takes. A new one is a function above and a line here."""
 
 
 def writer(name: str, *, words: bool = False, many: bool = False, segments: bool = False) -> Writer:
@@ -181,4 +194,4 @@ def writer(name: str, *, words: bool = False, many: bool = False, segments: bool
         return timed_txt
     if name in ("json", "jsonl"):
         return partial(jsonl if name == "jsonl" else as_json, words=words)
-    return WRITERS[name]
+    return FORMATS[name].write

@@ -1,21 +1,20 @@
-"""Which recurrent cell: one small table. A new cell is a module of its own and a line in :data:`CELLS`.
+"""Which recurrent cell: one small table, which needs no torch. A new cell is a module and a line in :data:`CELLS`.
 
 A cell's state is a tuple of tensors (..., H) that only the cell opens; its first is what the cell says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor, nn
+from captioner.config import require
+from captioner.errors import nearest
 
-from captioner.recurrent.gru import GRUCell, Reset
-from captioner.recurrent.light import LightGRUCell
-from captioner.recurrent.lstm import LSTMCell
-from captioner.recurrent.minimal import MGUCell, MinGRUCell
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-CellState = tuple[Tensor, ...]
+    CellState = tuple[Tensor, ...]
 
 
 class Cell(Protocol):
@@ -35,15 +34,26 @@ class Cell(Protocol):
         """The next state from a projected input and the state."""
 
 
-CELLS: dict[str, Callable[[int, int], nn.Module]] = {
-    "gru": GRUCell,
-    "lstm": LSTMCell,
-    "light": LightGRUCell,
-    "mgu": MGUCell,
-    "mingru": MinGRUCell,
+CELLS = {
+    "gru": "gru.GRUCell",
+    "lstm": "lstm.LSTMCell",
+    "light": "light.LightGRUCell",
+    "mgu": "minimal.MGUCell",
+    "mingru": "minimal.MinGRUCell",
 }
+"""Each cell's module in this room, and its class."""
 
 
-def make_cell(name: str, inputs: int, hidden: int, *, reset: Reset = "after") -> nn.Module:
+def check_cell(name: str, setting: str) -> None:
+    """Raise ConfigError for the name of no cell."""
+    near = nearest(name, CELLS)
+    hint = f"; did you mean {near!r}?" if near else ""
+    require(name in CELLS, f"{setting} is {name!r}; allowed: {', '.join(CELLS)}{hint}")
+
+
+def make_cell(name: str, inputs: int, hidden: int, *, reset: str = "after") -> nn.Module:
     """The cell of this name; ``reset`` is of GRUs."""
-    return GRUCell(inputs, hidden, reset=reset) if name == "gru" else CELLS[name](inputs, hidden)
+    module, _, kind = CELLS[name].partition(".")
+    cell: Any = getattr(import_module(f"captioner.recurrent.{module}"), kind)
+    made: nn.Module = cell(inputs, hidden, reset=reset) if name == "gru" else cell(inputs, hidden)
+    return made

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from captioner.recurrent.cells import Cell, CellState, make_cell
+from captioner.recurrent.cells import Cell, make_cell
 from captioner.recurrent.gru import Reset
+
+if TYPE_CHECKING:
+    from captioner.recurrent.cells import CellState
 
 
 class Recurrent(nn.Module):

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
-from captioner.outputs.writers import WRITERS, from_row, named_txt
+from captioner.outputs.writers import FORMATS, from_row, named_txt
 
 
 def caption(**changes: object) -> Caption:
@@ -33,7 +33,7 @@ def caption(**changes: object) -> Caption:
 
 
 def written(name: str, *captions: Caption) -> str:
-    return "".join(WRITERS[name](captions))
+    return "".join(FORMATS[name].write(captions))
 
 
 TWO = (caption(), caption(path='b,"ü\n.mp4', text="zwei Hunde & <eine> Katze", end_seconds=None))
