@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import av
 import numpy as np
@@ -18,12 +18,16 @@ from captioner import __version__
 from captioner.archive.pool import DecodePool
 from captioner.errors import CaptionerError
 from captioner.video.config import VideoConfig
+from captioner.video.frames import Frames
 
 if TYPE_CHECKING:
     from captioner.caption.captioner import Captioner
 
 _NEEDED = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mjpeg", "gif", "png")
 _EXTRAS = {"ray": "ray", "web": "gradio", "meteor": "pycocoevalcap", "tensorboard": "tensorboard"}
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,7 @@ def examine(model: str | Path | None = None) -> Iterator[Finding]:
         yield _checked("decoding process", lambda: _child(pool))
         if loaded:
             yield _checked("caption", lambda: _caption(loaded[0]))
+            yield _checked("speed", lambda: _speed(loaded[0]))
 
 
 def _checked(name: str, find: Callable[[], str]) -> Finding:
@@ -128,6 +133,56 @@ def _caption(captioner: Captioner) -> str:
     if not caption.text or not np.isfinite(caption.score):
         raise CaptionerError(f"the caption of a test clip is {caption.text!r}, its score {caption.score}")
     return f"{caption.text!r} of that clip, in {time.monotonic() - began:.1f} s"
+
+
+def _speed(captioner: Captioner) -> str:
+    """What a clip takes on this machine, and why; measured in about a second."""
+    import torch
+
+    from captioner.vision.fast import dead_leaves, fast_dtype
+
+    count, size = captioner.video.frames, captioner.video.size
+    frames = Frames(
+        pixels=dead_leaves(count, height=size, width=size).numpy(),
+        times_seconds=tuple(map(float, range(count))),
+        duration_seconds=float(count),
+        width=size,
+        height=size,
+        lost=0,
+        warnings=(),
+    )
+    captioner.encode(frames)  # makes itself ready
+    seconds, features = _timed(lambda: captioner.encode(frames))
+    sentence, _ = _timed(lambda: captioner.caption_encoded([frames], [features]))
+    device = captioner.device
+    dtype = str(fast_dtype(device)).removeprefix("torch.")
+    why = f"on {torch.cuda.get_device_name()}" if device.type == "cuda" else _instructions(dtype)
+    each = f"{1000 * seconds / count:.1f} ms a frame and {1000 * sentence:.0f} ms a sentence"
+    return (
+        f"{seconds + sentence:.2f} s a clip of {count} frames, without decoding: {each} "
+        f"({dtype}, {why}, {torch.get_num_threads()} threads)"
+    )
+
+
+def _timed(work: Callable[[], T]) -> tuple[float, T]:
+    """The shorter of two runs, and what came of it."""
+    took = []
+    for _ in range(2):
+        began = time.perf_counter()
+        result = work()
+        took.append(time.perf_counter() - began)
+    return min(took), result
+
+
+def _instructions(dtype: str) -> str:
+    """The processor's widest instructions that torch uses, and what they mean for the precision."""
+    import torch
+
+    widest = torch.backends.cpu.get_cpu_capability()
+    if dtype == "bfloat16":
+        return f"{widest} with bfloat16"
+    slower = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return f"{widest}, " + ("where bfloat16 is ruled out or slower" if slower else "without bfloat16")
 
 
 def _render(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ def test_a_whole_installation(checkpoint: Path, capsys: pytest.CaptureFixture[st
     assert main(["doctor", str(checkpoint), "--json"]) == 0
     findings = {f["name"]: f for f in map(json.loads, capsys.readouterr().out.splitlines())}
     assert all(finding["ok"] for finding in findings.values())
+    assert re.match(
+        r"\d+\.\d\d s a clip of \d+ frames, without decoding: .* a sentence \((float32|bfloat16), \w+",
+        findings["speed"]["detail"],
+    )
     assert "of that clip" in findings["caption"]["detail"] and "h264" in findings["decoders"]["detail"]
 
 
