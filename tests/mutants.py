@@ -211,25 +211,24 @@ def _run(tests: Sequence[str], mutant: Mutant | None, *, seconds: int) -> int:
 
 
 def _warm(tests: Sequence[str]) -> float:
-    """Run the tests once as they are and load here what they load of others' modules; the seconds that they took."""
+    """Run the tests once as they are, and load what they load of others' modules; their seconds of the processor."""
     with tempfile.NamedTemporaryFile("r") as names:
-        began = time.monotonic()
         child = os.fork()
         if not child:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             status = pytest.main(["-x", "-p", "no:cacheprovider", *tests])
             Path(names.name).write_text("\n".join(sys.modules))
             os._exit(int(status))
-        if os.waitpid(child, 0)[1]:
+        _, status, used = os.wait4(child, 0)
+        if status:
             sys.exit(f"{' '.join(tests)} fails without any mutant")
-        took = time.monotonic() - began
         for name in names.read().splitlines():
             if name.partition(".")[0] in ("torch", "numpy", "transformers", "tokenizers", "nltk", "hypothesis", "av"):
                 try:
                     importlib.import_module(name)
                 except Exception:  # one that can only be loaded in the order of those tests
                     continue
-    return took
+    return used.ru_utime + used.ru_stime
 
 
 def run_room(room: str, *, sample: int, seed: int, jobs: int) -> Result:
@@ -239,14 +238,14 @@ def run_room(room: str, *, sample: int, seed: int, jobs: int) -> Result:
     if sample and sample < len(chosen):
         chosen = random.Random(seed).sample(chosen, sample)
     took = _warm(tests)
-    seconds = int(3 * took) + 10
+    seconds = int(2 * took) + 5
     survivors: list[Mutant] = []
     running: dict[int, tuple[Mutant, float]] = {}
     waiting = list(reversed(chosen))
     while waiting or running:
         while waiting and len(running) < jobs:
             mutant = waiting.pop()
-            running[_run(tests, mutant, seconds=seconds)] = (mutant, time.monotonic() + 5 * seconds)
+            running[_run(tests, mutant, seconds=seconds)] = (mutant, time.monotonic() + 20 * seconds)
         child, status = os.waitpid(-1, os.WNOHANG)
         if child in running:
             mutant, _ = running.pop(child)

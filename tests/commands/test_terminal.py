@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,20 +11,17 @@ import pytest
 from captioner.cli import main
 from tests.media import render_clip
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def said_on_a_terminal(*arguments: str, **settings: str) -> str:
-    """stdout of the command line, on a pseudo-terminal."""
+    """What the command line writes to a pseudo-terminal."""
     pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
     own, its = pty.openpty()
-    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm"}
-    environment |= {"PYTHONPATH": str(ROOT)} | settings
-    done = subprocess.run(
-        [sys.executable, "-m", "captioner", *arguments], stdout=its, stderr=subprocess.PIPE, env=environment
-    )
-    os.close(its)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch, os.fdopen(its, "w") as terminal:
+        patch.delenv("NO_COLOR", raising=False)
+        for name, value in ({"TERM": "xterm"} | settings).items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "stdout", terminal)
+        assert main(arguments) == 0
     text = b""
     while True:
         try:
