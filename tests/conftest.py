@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 PROCESSES = min(4, os.cpu_count() or 1)
-SLOW_FIRST = ("tests/demo/",)
+SLOW_FIRST = (
+    "tests/demo/",
+    "tests/runtime/",
+    "tests/video/test_sampling",
+    "tests/anomalies/",
+    "tests/training/test_processes",
+    "tests/checkpoint/test_hub",
+    "tests/archive/",
+)
 """What takes longest goes first, so that the processes end together."""
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -56,7 +64,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow files first, and mark the numeric tests by where they stand."""
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOW_FIRST))
+    items.sort(key=lambda item: next((i for i, part in enumerate(SLOW_FIRST) if item.nodeid.startswith(part)), 99))
     for item in items:
         if any(part in item.nodeid for part in NUMERIC):
             item.add_marker(pytest.mark.numeric)
