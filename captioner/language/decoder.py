@@ -97,8 +97,8 @@ class AttentionGRU(nn.Module):
         """One word on: tokens (B, K) -> log-probabilities (B, K, V) float32 and the next state."""
         embedded = self.dropout(self.embedding(tokens))
         state, _ = self._advance(memory, self._cell(0).project(embedded), state)
-        seen = state[0], self._top(state)
-        logits = self._logits(self._deepen(embedded, seen), seen, memory)
+        readout = state[0], self._top(state)
+        logits = self._logits(self._deepen(embedded, readout), readout, memory)
         return logits.float().log_softmax(dim=-1), state
 
     def forward(self, memory: Memory, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,8 +116,8 @@ class AttentionGRU(nn.Module):
             contexts.append(state[0])
             tops.append(self._top(state))
             attention.append(weights)
-        seen = (torch.stack(contexts, dim=2), torch.stack(tops, dim=2))
-        return self._logits(self._deepen(embedded, seen), seen, memory), torch.stack(attention, dim=2)
+        readout = (torch.stack(contexts, dim=2), torch.stack(tops, dim=2))
+        return self._logits(self._deepen(embedded, readout), readout, memory), torch.stack(attention, dim=2)
 
     def trace(self, memory: Memory, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         """Where each of the tokens (B, K, L) looked (B, K, L, N), and how far the GRU's gates z and r opened at it.
@@ -158,17 +158,17 @@ class AttentionGRU(nn.Module):
         context, weights = self.attention(top, memory)
         return (context, *after), weights
 
-    def _deepen(self, embedded: Tensor, seen: tuple[Tensor, Tensor]) -> Tensor:
+    def _deepen(self, embedded: Tensor, readout: tuple[Tensor, Tensor]) -> Tensor:
         """The deep output layer: word, context and top state (..., E + 2H) -> (..., E)."""
-        return self.dropout(torch.tanh(self.deep(torch.cat([embedded, *seen], dim=-1))))
+        return self.dropout(torch.tanh(self.deep(torch.cat([embedded, *readout], dim=-1))))
 
-    def _logits(self, deep: Tensor, seen: tuple[Tensor, Tensor], memory: Memory) -> Tensor:
-        """(B, K, ..., E) -> (B, K, ..., V), with what was seen added as far as the gate lets it."""
+    def _logits(self, deep: Tensor, readout: tuple[Tensor, Tensor], memory: Memory) -> Tensor:
+        """(B, K, ..., E) -> (B, K, ..., V), with the classifier's evidence added as far as the gate lets it."""
         logits = nn.functional.linear(deep, self.embedding.weight, self.bias)
         if self.gate is None or memory.evidence is None:
             return logits
         evidence = memory.evidence.view(len(logits), *[1] * (logits.ndim - 2), -1)
-        gate = self.gate(torch.cat(seen, dim=-1))
+        gate = self.gate(torch.cat(readout, dim=-1))
         return logits + gate * evidence.to(logits.dtype)
 
     def _cell(self, layer: int) -> Cell:

@@ -184,11 +184,11 @@ def _allowed(log_probs: Tensor, forbidden: Tensor, history: Tensor, size: int) -
     allowed = log_probs.nan_to_num(nan=_NEVER, posinf=_NEVER, neginf=_NEVER).index_fill_(-1, forbidden, _NEVER)
     if not 0 < size <= history.shape[-1]:
         return allowed
-    seen = history.unfold(-1, size, 1)  # (B, K, t - n + 1, n)
+    grams = history.unfold(-1, size, 1)  # (B, K, t - n + 1, n)
     last = history[..., history.shape[-1] - size + 1 :]  # the n - 1 tokens that the next one would complete
-    repeats = (seen[..., :-1] == last.unsqueeze(-2)).all(-1)
+    repeats = (grams[..., :-1] == last.unsqueeze(-2)).all(-1)
     blocked = torch.zeros_like(repeats, dtype=allowed.dtype).masked_fill_(repeats, _NEVER)
-    return allowed.scatter_add_(-1, seen[..., -1], blocked)
+    return allowed.scatter_add_(-1, grams[..., -1], blocked)
 
 
 def _without_echo(allowed: Tensor, history: Tensor, begins_word: Tensor) -> Tensor:

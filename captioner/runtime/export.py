@@ -70,12 +70,12 @@ class _Memory(nn.Module):
         memory = self.decoder.remember(clip, mask)
         state = self.decoder.start(memory)
         if self.evidence is None:
-            seen, nouns = torch.zeros_like(self.decoder.bias), features[..., 0, :1]
+            evidence, nouns = torch.zeros_like(self.decoder.bias), features[..., 0, :1]
         else:
-            seen, nouns = (part[0] for part in self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
+            evidence, nouns = (part[0] for part in self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
         words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
         people = self.people(clip, mask)[0] if self.people is not None else features[0, 0, 0] * 0 + 1
-        return (memory.values[0], memory.keys[0], seen, nouns, words, people, *(part[0] for part in state))
+        return (memory.values[0], memory.keys[0], evidence, nouns, words, people, *(part[0] for part in state))
 
 
 class _Step(nn.Module):
@@ -94,8 +94,8 @@ class _Step(nn.Module):
         embedded = decoder.embedding(tokens[None])
         projected = decoder._cell(0).project(embedded)
         after, weights = decoder._advance(memory, projected, tuple(part[None] for part in state))
-        seen = after[0], decoder._top(after)
-        log_probs = decoder._logits(decoder._deepen(embedded, seen), seen, memory).log_softmax(dim=-1)
+        readout = after[0], decoder._top(after)
+        log_probs = decoder._logits(decoder._deepen(embedded, readout), readout, memory).log_softmax(dim=-1)
         return (log_probs[0], weights[0], *(part[0] for part in after))
 
 
@@ -167,9 +167,9 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     outputs = ["values", "keys", "evidence", "nouns", "words", "people", *states]
     begin(MEMORY)
     _save(memory, (features,), folder / MEMORY, ["features"], outputs, [{0: some}])
-    beams, seen = torch.export.Dim("beams", min=1, max=4096), torch.export.Dim("positions", min=1, max=1 << 20)
+    beams, positions = torch.export.Dim("beams", min=1, max=4096), torch.export.Dim("positions", min=1, max=1 << 20)
     given = (torch.zeros(3, dtype=torch.long), values, keys, evidence, *(part.expand(3, -1).clone() for part in state))
-    shapes: list[Any] = [{0: beams}, {0: seen}, {0: seen}, None, tuple({0: beams} for _ in state)]
+    shapes: list[Any] = [{0: beams}, {0: positions}, {0: positions}, None, tuple({0: beams} for _ in state)]
     names = ["tokens", "values", "keys", "evidence", *states]
     begin(STEP)
     _save(

@@ -169,8 +169,8 @@ class FrameEncoder(nn.Module):
         """
         if clips.dtype != torch.uint8:
             return clips
-        seen = self.encode(clips[mask], self._look, looked=looked_at(mask)[mask])
-        return seen.new_zeros(*mask.shape, *seen.shape[1:]).index_put((mask,), seen)
+        features = self.encode(clips[mask], self._look, looked=looked_at(mask)[mask])
+        return features.new_zeros(*mask.shape, *features.shape[1:]).index_put((mask,), features)
 
     def encode(self, pixels: Tensor, look: Look, *, looked: Tensor | None = None) -> Tensor:
         """:meth:`forward`, by any way to look. ``looked`` (N,) says at which of all frames the untuned CNN looks; it is
@@ -195,9 +195,9 @@ class FrameEncoder(nn.Module):
         features = self._pool(maps)
         if not self.config.untuned:
             return features
-        seen = features.new_zeros(len(frames), 1, self.width)
-        seen[looked] = untuned.float().mean(dim=(2, 3))[:, None]
-        return torch.cat([features, seen], dim=1)
+        original = features.new_zeros(len(frames), 1, self.width)
+        original[looked] = untuned.float().mean(dim=(2, 3))[:, None]
+        return torch.cat([features, original], dim=1)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 -> (N, 3, H, W) float32, channels-last in memory: ``(rgb / 255 - mean) / std``."""
@@ -299,8 +299,8 @@ class FastEncoder(nn.Module):
 
         def look(x: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
             maps = begin(x)
-            seen = ours(maps)
-            return seen, untuned(maps[looked]) if looked.any() else seen[:0]
+            tuned = ours(maps)
+            return tuned, untuned(maps[looked]) if looked.any() else tuned[:0]
 
         return look
 

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from captioner.errors import CheckpointError
 from captioner.vision.graph import OPS, Graph, Step, Value, Weight
-
-
-class Maps(NamedTuple):
-    """What transformers calls the output: the last feature map ``(N, D, h, w)``."""
-
-    last_hidden_state: Tensor
+from captioner.vision.lite import Maps
 
 
 class RecordedCNN(nn.Module):

@@ -13,7 +13,7 @@ from captioner.vision import fast
 from captioner.vision.fast import FastCNN, dead_leaves, exact_convolutions, fast_dtype
 from captioner.vision.fold import fold
 from captioner.vision.graph import Graph, record
-from captioner.vision.recorded import Maps
+from captioner.vision.lite import Maps
 from tests.cnns import FAMILIES, UNRECORDABLE, cosine, frames, settled_encoder
 from tests.numeric import assert_same
 
