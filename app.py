@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from demo.uploads import private_folder
+    from demo.visit.uploads import private_folder
 
     with private_folder(60 * options.keep_minutes):
         return _serve(options)

@@ -21,9 +21,9 @@ from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
 from demo import strings
 from demo.limits import Limits, Refusal, check_length
-from demo.line import Line
-from demo.preview import recipe, write_preview
-from demo.uploads import swept_folder
+from demo.visit.line import Line
+from demo.visit.preview import recipe, write_preview
+from demo.visit.uploads import swept_folder
 
 Strategy = Literal["beam", "greedy", "diverse", "sample"]
 

@@ -19,7 +19,6 @@ from demo.components.samples import render_samples
 from demo.engine import Engine
 from demo.finder import Finder
 from demo.limits import Limits
-from demo.shelf import Shelf, Tab
 from demo.tabs.actions import actions_tab
 from demo.tabs.anomalies import anomalies_tab
 from demo.tabs.batch import batch_tab
@@ -28,6 +27,7 @@ from demo.tabs.compare import compare_tab
 from demo.tabs.evaluate import evaluate_tab
 from demo.tabs.find import find_tab, linked
 from demo.tabs.timeline import timeline_tab
+from demo.visit.shelf import Shelf, Tab
 
 
 def build(captioners: Mapping[str, Captioner], *, limits: Limits, index: Path | None = None) -> gr.Blocks:

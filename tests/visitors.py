@@ -78,7 +78,7 @@ def main() -> int:
         import app
         from captioner import Captioner
         from demo.limits import Limits
-        from demo.uploads import private_folder
+        from demo.visit.uploads import private_folder
 
         clips = [shapes_clip(folder / f"{n}.mp4", number=n) for n in range(4)]
         clips.append(render_clip(folder / "film.mp4", frames=240, rate=12))

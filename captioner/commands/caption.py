@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 from captioner.commands.models import loading
-from captioner.commands.options import ABOUT, add, check_many, settle
+from captioner.commands.options import ABOUT, add, check_many, named_inputs, settle
 from captioner.commands.page import check_page, open_page
-from captioner.errors import ConfigError, UsageError
 
 __all__ = ["ABOUT", "add", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    from captioner.caption.segments import parse_segments
-    from captioner.io.inputs import Shard, find_inputs
     from captioner.io.progress import Monitor
 
     settle(options)
     wants_page = getattr(options, "open", False)
     if wants_page:
         check_page(options)
-    try:
-        shard = Shard.parse(options.shard) if options.shard else None
-        options.segments = parse_segments(options.segments) if options.segments is not None else None
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
-    inputs = find_inputs(
-        options.paths,
-        recursive=options.recursive,
-        images=options.images,
-        null=options.null,
-        manifests=options.manifest,
-        split=options.split,
-        start_seconds=options.start,
-        end_seconds=options.end,
-    )
-    if shard:
-        inputs = replace(inputs, items=tuple(item for item in inputs.items if shard.takes(item)))
+    inputs = named_inputs(options)
     monitor = Monitor(quiet=options.quiet, as_json=options.log_json, verbose=options.verbose)
     many = (
         options.dry_run

@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captioner.commands.options import add_frames, add_inputs, add_loudness, add_run
+from captioner.commands.options import add_frames, add_inputs, add_loudness, add_run, named_inputs
 from captioner.commands.settings import add_settings
-from captioner.errors import ConfigError, UsageError
+from captioner.errors import UsageError
 from captioner.language.config import SearchConfig
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from captioner.io.inputs import Shard, find_inputs
     from captioner.io.progress import Monitor
 
     monitor = Monitor(quiet=options.quiet, as_json=options.log_json, verbose=options.verbose)
@@ -61,25 +60,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--engine ray is for captioner caption; index what it wrote with --from")
     if not (options.paths or options.manifest):
         raise UsageError("give a PATH (a video file, a folder, a pattern, @LIST or -), a --manifest or --from")
-    try:
-        from captioner.caption.segments import parse_segments
-
-        shard = Shard.parse(options.shard) if options.shard else None
-        options.segments = parse_segments(options.segments) if options.segments is not None else None
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
-    inputs = find_inputs(
-        options.paths,
-        recursive=options.recursive,
-        images=options.images,
-        null=options.null,
-        manifests=options.manifest,
-        split=options.split,
-        start_seconds=options.start,
-        end_seconds=options.end,
-    )
-    if shard:
-        inputs = replace(inputs, items=tuple(item for item in inputs.items if shard.takes(item)))
+    inputs = named_inputs(options)
     return _index(options, inputs, monitor)
 
 

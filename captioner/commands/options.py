@@ -6,12 +6,13 @@ import argparse
 import contextlib
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioner.commands.page import can_draw
 from captioner.commands.settings import add_settings
-from captioner.errors import UsageError
+from captioner.errors import ConfigError, UsageError
 from captioner.language.config import SearchConfig
 from captioner.outputs.writers import FORMATS
 
@@ -163,6 +164,31 @@ def settle(options: argparse.Namespace) -> None:
         raise UsageError("several formats need a name with {format} in it: --sidecar, or -o '{stem}.{format}'")
     if options.min_confidence is not None and not 0 <= options.min_confidence <= 1:
         raise UsageError(f"--min-confidence is {options.min_confidence}; it must be 0 to 1")
+
+
+def named_inputs(options: argparse.Namespace) -> Inputs:
+    """The files that the options name, or this shard of them; ``options.segments`` is parsed. Raises CaptionerError."""
+    from captioner.caption.segments import parse_segments
+    from captioner.io.inputs import Shard, find_inputs
+
+    try:
+        shard = Shard.parse(options.shard) if options.shard else None
+        options.segments = parse_segments(options.segments) if options.segments is not None else None
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    inputs = find_inputs(
+        options.paths,
+        recursive=options.recursive,
+        images=options.images,
+        null=options.null,
+        manifests=options.manifest,
+        split=options.split,
+        start_seconds=options.start,
+        end_seconds=options.end,
+    )
+    if shard is None:
+        return inputs
+    return replace(inputs, items=tuple(item for item in inputs.items if shard.takes(item)))
 
 
 def check_many(options: argparse.Namespace, inputs: Inputs) -> None:

@@ -10,7 +10,7 @@ from demo import strings
 from demo.components.pictures import strip
 from demo.components.words import clock, percent, words_over_time
 from demo.engine import Seen
-from demo.line import Place
+from demo.visit.line import Place
 
 
 def empty(message: str) -> str:

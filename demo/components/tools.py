@@ -13,10 +13,10 @@ from demo import strings
 from demo.child import Child
 from demo.components.downloads import files_of, links, stem
 from demo.components.result import progress, refused, said_aloud, waiting
-from demo.correction import Corrections, Told
 from demo.engine import Engine
 from demo.limits import Limits, Refusal, told
-from demo.uploads import swept_folder
+from demo.visit.correction import Corrections, Told
+from demo.visit.uploads import swept_folder
 
 WIRED = "captioner.wire(element, trigger, ['corrected', 'burn'])"
 """For the component that holds them: its events."""

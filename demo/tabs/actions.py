@@ -18,10 +18,10 @@ from demo.components.samples import Sample
 from demo.components.stops import Stops
 from demo.components.tools import kept
 from demo.components.words import clock, percent
-from demo.correction import Told
 from demo.engine import Engine
 from demo.limits import told
-from demo.shelf import Kept, Shelf, Tab
+from demo.visit.correction import Told
+from demo.visit.shelf import Kept, Shelf, Tab
 
 ID = "actions"
 PLAYER = "actions-player"

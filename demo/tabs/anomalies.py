@@ -26,7 +26,7 @@ from demo.components.stops import Stops, buttons
 from demo.components.words import clock
 from demo.engine import Engine
 from demo.limits import Limits, Refusal, told
-from demo.uploads import swept_folder
+from demo.visit.uploads import swept_folder
 
 PLAYER = "anomalies-player"
 ALARMS = 6.0

@@ -18,10 +18,10 @@ from demo.components.result import empty, reasons, refused, sentence, waiting, w
 from demo.components.samples import Sample
 from demo.components.stops import Stops
 from demo.components.tools import WIRED, burn, correction, kept, tools
-from demo.correction import Corrections, Told
 from demo.engine import Engine, Seen
 from demo.limits import Refusal, told
-from demo.shelf import Kept, Shelf, Tab
+from demo.visit.correction import Corrections, Told
+from demo.visit.shelf import Kept, Shelf, Tab
 
 ID = "caption"
 PLAYER = "caption-player"

@@ -14,10 +14,10 @@ from demo.components.player import player, shown
 from demo.components.result import confidence, empty, reasons, refused, said_aloud, waiting
 from demo.components.samples import Sample
 from demo.components.tools import kept
-from demo.correction import Told
 from demo.engine import Engine, Seen
 from demo.limits import told
-from demo.shelf import Kept, Shelf, Tab
+from demo.visit.correction import Told
+from demo.visit.shelf import Kept, Shelf, Tab
 
 ID = "compare"
 PLAYER = "compare-player"

@@ -25,10 +25,10 @@ from demo.components.samples import Sample
 from demo.components.stops import Stops, buttons
 from demo.components.tools import WIRED, burn, correct_button, correction, kept, tools
 from demo.components.words import clock
-from demo.correction import Corrections, Told
 from demo.engine import Engine, Seen
 from demo.limits import Refusal, sentence, told
-from demo.shelf import Kept, Shelf, Tab
+from demo.visit.correction import Corrections, Told
+from demo.visit.shelf import Kept, Shelf, Tab
 
 ID = "timeline"
 PLAYER = "timeline-player"

@@ -26,7 +26,7 @@ from demo.components.downloads import as_csv, links, stem
 from demo.components.words import clock, words_over_time
 from demo.engine import Seen
 from demo.limits import Limits, check_length, refusals
-from demo.uploads import Sweeper, private_folder
+from demo.visit.uploads import Sweeper, private_folder
 from tests.media import render_clip
 
 

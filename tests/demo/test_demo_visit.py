@@ -19,11 +19,11 @@ from captioner.video.frames import probe, sample_frames
 from demo import strings
 from demo.components.downloads import subtitles_of
 from demo.components.tools import tools
-from demo.correction import Told
 from demo.limits import Refusal
-from demo.line import Line
-from demo.preview import recipe, write_preview
-from demo.shelf import MOST, Kept, Shelf
+from demo.visit.correction import Told
+from demo.visit.line import Line
+from demo.visit.preview import recipe, write_preview
+from demo.visit.shelf import MOST, Kept, Shelf
 from tests.media import render_clip
 
 
@@ -65,7 +65,7 @@ def test_a_line_serves_in_order_and_tells_each_visitor_its_place() -> None:
 
 def test_a_visitor_who_left_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0, 20.0)
-    monkeypatch.setattr("demo.line.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("demo.visit.line.time.monotonic", lambda: float(next(clock)))
     line = Line(places=1, most=9)
     with line.join(), line.join() as second:  # the first never asks
         assert list(second) == []
