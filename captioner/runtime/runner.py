@@ -6,13 +6,18 @@ import base64
 import json
 import math
 import os
+<<<<<<< HEAD
 from dataclasses import replace
+=======
+from collections.abc import Iterator
+>>>>>>> 5edc722 (Install the captioner without torch by one line: a wheel of its own, with the packaged captioner in eight bits)
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from captioner.caption.result import Caption, Place
+from captioner.caption.segments import Segments, merge_captions, segment_frames
 from captioner.caption.telling import Evidence, Wording, choose, tell
 from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
@@ -29,7 +34,12 @@ from captioner.vision.nouns import look_every
 FORMAT = 4
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
+<<<<<<< HEAD
 LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "inputs")
+=======
+DEFAULT = Path(__file__).parent / "default"
+"""The packaged captioner in eight bits; in captioner-runtime alone (recipes/runtime)."""
+>>>>>>> 5edc722 (Install the captioner without torch by one line: a wheel of its own, with the packaged captioner in eight bits)
 _FRAMES_AT_ONCE = 8
 _PAD, _BOS, _EOS, _UNK = range(4)
 
@@ -41,9 +51,14 @@ class Runner:
     'a man is playing a guitar'
     """
 
-    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
-        """Raises CheckpointError for a folder that is no export, ConfigError where onnxruntime is missing."""
-        folder = Path(folder)
+    def __init__(self, folder: str | Path | None = None, *, threads: int | None = None) -> None:
+        """``folder``: by default the export that captioner-runtime ships.
+
+        Raises CheckpointError for a folder that is no export, ConfigError where onnxruntime is missing.
+        """
+        if folder is None and not DEFAULT.is_dir():
+            raise CheckpointError("no exported captioner is packaged here; write one: captioner export -o DIR --int8")
+        folder = Path(folder or DEFAULT)
         try:
             values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             known = values["runtime"]
@@ -72,12 +87,31 @@ class Runner:
         self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
         self._untuned = _session(folder / UNTUNED, threads) if values["untuned"] else None
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the checkpoint that was exported."""
+        return self._wording.fingerprint
+
     def caption(self, path: str | os.PathLike[str], *, timeout_seconds: float | None = 60.0) -> Caption:
         """Caption one video file or image. Raises VideoError."""
         return self.caption_frames(sample_frames(path, self.video, timeout_seconds=timeout_seconds), path=str(path))
 
+    def captions(
+        self, path: str | os.PathLike[str], *, segments: Segments | None, timeout_seconds: float | None = 60.0
+    ) -> Iterator[Caption]:
+        """Caption a film segment by segment (None: the whole), as it is read; neighbours that say the same are one.
+
+        Raises VideoError, perhaps after some captions.
+        """
+        parts = segment_frames(path, self.video, segments=segments, timeout_seconds=timeout_seconds)
+        places = ((frames, Place(str(path), span.start_seconds, span.end_seconds)) for span, frames in parts)
+        yield from merge_captions(self._of(frames, place) for frames, place in places)
+
     def caption_frames(self, frames: Frames, *, path: str = "") -> Caption:
         """Caption the frames of a clip."""
+        return self._of(frames, Place(path, 0.0, None))
+
+    def _of(self, frames: Frames, place: Place) -> Caption:
         features, looked = self._features(frames.pixels)
         values, keys, evidence, nouns, words, people, *start = self._memory.run(None, {"features": features})
         memory, state = {"values": values, "keys": keys, "evidence": evidence}, tuple(start)
@@ -95,7 +129,7 @@ class Runner:
             gates=None,
             evidence=seen,
             frames=frames,
-            place=Place(path, 0.0, None),
+            place=place,
             min_confidence=self.search.min_confidence,
         )
 
@@ -174,7 +208,7 @@ def _session(path: Path, threads: int | None) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise ConfigError('onnxruntime is needed; pip install "captioner[onnx]"') from None
+        raise ConfigError("onnxruntime is needed; pip install onnxruntime") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:

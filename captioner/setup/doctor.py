@@ -22,6 +22,7 @@ from captioner.video.frames import Frames
 
 if TYPE_CHECKING:
     from captioner.caption.captioner import Captioner
+    from captioner.runtime.runner import Runner
 
 _NEEDED = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mjpeg", "gif", "png")
 _EXTRAS = {"ray": "ray", "web": "gradio", "meteor": "pycocoevalcap", "tensorboard": "tensorboard"}
@@ -54,6 +55,30 @@ def examine(model: str | Path | None = None) -> Iterator[Finding]:
         if loaded:
             yield _checked("caption", lambda: _caption(loaded[0]))
             yield _checked("speed", lambda: _speed(loaded[0]))
+
+
+def examine_without_torch(folder: str | Path | None = None) -> Iterator[Finding]:
+    """The same of captioner-runtime: its export in place of torch and a checkpoint."""
+    with DecodePool(workers=1) as pool:
+        python = f"Python {platform.python_version()}, {platform.platform()}"
+        yield Finding(name="captioner-runtime", detail=f"{__version__}, {python}")
+        yield Finding(name="av", detail=f"{version('av')}, FFmpeg's {_libraries()}")
+        yield _codecs()
+        yield _checked("onnxruntime", lambda: version("onnxruntime"))
+        loaded: list[Runner] = []
+        yield _checked("export", lambda: _export(folder, loaded))
+        yield _checked("decoding process", lambda: _child(pool))
+        if loaded:
+            yield _checked("caption", lambda: _caption(loaded[0]))
+
+
+def _export(folder: str | Path | None, loaded: list[Runner]) -> str:
+    from captioner.runtime.runner import DEFAULT, Runner
+
+    loaded.append(Runner(folder))
+    place = Path(folder or DEFAULT)
+    size = sum(file.stat().st_size for file in place.iterdir()) / 1e6
+    return f"{loaded[0].fingerprint} in {place}, {size:.1f} MB"
 
 
 def _checked(name: str, find: Callable[[], str]) -> Finding:
@@ -125,7 +150,7 @@ def _child(pool: DecodePool) -> str:
     return f"starts and decodes: {len(frames.pixels)} frames of a made-up clip"
 
 
-def _caption(captioner: Captioner) -> str:
+def _caption(captioner: Captioner | Runner) -> str:
     with tempfile.TemporaryDirectory() as folder:
         clip = _render(Path(folder) / "clip.avi")
         began = time.monotonic()

@@ -167,6 +167,30 @@ def test_the_same_caption_with_and_without_torch(tiny: Path, tmp_path: Path, mon
     assert BLANK in ours.warnings and UNCALIBRATED in ours.warnings and ours.confidence == 0
 
 
+def test_the_program_of_captioner_runtime_needs_no_torch(tiny: Path, tmp_path: Path) -> None:
+    """Captions, segments as subtitles, a file that is none, and the doctor."""
+    clip, out, notes = render_clip(tmp_path / "clip.mp4"), tmp_path / "clip.vtt", tmp_path / "notes.mp4"
+    notes.write_text("no video", encoding="utf-8")
+    given = ["-m", str(tiny / "small")]
+    code = (
+        "import sys; from captioner.commands.without_torch import main; "
+        f"assert main(['caption', {str(clip)!r}, *sys.argv[1:]]) == 0; "
+        "cut = ['--segments', '1', '-f', 'vtt']; "
+        f"assert main(['caption', {str(clip)!r}, *cut, '-o', {str(out)!r}, *sys.argv[1:]]) == 0; "
+        f"assert main(['caption', {str(notes)!r}, *sys.argv[1:]]) == 1; "
+        "assert main(['doctor', *sys.argv[1:]]) == 0; assert main(['doctor']) == 1; "
+        "assert not {'torch', 'transformers', 'tokenizers'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    said, *findings = done.stdout.splitlines()
+    assert said and out.read_text(encoding="utf-8").startswith("WEBVTT") and "notes.mp4" in done.stderr
+    assert sum(line.startswith("ok ") for line in findings) >= 7
+    assert any(line.startswith("BAD  export") and "captioner export" in line for line in findings)
+
+
 def assert_alike(found: Caption, expected: Caption) -> None:
     """But for gates, and for rounding."""
     flat = [
