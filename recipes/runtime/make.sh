@@ -10,7 +10,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 git ls-files -z captioner | grep -zv '/default/' | xargs -0 cp --parents -t "$scratch"
-cp LICENSE recipes/runtime/pyproject.toml "$scratch"
+cp LICENSE "$scratch"
+cp recipes/runtime/pyproject.toml.in "$scratch/pyproject.toml"
 "$bin/python" -m captioner export -o "$scratch/captioner/runtime/default" --int8 >&2
 "$bin/python" -m pip wheel -q --disable-pip-version-check --no-deps -w "$out" "$scratch"
 ls "$out"/captioner_runtime-*.whl
