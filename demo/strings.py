@@ -30,10 +30,9 @@ PREVIEW: Final = "Your browser cannot play this format, so the player shows a pr
 NO_PREVIEW: Final = "Your browser cannot play this video; the frames of the result show what is in it."
 SAMPLES: Final = "Or take a sample"
 SAMPLE_NAMES: Final = {
-    "cat": "Close-up of an animal",
-    "coffee": "Something on a table",
-    "astronaut": "A portrait",
-    "rocket": "A dark landscape",
+    "photographer": "Somebody outdoors",
+    "horse": "An animal, drawn",
+    "stars": "Lights in the dark",
 }
 SAMPLE_DRAWN: Final = "Drawing {number}"
 SAMPLE_FILM: Final = "a film of {count} shots"

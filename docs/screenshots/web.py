@@ -31,10 +31,9 @@ def main() -> None:
         clips = [render_sample(Path(folder, f"{shot.name}.mp4"), [shot]) for shot in SHOTS]
         manifest = Path(folder, "manifest.jsonl")
         people = {
-            "cat": ("a cat looks into the camera", "a close-up of a cat"),
-            "coffee": ("a cup of coffee stands on a table", "a red cup on a saucer"),
-            "astronaut": ("a woman in an orange suit smiles", "an astronaut beside her helmet"),
-            "rocket": ("a rocket stands at night", "a rocket before its start"),
+            "photographer": ("a man takes a picture", "a photographer looks into his camera"),
+            "horse": ("a brown horse stands in the grass", "a horse in a meadow"),
+            "stars": ("galaxies in the sky", "stars in the night"),
         }
         write_manifest(manifest, [Clip(id=c.stem, path=c, split="test", captions=people[c.stem]) for c in clips])
         captioner = Captioner.load()

@@ -39,9 +39,9 @@ def test_a_sample_of_several_shots_that_move(tmp_path: Path, capsys: pytest.Capt
 def test_one_file_a_shot_and_nothing_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", str(tmp_path), "--each"]) == 0
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(shot.name for shot in SHOTS)
-    assert main(["sample", str(tmp_path / "cat.mp4")]) == 1
-    assert "cat.mp4 exists; --overwrite replaces it" in capsys.readouterr().err
-    assert main(["sample", str(tmp_path / "cat.mp4"), "--overwrite"]) == 0
+    assert main(["sample", str(tmp_path / "horse.mp4")]) == 1
+    assert "horse.mp4 exists; --overwrite replaces it" in capsys.readouterr().err
+    assert main(["sample", str(tmp_path / "horse.mp4"), "--overwrite"]) == 0
 
 
 def test_without_the_photographs_it_says_what_to_install(
