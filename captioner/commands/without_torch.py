@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from captioner.outputs.writers import WRITERS
+    from captioner.outputs.writers import FORMATS
 
     parser = argparse.ArgumentParser(
         prog="captioner", description="Turn videos into sentences without torch (captioner-runtime).", epilog=EXIT
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     caption = commands.add_parser("caption", help="caption video files", description=_CAPTION, formatter_class=raw)
     caption.add_argument("paths", nargs="+", metavar="VIDEO")
-    caption.add_argument("-f", "--format", choices=tuple(WRITERS), default="txt", help="default: txt")
+    caption.add_argument("-f", "--format", choices=tuple(FORMATS), default="txt", help="default: txt")
     caption.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
     caption.add_argument("--segments", metavar="shots|SECONDS", help="one caption a segment")
     caption.add_argument("--threads", type=int, metavar="N", help="processor threads (default: onnxruntime's)")
