@@ -6,6 +6,7 @@ comes out of it (no pickle), whatever a file makes of the child.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -107,11 +108,12 @@ def _listen(requests: BinaryIO, put: Callable[[dict[str, Any]], None]) -> None:
 
 def _warm_up() -> None:
     """Import what the first file needs: torch, for its scaler, takes longer than many a clip."""
-    import torch
-
     from captioner.video.frames import resize_frame
 
-    torch.set_num_threads(1)
+    with contextlib.suppress(ImportError):  # captioner-runtime has none
+        import torch
+
+        torch.set_num_threads(1)
     resize_frame(np.zeros((8, 8, 3), np.uint8), size=16, how="squash")
 
 
