@@ -295,7 +295,9 @@
       node.dataset.ready = "";
       node[node.tagName === "A" ? "href" : "src"] = address(node.dataset.file);
     });
-    document.querySelectorAll(".upload-container[aria-label]").forEach((node) => node.removeAttribute("aria-label"));
+    // Gradio's names for what already reads well, or for what may not have one.
+    document.querySelectorAll(".upload-container[aria-label], .empty[aria-label]").forEach((node) =>
+      node.removeAttribute("aria-label"));
     document.querySelectorAll("[data-cues]").forEach(subtitles);
     document.querySelectorAll("[data-rove], [role=tablist]").forEach((group) => {
       const items = [...group.querySelectorAll(group.dataset.rove ?? "[role=tab]")];
