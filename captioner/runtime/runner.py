@@ -6,11 +6,8 @@ import base64
 import json
 import math
 import os
-<<<<<<< HEAD
-from dataclasses import replace
-=======
 from collections.abc import Iterator
->>>>>>> 5edc722 (Install the captioner without torch by one line: a wheel of its own, with the packaged captioner in eight bits)
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +31,9 @@ from captioner.vision.nouns import look_every
 FORMAT = 4
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
-<<<<<<< HEAD
 LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "inputs")
-=======
 DEFAULT = Path(__file__).parent / "default"
 """The packaged captioner in eight bits; in captioner-runtime alone (recipes/runtime)."""
->>>>>>> 5edc722 (Install the captioner without torch by one line: a wheel of its own, with the packaged captioner in eight bits)
 _FRAMES_AT_ONCE = 8
 _PAD, _BOS, _EOS, _UNK = range(4)
 
