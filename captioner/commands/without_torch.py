@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from  import FORMATS
+    from captioner.outputs.writers import FORMATS
 
     parser = argparse.ArgumentParser(
         prog="captioner", description="Turn videos into sentences without torch (captioner-runtime).", epilog=EXIT
