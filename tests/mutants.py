@@ -162,7 +162,7 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
             yield _with(node, test=ast.UnaryOp(op=ast.Not(), operand=test))
         case ast.comprehension(ifs=[_, *_]):
             yield _with(node, ifs=[])
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr()) if ast.unparse(node) != "return None":
             yield _with(node, value=ast.Constant(value=None))
         case ast.Break():
             yield ast.Continue()

@@ -97,7 +97,29 @@ def test_a_record_that_lacks_something_is_passed_over(tmp_path: Path, line: str)
         assert not journal.repaired and journal.find(f"{1:032x}", "") is not None
 
 
-def test_long_records_are_read_whole(tmp_path: Path) -> None:
+def test_a_record_without_its_line_end_is_not_whole(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.append(done(1))
+        journal.append(done(2))
+    data = (tmp_path / "j").read_bytes()
+    (tmp_path / "j").write_bytes(data[:-1])
+    with Journal(tmp_path / "j") as journal:
+        assert journal.repaired
+        assert [journal.find(f"{number:032x}", "") is not None for number in (1, 2)] == [True, False]
+
+
+def test_closing_puts_it_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    Journal(tmp_path / "j").close()
+    assert len(synced) == 1
+
+
+@pytest.mark.parametrize("with_pread", [True, False])
+def test_long_records_are_read_whole(tmp_path: Path, with_pread: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the system has no pread, as Windows."""
+    if not with_pread:
+        monkeypatch.delattr(os, "pread", raising=False)
     with Journal(tmp_path / "j") as journal:
         for number in (1, 2, 3):
             record = done(number) | {"message": f"{number}" * ((1 << 16) * number)}
@@ -149,6 +171,7 @@ def test_overwrite_begins_anew(tmp_path: Path) -> None:
         assert journal.owns("a.srt") and not journal.owns("b.srt")
     with Journal(tmp_path / "j", overwrite=True) as journal:
         assert journal.find(f"{1:032x}", "a.mp4") is None and not journal.owns("a.srt")
+    assert b"a.srt" not in (tmp_path / "j").read_bytes() and (tmp_path / "j").read_bytes().startswith(b"{")
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
