@@ -91,7 +91,8 @@ def main() -> int:
                 )
                 time.sleep(2.5 * limits.keep_seconds)
                 left = [path for path in uploads.rglob("*") if path.is_file()]
-        children = [" ".join(child.cmdline()[:4]) for child in psutil.Process().children(recursive=True)]
+        children = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+        children = [child for child in children if "decoder_process" not in child]  # they live as long as the server
     for outcome, count in counts.most_common():
         print(f"{count:6} {outcome}")
     print(f"MB on the way: {megabytes}")
