@@ -29,10 +29,11 @@ from captioner.commands import (
     search,
     training,
 )
+from captioner.commands.examples import with_examples
 from captioner.errors import nearest
 from captioner.io.program import EXIT, TORCH_BYTES, run_program
 
-_LIGHT = ("probe", "sample")
+_LIGHT = ("probe", "sample", "burn", "find")
 """Commands without torch."""
 
 
@@ -78,6 +79,16 @@ class Parser(argparse.ArgumentParser):
             command = command.commands.get(getattr(options, "part", ""), command)
             command._append(extra, options)
         return options
+
+    def shorten_usage(self) -> None:
+        """Name the arguments alone: all options stand below, after the examples."""
+        for part in self.commands.values():
+            part.shorten_usage()
+        if not self.commands:
+            places = (
+                self._get_formatter()._format_args(a, str(a.metavar or a.dest)) for a in self._get_positional_actions()
+            )
+            self.usage = " ".join([self.prog, "[OPTIONS]", *places]).replace("%", "%%")
 
     def _append(self, arguments: list[str], options: Any) -> None:
         """Files that stand after options: argparse takes only the first run of them (``a.mp4 -m DIR b.mp4``)."""
@@ -158,7 +169,7 @@ def make_parser() -> Parser:
             module.__name__.rpartition(".")[2]: module.ABOUT
             for module in (caption, actions, anomalies, index, find, average, burn, export, push)
         }
-        description = told.get(name, about.capitalize() + ".")
+        description = with_examples(name, told.get(name, about.capitalize() + "."))
         command = commands.add_parser(
             name,
             help=about,
@@ -167,6 +178,7 @@ def make_parser() -> Parser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add(command)
+        command.shorten_usage()
         command.set_defaults(run=run, least_bytes=0 if name in _LIGHT else TORCH_BYTES)
     parser.commands = dict(commands.choices)
     return parser

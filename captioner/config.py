@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from captioner.errors import ConfigError, nearest
+from captioner.errors import ConfigError, DataError, nearest
+from captioner.safe.text import read_text, split_lines
 
 T = TypeVar("T")
 
@@ -145,10 +146,10 @@ def _coerce(hint: Any, value: Any, name: str) -> Any:
 def read_toml(path: Path, *, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
     """The tables of a TOML file, with ``section.key=value`` overrides applied; raises ConfigError."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads("\n".join(split_lines(read_text(path, what="the recipe"))))
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not a valid TOML file: {error}") from error
     for override in overrides:
         dotted, equals, text = override.partition("=")

@@ -54,8 +54,16 @@ class VideoError(CaptionerError):
 
 
 def first_line(error: Exception) -> str:
-    """What a library's error says, in short."""
-    return str(error).strip().split("\n", 1)[0][:200] or type(error).__name__
+    """What a library's error says, in short: its first line, cut between words."""
+    line = str(error).strip().split("\n", 1)[0]
+    if len(line) > 200:
+        line = line[:200].rpartition(" ")[0] + " ..."
+    return line or type(error).__name__
+
+
+def about_file(path: str, message: str) -> str:
+    """A message about a file, which it names once."""
+    return message if " ".join(path.split()) in message else f"{path}: {message}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

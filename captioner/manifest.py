@@ -9,13 +9,15 @@ a clip (for the language model).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from captioner.errors import DataError
+from captioner.safe.json_text import json_lines
+from captioner.safe.text import read_text
+from captioner.safe.whole import write_whole
 
 SPLITS = ("train", "val", "test")
 
@@ -52,19 +54,11 @@ def read_manifest(path: str | Path, *, split: str | None = None) -> list[Clip]:
     """
     path = Path(path)
     clips: dict[str, Clip] = {}
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                clip = _parse(line, path.parent, f"{path}, line {number}")
-                if clip.id in clips:
-                    raise DataError(f"{path}, line {number}: the id {clip.id!r} appears twice")
-                clips[clip.id] = clip
-    except OSError as error:
-        raise DataError(f"cannot read the manifest {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    for where, row in json_lines(read_text(path, what="the manifest"), name=path):
+        clip = _clip(row, path.parent, where)
+        if clip.id in clips:
+            raise DataError(f"{where}: the id {clip.id!r} appears twice")
+        clips[clip.id] = clip
     if not clips:
         raise DataError(f"{path} holds no clips")
     if split is None:
@@ -76,11 +70,7 @@ def read_manifest(path: str | Path, *, split: str | None = None) -> list[Clip]:
     return chosen
 
 
-def _parse(line: str, folder: Path, where: str) -> Clip:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not valid JSON ({error.msg})") from error
+def _clip(row: Any, folder: Path, where: str) -> Clip:
     if not isinstance(row, dict):
         raise DataError(f"{where}: expected an object with id, path, split and captions or labels")
     if unknown := set(row) - _KEYS:
@@ -132,24 +122,15 @@ def _number(value: Any, key: str, where: str) -> float | None:
     return float(value)
 
 
-def write_manifest(path: str | Path, clips: Iterable[Clip]) -> int:
-    """Write ``clips`` to ``path`` (through a temporary sibling, then renamed); returns how many.
+def write_manifest(path: str | Path, clips: Iterable[Clip], *, overwrite: bool = True) -> int:
+    """Write ``clips`` to ``path``, whole or not at all; returns how many. Without ``overwrite`` other content stays.
 
     File paths are stored relative to the manifest's folder where they lie below it, absolute otherwise.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    count = 0
-    try:
-        with temporary.open("w", encoding="utf-8") as out:
-            for row in _rows(clips, path.parent):
-                out.write(json.dumps(row, ensure_ascii=False) + "\n")
-                count += 1
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(clips, path.parent)]
+    write_whole(path, "".join(lines), overwrite=overwrite, make_folder=True)
+    return len(lines)
 
 
 def _rows(clips: Iterable[Clip], folder: Path) -> Iterator[dict[str, Any]]:

@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--out", type=Path, required=True, metavar="DIR", help="output folder for manifest.jsonl and text.jsonl"
         )
+        command.add_argument("--overwrite", action="store_true", help="replace what is there")
         return command
 
     for build, summary in (
@@ -64,7 +65,9 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command = add("flickr8k", "Flickr8k: photos as one-frame clips")
     command.add_argument("source", type=Path, help="folder of Flickr8k.token.txt and the three image lists")
     command.add_argument("--photos", type=Path, metavar="PATH", help="folder or tar of the photos, if elsewhere")
-    command.set_defaults(build=lambda args: flickr8k(args.source, out=args.out, photos=args.photos))
+    command.set_defaults(
+        build=lambda args: flickr8k(args.source, out=args.out, photos=args.photos, overwrite=args.overwrite)
+    )
 
     command = add("folder", "your own clips, with captions in captions.csv or in .txt files beside them")
     command.add_argument("source", type=Path, help="folder of clips; subfolders train, val and test are the splits")
@@ -118,7 +121,7 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
 def _anomalies(args: argparse.Namespace) -> Join:
     from data.anomalies import anomalies  # numpy and PyAV: only when films are read
 
-    return anomalies(args.layout, args.source, out=args.out)
+    return anomalies(args.layout, args.source, out=args.out, overwrite=args.overwrite)
 
 
 def _rendered(command: argparse.ArgumentParser, **numbers: int) -> argparse.ArgumentParser:
@@ -160,7 +163,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(args: argparse.Namespace) -> int:
     result: Join = args.build(args)
-    written = write(result, args.out)
+    written = write(result, args.out, overwrite=args.overwrite)
     print(f"{args.command}: {report(result)}".replace("\n", "\n  "), file=sys.stderr)
     for path in written:
         print(path)

@@ -29,17 +29,20 @@ UCSD_RATE = 10
 Span = tuple[float, float]
 
 
-def anomalies(layout: str, source: str | Path, *, out: str | Path) -> Join:
+def anomalies(layout: str, source: str | Path, *, out: str | Path, overwrite: bool = False) -> Join:
     """Clips of normal footage (train) and of footage with what is abnormal in it (test). Raises DataError."""
     folder = require_folder(Path(source))
-    clips = {"ucsd": _ucsd, "avenue": _avenue, "folder": _folder}[layout](folder, Path(out))
+    if layout == "ucsd":
+        clips = _ucsd(folder, Path(out), overwrite=overwrite)
+    else:
+        clips = {"avenue": _avenue, "folder": _folder}[layout](folder)
     check_files(clips)
     if not any(clip.abnormal for clip in clips):
         raise DataError(f"{source} names nothing abnormal")
     return Join(clips=tuple(clips))
 
 
-def _ucsd(source: Path, out: Path) -> list[Clip]:
+def _ucsd(source: Path, out: Path, *, overwrite: bool) -> list[Clip]:
     """``Train/Train001/*.tif``, ``Test/Test001/*.tif`` and ``Test/UCSDped1.m``; a folder becomes a file."""
     lists = sorted((source / "Test").glob("*.m"))
     if not lists:
@@ -61,7 +64,7 @@ def _ucsd(source: Path, out: Path) -> list[Clip]:
         if not pictures:
             raise DataError(f"{folder} holds no .tif frames")
         path = (out / "clips" / f"{folder.name}.mp4").resolve()
-        write_clip(path, np.stack(pictures), rate=UCSD_RATE)
+        write_clip(path, np.stack(pictures), rate=UCSD_RATE, overwrite=overwrite)
         listed = frames[tests.index(folder)] if split == "test" else set()
         flags = [number in listed for number in range(1, len(pictures) + 1)]
         clips.append(Clip(id=folder.name, path=path, split=split, abnormal=spans(flags, rate=UCSD_RATE)))
@@ -97,7 +100,7 @@ def _tiff(path: Path) -> NDArray[np.uint8]:
     return rgb[:height, :width]
 
 
-def _avenue(source: Path, out: Path) -> list[Clip]:
+def _avenue(source: Path) -> list[Clip]:
     """``training_videos/01.avi``, ``testing_videos/01.avi`` and ``1_label.mat``, wherever below the folder."""
     masks = {int(path.name.split("_")[0]): path for path in sorted(source.rglob("[0-9]*_label.mat"))}
     clips = [
@@ -135,7 +138,7 @@ def _masked(path: Path) -> list[bool]:
     raise DataError(f"{path} has neither volLabel nor vol in it")
 
 
-def _folder(source: Path, out: Path) -> list[Clip]:
+def _folder(source: Path) -> list[Clip]:
     """``normal/`` and ``test/`` with videos, and ``abnormal.csv`` with the columns file, start and end (seconds)."""
     listed: dict[str, list[Span]] = {}
     for line, row in read_table(source / "abnormal.csv", needs=("file", "start", "end")):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from captioner.errors import DataError
 from captioner.manifest import Clip
+from captioner.safe.json_text import read_json
 from data.join import Join
-from data.sources import numbered_lines, parse_json, read_text, squeeze
+from data.sources import numbered_lines, squeeze
 
 
 def captions(files: Sequence[str | Path]) -> Join:
@@ -36,7 +37,7 @@ def _read_lines(path: Path) -> dict[str, list[str]]:
 
 def _read_coco(path: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    content = parse_json(read_text(path), name=path)
+    content = read_json(path)
     try:
         for annotation in content["annotations"]:
             if caption := squeeze(annotation["caption"]):

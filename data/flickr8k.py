@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 from captioner.errors import DataError
+from captioner.safe.whole import write_whole
 from data.join import Join, assign, join
 from data.progress import progress
 from data.sources import PHOTO_SUFFIXES, first_existing, media_files, numbered_lines, require_folder, squeeze
@@ -23,7 +24,7 @@ LARGEST_PHOTO = 64 * 2**20
 """Bytes; a member of a tar that claims more is not a photo of this data set."""
 
 
-def flickr8k(source: str | Path, *, out: Path, photos: str | Path | None = None) -> Join:
+def flickr8k(source: str | Path, *, out: Path, photos: str | Path | None = None, overwrite: bool = False) -> Join:
     """Join a Flickr8k folder: ``Flickr8k.token.txt``, the three image lists, and the photos.
 
     Photos are a folder or a tar (of ``<id>.jpg`` or another format's suffix); those of a tar that are wanted are
@@ -38,7 +39,7 @@ def flickr8k(source: str | Path, *, out: Path, photos: str | Path | None = None)
     if place.is_dir():
         files = media_files(place, suffixes=PHOTO_SUFFIXES)
     else:
-        files = extract_photos(place, out.resolve() / "photos", wanted=set(captions) & set(splits))
+        files = extract_photos(place, out.resolve() / "photos", wanted=set(captions) & set(splits), overwrite=overwrite)
     return join(captions, splits, files)
 
 
@@ -63,7 +64,7 @@ def read_splits(folder: Path) -> dict[str, str]:
     return splits
 
 
-def extract_photos(archive: Path, folder: Path, *, wanted: set[str]) -> dict[str, Path]:
+def extract_photos(archive: Path, folder: Path, *, wanted: set[str], overwrite: bool = False) -> dict[str, Path]:
     """The photos of a tar by stem; those in ``wanted`` are extracted into ``folder``, the others only named.
 
     Only plain files are taken and only by their base name, so that no member can leave ``folder``. A photo that
@@ -82,7 +83,7 @@ def extract_photos(archive: Path, folder: Path, *, wanted: set[str]) -> dict[str
                     raise DataError(f"{archive} holds two photos called {name.stem!r}")
                 files[name.stem] = folder / name.name
                 if name.stem in wanted:
-                    _extract(tar, member, files[name.stem])
+                    _extract(tar, member, files[name.stem], overwrite=overwrite)
     except (tarfile.TarError, EOFError) as error:
         raise DataError(f"{archive} is neither a folder of photos nor a whole tar: {error}") from error
     if not files:
@@ -90,12 +91,10 @@ def extract_photos(archive: Path, folder: Path, *, wanted: set[str]) -> dict[str
     return files
 
 
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path, *, overwrite: bool) -> None:
     if path.exists() and path.stat().st_size == member.size:
         return
     content = tar.extractfile(member)
     if content is None or member.size > LARGEST_PHOTO:
         raise DataError(f"the photo {member.name!r} is {member.size:,} bytes; more than 64 MiB is taken for a mistake")
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content.read())
-    temporary.replace(path)
+    write_whole(path, content.read(), overwrite=overwrite)

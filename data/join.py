@@ -11,6 +11,7 @@ from pathlib import Path
 
 from captioner.errors import DataError
 from captioner.manifest import SPLITS, Clip, write_manifest
+from captioner.safe.whole import is_filled
 
 EXAMPLES = 3
 
@@ -160,15 +161,19 @@ def file_digest(path: Path) -> str:
         raise DataError(f"cannot read the clip {path}: {error.strerror}") from error
 
 
-def write(result: Join, out: Path) -> list[Path]:
+def write(result: Join, out: Path, *, overwrite: bool = False) -> list[Path]:
     """Write ``out/manifest.jsonl`` and ``out/text.jsonl``; returns those that there was something for.
 
-    A file left by an earlier run that this one has nothing for is removed: the folder shows this run.
+    Files that are there stay, and raise CaptionerError, unless they are the same or ``overwrite``. With that, a file
+    that this data set has nothing for is removed: the folder shows this run.
     """
     written = []
     for name, clips in (("manifest.jsonl", result.clips), ("text.jsonl", result.text)):
+        if not clips and not overwrite and is_filled(out / name):
+            raise DataError(f"{out / name} exists, and there is nothing for it here; --overwrite removes it")
+    for name, clips in (("manifest.jsonl", result.clips), ("text.jsonl", result.text)):
         if clips:
-            write_manifest(out / name, clips)
+            write_manifest(out / name, clips, overwrite=overwrite)
             written.append(out / name)
         else:
             (out / name).unlink(missing_ok=True)

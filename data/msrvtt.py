@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from captioner.errors import DataError
+from captioner.safe.json_text import parse_json
+from captioner.safe.text import decode_text, numbered_lines, read_text
 from data.join import Join, Moment, assign, join
-from data.sources import decode_text, media_files, parse_json, read_text, require_folder, squeeze
+from data.sources import media_files, require_folder, squeeze
 
 ANNOTATIONS = ("train_val_videodatainfo.json", "test_videodatainfo.json")
 CATEGORIES = "category.txt"
@@ -80,7 +82,7 @@ def _find_texts(folder: Path) -> dict[str, str]:
 
 def _read_categories(text: str) -> dict[str, str]:
     """Number -> name, from lines ``name<TAB>number``."""
-    pairs = (line.rsplit("\t", 1) for line in text.splitlines() if line.strip())
+    pairs = (line.rsplit("\t", 1) for _, line in numbered_lines(text))
     return {pair[1].strip(): pair[0].strip() for pair in pairs if len(pair) == 2}
 
 

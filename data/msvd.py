@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 from captioner.errors import DataError
 from data.join import Join, assign, join, parse_moment
-from data.sources import first_existing, media_files, numbered_lines, read_text, require_folder, squeeze
+from data.sources import first_existing, media_files, numbered_lines, read_table, require_folder, squeeze
 
 SENTENCES = {split: f"sents_{split}_lc_nopunc.txt" for split in ("train", "val", "test")}
 DESCRIPTIONS = "AllVideoDescriptions.txt"
@@ -99,10 +98,7 @@ def _read_descriptions(path: Path, video_ids: dict[str, str]) -> tuple[dict[str,
 
 def _check_table(path: Path, splits: dict[str, str]) -> None:
     """``clips.csv`` (``video_id,split``, and more) must put every clip where the sentence files put it."""
-    rows = csv.DictReader(read_text(path).splitlines())
-    if not {"video_id", "split"} <= set(rows.fieldnames or ()):
-        raise DataError(f"{path} has the columns {rows.fieldnames}; it must have video_id and split")
-    for row in rows:
+    for _, row in read_table(path, needs=("video_id", "split"), delimiter=","):
         if splits.get(row["video_id"]) != row["split"]:
             where = splits.get(row["video_id"], "nowhere")
             raise DataError(f"{path} puts {row['video_id']} into {row['split']}, the captions put it into {where}")

@@ -23,7 +23,14 @@ OPPOSITES = (
 
 
 def order(
-    out: str | Path, *, train: int = 600, val: int = 120, test: int = 300, seed: int = 1, size: int = 96
+    out: str | Path,
+    *,
+    train: int = 600,
+    val: int = 120,
+    test: int = 300,
+    seed: int = 1,
+    size: int = 96,
+    overwrite: bool = False,
 ) -> tuple[Clip, ...]:
     """Render ``out/clips/<split>-<number>.mp4``; numbers are rounded up to whole sets of six labels."""
     numbers = clips_wanted(train=train, val=val, test=test)
@@ -37,7 +44,7 @@ def order(
         frames = _render(pair[0], generator, size=size)
         for label, shown, way in ((pair[0], frames, "forwards"), (pair[1], frames[::-1], "backwards")):
             name = f"{split}-{number:05}-{way}"
-            write_clip(folder / f"{name}.mp4", np.ascontiguousarray(shown), each_alone=True)
+            write_clip(folder / f"{name}.mp4", np.ascontiguousarray(shown), each_alone=True, overwrite=overwrite)
             clips.append(Clip(id=name, path=folder / f"{name}.mp4", split=split, labels=(label,)))
     return tuple(clips)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from captioner.errors import DataError
 from captioner.manifest import Clip, write_manifest
+from captioner.safe.whole import put, temporary_for
 from data.join import check_files
 from data.progress import progress
 
@@ -112,7 +113,14 @@ def render(
 
 
 def shapes(
-    out: str | Path, *, train: int = 1500, val: int = 96, test: int = 192, seed: int = 1, size: int = 96
+    out: str | Path,
+    *,
+    train: int = 1500,
+    val: int = 96,
+    test: int = 192,
+    seed: int = 1,
+    size: int = 96,
+    overwrite: bool = False,
 ) -> tuple[Clip, ...]:
     """Render ``out/clips/<split>-<number>.mp4``, H.264, ``size`` x ``size``, 1.5 s; the same seed, the same clips.
 
@@ -134,7 +142,7 @@ def shapes(
         name = f"{split}-{number:05}"
         # One generator a clip: asking for more clips of one split changes no other clip.
         generator = np.random.default_rng([seed, list(numbers).index(split), number])
-        write_clip(folder / f"{name}.mp4", draw(scene, look(scene, generator, size=size)))
+        write_clip(folder / f"{name}.mp4", draw(scene, look(scene, generator, size=size)), overwrite=overwrite)
         clips.append(
             Clip(id=name, path=folder / f"{name}.mp4", split=split, captions=(scene.caption,), category=category)
         )
@@ -242,13 +250,19 @@ def _distance(shape: str, x: NDArray[np.float32], y: NDArray[np.float32], radius
 
 
 def write_clip(
-    path: Path, frames: NDArray[np.uint8], *, each_alone: bool = False, rate: int = FRAMES_PER_SECOND
+    path: Path,
+    frames: NDArray[np.uint8],
+    *,
+    each_alone: bool = False,
+    rate: int = FRAMES_PER_SECOND,
+    overwrite: bool = False,
 ) -> None:
     """Encode frames (T, H, W, 3) as H.264 in MP4; one thread, so that the same frames give the same bytes.
 
-    ``each_alone``: every frame is a keyframe of the same quality, so that none shows where it stands.
+    ``each_alone``: every frame is a keyframe of the same quality, so that none shows where it stands. A file with
+    other content stays, and raises CaptionerError, unless ``overwrite``.
     """
-    temporary = path.with_name(f".{path.stem}.tmp.mp4")
+    temporary = temporary_for(path, suffix=".mp4")
     try:
         with av.open(str(temporary), "w") as container:
             stream = container.add_stream("libx264", rate=rate)
@@ -262,6 +276,6 @@ def write_clip(
             for frame in frames:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             container.mux(stream.encode(None))
-        temporary.replace(path)
+        put(temporary, path, overwrite=overwrite)
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from captioner.errors import DataError
 from captioner.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from captioner.safe import text as safe
+from captioner.safe.text import first_line_of, read_text
 
 PHOTO_SUFFIXES = IMAGE_SUFFIXES
 
@@ -39,41 +38,9 @@ def first_existing(folder: Path, names: Iterable[str]) -> Path | None:
     return next((folder / name for name in names if (folder / name).exists()), None)
 
 
-def decode_text(raw: bytes, *, name: str | Path) -> str:
-    """Bytes as text: UTF-16 where its byte-order mark says so, else UTF-8; the mark is dropped.
-
-    ``name`` is for the error.
-    """
-    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        return raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        kind = "UTF-16" if encoding == "utf-16" else "UTF-8"
-        raise DataError(f"{name} is not {kind} text: {error.reason} at byte {error.start}") from error
-
-
-def read_text(path: Path) -> str:
-    """A whole UTF-8 text file."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    return decode_text(raw, name=path)
-
-
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a text file that are not blank, each with its number (from 1)."""
-    # split on "\n" only: str.splitlines would also cut at the odd separators that captions hold.
-    lines = enumerate(read_text(path).split("\n"), start=1)
-    return [(number, line.rstrip("\r")) for number, line in lines if line.strip()]
-
-
-def parse_json(text: str, *, name: str | Path) -> Any:
-    """JSON text as a value; ``name`` is for the error."""
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{name} is not valid JSON: {error}") from error
+    return list(safe.numbered_lines(read_text(path)))
 
 
 def read_table(
@@ -84,9 +51,9 @@ def read_table(
     Without a ``delimiter`` the header tells: a tab, else a comma. Raises DataError, perhaps after some rows. Strict: a
     quote that is never closed would otherwise swallow the rest of the file as one cell.
     """
-    text = read_text(path)
-    delimiter = delimiter or ("\t" if "\t" in text.partition("\n")[0] else ",")
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    table = read_text(path)
+    delimiter = delimiter or ("\t" if "\t" in first_line_of(table) else ",")
+    rows = csv.DictReader(io.StringIO(table, newline=""), delimiter=delimiter, strict=True)
     try:
         if not set(needs) <= set(rows.fieldnames or ()):
             raise DataError(

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from captioner.errors import DataError
+from captioner.safe.json_text import read_json
 from data.join import Join, assign, join, parse_moment
-from data.sources import media_files, parse_json, read_text, require_folder, squeeze
+from data.sources import media_files, require_folder, squeeze
 
 
 def vatex(source: str | Path, *, videos: str | Path | None = None, text_only: bool = False) -> Join:
@@ -45,7 +46,7 @@ def vatex(source: str | Path, *, videos: str | Path | None = None, text_only: bo
 
 
 def _read_list(path: Path) -> list[tuple[str, list[str]]]:
-    entries = parse_json(read_text(path), name=path)
+    entries = read_json(path)
     if not isinstance(entries, list):
         raise DataError(f"{path} is not a VATEX list of objects with videoID and enCap")
     pairs = []

@@ -44,7 +44,14 @@ class Figure:
 
 
 def walkway(
-    out: str | Path, *, train: int = 8, val: int = 4, test: int = 20, seconds: int = 60, seed: int = 1
+    out: str | Path,
+    *,
+    train: int = 8,
+    val: int = 4,
+    test: int = 20,
+    seconds: int = 60,
+    seed: int = 1,
+    overwrite: bool = False,
 ) -> tuple[Clip, ...]:
     """Render ``out/clips/<split>-<number>.mp4``: normal footage for train and val, one anomaly in each test clip.
 
@@ -64,7 +71,7 @@ def walkway(
         figures = _walkers(generator, seconds)
         span = _disturb(figures, kind, generator, seconds) if kind else None
         path = folder / f"{split}-{number:03}.mp4"
-        write_clip(path, _draw(figures, generator, seconds), rate=RATE)
+        write_clip(path, _draw(figures, generator, seconds), rate=RATE, overwrite=overwrite)
         clips.append(
             Clip(id=path.stem, path=path, split=split, category=kind or "normal", abnormal=(span,) if span else ())
         )

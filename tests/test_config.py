@@ -95,7 +95,7 @@ def test_bad_recipes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a valid TOML"):
         load_recipe(tmp_path / "bad.toml")
     (tmp_path / "latin.toml").write_bytes(b"# caf\xe9\n")
-    with pytest.raises(ConfigError, match="not a valid TOML"):
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
         load_recipe(tmp_path / "latin.toml")
 
 

@@ -96,6 +96,11 @@ class Journal:
         """Whether a run with this journal has claimed the output file of this name."""
         return output in self._outputs
 
+    @property
+    def has_outputs(self) -> bool:
+        """Whether any output file has been claimed."""
+        return bool(self._outputs)
+
     def claim(self, output: str) -> None:
         """An output file is about to be written: from now on it is ours."""
         if output not in self._outputs:
@@ -193,6 +198,6 @@ def _parse(line: bytes) -> dict[str, Any] | None:
             bytes.fromhex(record["key"])
             if not {"path", "captions"} <= set(record) and not {"path", "code", "message"} <= set(record):
                 return None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return record

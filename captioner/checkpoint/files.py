@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +18,9 @@ from torch.overrides import TorchFunctionMode
 
 from captioner import __version__
 from captioner.config import from_dict, to_dict
-from captioner.errors import CaptionerError, CheckpointError
+from captioner.errors import CaptionerError, CheckpointError, DataError
+from captioner.safe.json_text import read_settings
+from captioner.safe.whole import check_folder, whole_folder
 from captioner.vision.backbones import is_packaged, packaged_weights
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
@@ -65,7 +65,10 @@ def write_folder(
     add_files: Callable[[Path], None] = lambda folder: None,
     papers: Mapping[str, bytes] = {},
 ) -> None:
-    """Write a folder to a temporary sibling, then rename it to ``folder`` (replacing what was there).
+    """Write a folder to a temporary sibling, then rename it to ``folder``.
+
+    It takes the place of a checkpoint that is there (commands ask :func:`check_output` first); other files in it, such
+    as a README.md, stay.
 
     ``add_files`` writes what there is beside the weights; ``papers``
     (:func:`captioner.checkpoint.hub.find_papers`) come to it.
@@ -73,12 +76,7 @@ def write_folder(
     """
     from safetensors.torch import save_file
 
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
+    with whole_folder(folder, overwrite=True, ours=own_files) as temporary:
         save_file(weights, temporary / WEIGHTS)
         add_files(temporary)
         digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
@@ -86,9 +84,35 @@ def write_folder(
         (temporary / "config.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         for name, content in papers.items():
             (temporary / name).write_bytes(content)
-        _swap(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def own_files(folder: Path) -> set[str]:
+    """The names of what a checkpoint folder consists of; papers are left out, for people add theirs."""
+    return {"config.json", *_peek(folder).get("files", ())}
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint of any task, or an export."""
+    return bool(_peek(folder).keys() & {"captioner", "runtime"})
+
+
+def check_output(folder: Path, *, overwrite: bool, inputs: Sequence[str | Path] = ()) -> None:
+    """Raise CaptionerError unless a command may write a checkpoint there (:func:`captioner.safe.whole.check_folder`).
+
+    One of its ``inputs`` it may not replace.
+    """
+    for source in inputs:
+        if folder.exists() and Path(source).exists() and folder.samefile(source):
+            raise CaptionerError(f"writing {folder} would destroy the input {source}; give another output")
+    check_folder(folder, overwrite=overwrite, ours=is_ours)
+
+
+def _peek(folder: Path) -> dict[str, Any]:
+    """The config.json of a folder that may be anything; empty where it has none."""
+    try:
+        return read_settings(folder / "config.json")
+    except DataError:
+        return {}
 
 
 def read_folder(
@@ -100,33 +124,33 @@ def read_folder(
     """
     if not folder.is_dir():
         raise CheckpointError(f"there is no checkpoint folder {folder}")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder} is not a checkpoint: it has no config.json") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {folder / 'config.json'}: {error}") from error
-    if not isinstance(config, dict) or "format" not in config:
+    if not (folder / "config.json").exists():
+        raise CheckpointError(f"{folder} is not a checkpoint: it has no config.json")
+    config = read_settings(folder / "config.json", error=CheckpointError)
+    if "format" not in config:
         raise CheckpointError(f"{folder} is not a captioner checkpoint: its config.json has no format number")
-    if config["format"] != FORMAT:
+    if config["format"] is True or config["format"] != FORMAT:
         raise CheckpointError(
-            f"{folder} has checkpoint format {config['format']}; this version of captioner reads format {FORMAT}"
+            f"{folder} has checkpoint format {config['format']!r}; this version of captioner reads format {FORMAT}, "
+            "a whole number"
         )
+    if "task" not in config and "task" in keys:
+        raise CheckpointError(f"{folder} is no checkpoint for {task}: its config.json names no task")
     if (found := config.get("task", "captions")) != task:
         raise CheckpointError(f"{folder} is a checkpoint for {found}, not for {task}")
     optional = optional or set()
-    if set(config) - optional != keys or set(config["files"]) != files:
-        odd = sorted((set(config) - optional) ^ keys) or sorted(set(config["files"]) ^ files)
+    listed = config.get("files")
+    if not isinstance(listed, dict):
+        raise CheckpointError(f"{folder / 'config.json'} does not match format {FORMAT}: see files")
+    if set(config) - optional != keys or set(listed) != files:
+        odd = sorted((set(config) - optional) ^ keys) or sorted(set(listed) ^ files)
         raise CheckpointError(f"{folder / 'config.json'} does not match format {FORMAT}: see {', '.join(odd)}")
     return config
 
 
 def is_for(folder: Path, task: str) -> bool:
     """Whether a folder is a checkpoint of this task; captions, the first, have no name in it."""
-    try:
-        return bool(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("task") == task)
-    except (OSError, ValueError, AttributeError):
-        return False
+    return bool(_peek(folder).get("task") == task)
 
 
 def check_files(folder: Path, config: dict[str, Any]) -> None:
@@ -234,12 +258,3 @@ def digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _swap(new: Path, folder: Path) -> None:
-    """Put ``new`` where ``folder`` is. What was there is only deleted once the new one is in place."""
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -24,12 +24,14 @@ def located(name: str | Path) -> Path:
 
     A revision is a branch, a tag or a commit; what a commit's full hash names never changes. Raises CheckpointError.
     """
+    if not str(name).strip():
+        raise CheckpointError("the name of the checkpoint is empty; give a folder, or user/name on the hub")
     path = Path(name)
     match = _NAME.fullmatch(str(name))
     if path.exists() or path.parent.is_dir() or match is None:
         return path
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     repo, revision = match["repo"], match["revision"]
     try:
@@ -38,7 +40,14 @@ def located(name: str | Path) -> Path:
         raise CheckpointError(f"there is no checkpoint folder {name}, and none on the Hugging Face hub") from error
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{repo} on the Hugging Face hub has no revision {revision}") from error
-    except Exception as error:  # no network, a full disk, ...
+    except LocalEntryNotFoundError as error:
+        why = (
+            "HF_HUB_OFFLINE=1 forbids to fetch it; unset that"
+            if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+            else "the Hugging Face hub cannot be reached; check the connection"
+        )
+        raise CheckpointError(f"there is no checkpoint folder {name}, and none in the hub's cache: {why}") from error
+    except Exception as error:  # a full disk, ...
         raise CheckpointError(
             f"there is no checkpoint folder {name}, and the Hugging Face hub gave none ({first_line(error)})"
         ) from error
@@ -79,7 +88,10 @@ def push(
             name, operations, commit_message=message or "Upload a captioner checkpoint", revision=revision
         )
     except Exception as error:  # no network, no right, ...
-        raise CheckpointError(f"cannot push to {name}: {first_line(error)}") from error
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        token = "; set HF_TOKEN to a token that may write, or log in with `hf auth login`"
+        denied = status in (401, 403) or type(error).__name__ == "LocalTokenNotFoundError"
+        raise CheckpointError(f"cannot push to {name}: {first_line(error)}{token * denied}") from error
     return str(done.commit_url)
 
 

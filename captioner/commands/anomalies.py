@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captioner.commands.examples import with_examples
 from captioner.commands.options import formats
 from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError
 
@@ -42,7 +43,9 @@ FORMATS = ("csv", "jsonl", "events", "svg", "vtt")
 def add(parser: argparse.ArgumentParser) -> None:
     parts: Any = parser.add_subparsers(metavar="PART", dest="part", required=True)
     shape: dict[str, Any] = {"epilog": parser.epilog, "formatter_class": parser.formatter_class}
-    learn = parts.add_parser("learn", help="learn from normal footage", description=LEARN, **shape)
+    learn = parts.add_parser(
+        "learn", help="learn from normal footage", description=with_examples("learn", LEARN), **shape
+    )
     learn.add_argument("paths", nargs="+", metavar="PATH", help="normal footage")
     learn.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the checkpoint")
     learn.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
@@ -61,7 +64,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     learn.add_argument("--rate", type=float, default=5.0, metavar="N", help="frames a second (default: 5)")
     learn.add_argument("--steps", type=int, metavar="N", help="training steps (default: 240)")
     learn.add_argument("--seed", type=int, default=0, metavar="S", help="random seed of the training (default: 0)")
-    score = parts.add_parser("score", help="score new footage", description=SCORE, **shape)
+    score = parts.add_parser("score", help="score new footage", description=with_examples("score", SCORE), **shape)
     score.add_argument("paths", nargs="+", metavar="PATH", help="footage, or - for a stream")
     score.add_argument("-m", "--model", required=True, metavar="DIR", help="checkpoint that learn wrote")
     score.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
@@ -73,6 +76,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help=f"{', '.join(FORMATS)}, or several with commas (default with -o: all)",
     )
+    score.add_argument("--overwrite", action="store_true", help="score again, and replace what is there")
     score.add_argument(
         "--alarms-per-hour", type=float, default=1.0, metavar="N", help="false alarms an hour to accept (default: 1)"
     )
@@ -95,12 +99,13 @@ def learn(options: argparse.Namespace) -> int:
     """Exit 1 if a file could not be read."""
     from captioner.anomalies.checkpoint import save_detector
     from captioner.anomalies.config import DetectorConfig, FootageConfig, Method, See
+    from captioner.checkpoint.files import check_output
     from captioner.io.progress import Monitor
     from captioner.io.status import Status, announce
     from captioner.io.stop import Stop
 
     folder = Path(options.output)
-    _check_folder(folder, overwrite=options.overwrite)
+    check_output(folder, overwrite=options.overwrite)
     see: See = options.see or "pixels"
     method: Method = options.method or ("nearest" if see == "cnn" else "gru")
     steps = {"steps": options.steps} if options.steps is not None else {}
@@ -112,6 +117,8 @@ def learn(options: argparse.Namespace) -> int:
     paths = _files(options, "learn from")
     if "-" in paths:
         raise UsageError("normal footage is read from files; a stream (-) can only be scored")
+    if missing := next((path for path in paths if not Path(path).exists()), None):
+        raise CaptionerError(f"there is no file {missing}; nothing was learnt")
     announce(f"learning from {len(paths)} files", quiet=options.quiet)
     monitor, status = Monitor(quiet=options.quiet), Status(quiet=options.quiet)
     from captioner.anomalies.learning import learn as learn_from
@@ -132,6 +139,8 @@ def learn(options: argparse.Namespace) -> int:
     if learnt.stopped:
         source["stopped"] = learnt.stopped
     save_detector(folder, detector=learnt.detector, tail=learnt.tail, learnt_from=source)
+    if learnt.failures:
+        monitor.say(f"{folder} was learnt from the other {source['files']} of {len(paths)} files")
     if learnt.tail.seconds < 600:
         monitor.say(
             f"the threshold rests on {learnt.tail.seconds:.0f} seconds of footage; with half an hour or more of normal "
@@ -143,34 +152,30 @@ def learn(options: argparse.Namespace) -> int:
     return 130 if learnt.stopped else 1 if learnt.failures else 0
 
 
-def _check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Raises CaptionerError rather than let anything be lost."""
-    from captioner.checkpoint.files import is_for
-
-    if folder.is_dir() and not any(folder.iterdir()):
-        return
-    if folder.exists() and not (folder.is_dir() and is_for(folder, "anomalies")):
-        raise CaptionerError(f"{folder} exists and holds something else; choose another folder for -o")
-    if folder.exists() and not overwrite:
-        raise CaptionerError(f"{folder} exists; --overwrite learns anew and replaces it")
-
-
 def score(options: argparse.Namespace) -> int:
     """Exit 1 if a file could not be read."""
     from captioner.anomalies.watcher import Watcher
+    from captioner.io.files import refuse_to_overwrite
     from captioner.io.progress import Monitor
+    from captioner.outputs.scores import score_paths
+    from captioner.safe.whole import refuse_to_replace
 
     if options.format and not options.output:
         raise UsageError("--format names files; give the folder for them with -o")
     if options.follow is not None and not 0 < options.follow < float("inf"):
         raise UsageError(f"--follow is {options.follow}; it must be above 0 seconds")
     monitor = Monitor(quiet=options.quiet)
+    stems = _stems(_files(options, "score"))
+    if options.output:
+        for path, stem in stems:  # before any is scored
+            places = score_paths(Path(options.output), stem, options.format or FORMATS).values()
+            refuse_to_overwrite([path], places)
+            refuse_to_replace(places, overwrite=options.overwrite)
     watcher = Watcher.load(options.model, alarms_per_hour=options.alarms_per_hour)
     failed = 0
-    names = _Names()
-    for path in _files(options, "score"):
+    for path, stem in stems:
         try:
-            _score_one(watcher, path, names.of(path), options, monitor)
+            _score_one(watcher, path, stem, options, monitor)
         except VideoError as error:
             failed += 1
             monitor.failure(path, error.code, str(error))
@@ -189,7 +194,10 @@ def _score_one(watcher: Watcher, path: str, stem: str, options: argparse.Namespa
         return
     files = None
     if options.output:
-        files = ScoreFiles(Path(options.output), stem, options.format or FORMATS, threshold=watcher.threshold)
+        formats = options.format or FORMATS
+        files = ScoreFiles(
+            Path(options.output), stem, formats, threshold=watcher.threshold, overwrite=options.overwrite
+        )
     highest, last, events = 0.0, 0.0, 0
 
     def noted() -> Iterator[Moment]:
@@ -209,6 +217,12 @@ def _score_one(watcher: Watcher, path: str, stem: str, options: argparse.Namespa
             start, end = (clock(round(1000 * s), ".") for s in (event.start_seconds, event.end_seconds))
             monitor.clear()
             print(f"{visible(path)}: {start} to {end}: {told(event)}", flush=True)
+    except BaseException as error:
+        endless = path == "-" or options.follow is not None
+        if files and not isinstance(error, VideoError) and not (endless and isinstance(error, KeyboardInterrupt)):
+            files.discard()  # half of a file's scores would look like all of them
+            files = None
+        raise
     finally:
         monitor.clear()
         if files:
@@ -220,16 +234,14 @@ def _score_one(watcher: Watcher, path: str, stem: str, options: argparse.Namespa
         print(f"{visible(path)}: nothing abnormal in {last:.0f} seconds (at most {share:.2f} of the threshold)")
 
 
-class _Names:
-    """Names of files by the video's: two videos of one name in two folders get two."""
-
-    def __init__(self) -> None:
-        self._taken: dict[str, int] = {}
-
-    def of(self, path: str) -> str:
-        stem = "stdin" if path == "-" else Path(path).stem
-        self._taken[stem] = count = self._taken.get(stem, 0) + 1
-        return stem if count == 1 else f"{stem}-{count}"
+def _stems(paths: Sequence[str]) -> list[tuple[str, str]]:
+    """Each video with the stem of its files' names: two videos of one name in two folders get two."""
+    taken: dict[str, str] = {}
+    for path in paths:
+        own = "stdin" if path == "-" else Path(path).stem
+        names = itertools.chain([own], (f"{own}-{number}" for number in itertools.count(2)))
+        taken[next(name for name in names if name not in taken)] = path
+    return [(path, stem) for stem, path in taken.items()]
 
 
 def _files(options: argparse.Namespace, what: str) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captioner.errors import CaptionerError, DataError
+from captioner.errors import DataError
+from captioner.io.files import refuse_to_overwrite
+from captioner.safe.json_text import json_lines
+from captioner.safe.text import read_text
+from captioner.safe.whole import refuse_to_replace
 
 if TYPE_CHECKING:
     from captioner.caption.result import Caption
@@ -35,9 +38,10 @@ def run(options: argparse.Namespace) -> int:
     from captioner.outputs.burned import burn
 
     target = Path(options.output)
-    if target.exists() and not options.overwrite:
-        raise CaptionerError(f"{target} exists; --overwrite replaces it")
-    print(burn(options.video, _read(options.captions), target, timeout_seconds=options.timeout))
+    refuse_to_overwrite([options.video, options.captions], [target])
+    refuse_to_replace([target], overwrite=options.overwrite)
+    captions = _read(options.captions)
+    print(burn(options.video, captions, target, timeout_seconds=options.timeout, overwrite=options.overwrite))
     return 0
 
 
@@ -45,9 +49,7 @@ def _read(source: str) -> list[Caption]:
     from captioner.outputs.writers import from_row
 
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-        return [from_row(json.loads(line)) for line in text.splitlines() if line.strip()]
-    except OSError as error:
-        raise DataError(f"cannot read {source}: {error.strerror}") from error
-    except ValueError as error:
+        text = sys.stdin.read() if source == "-" else read_text(source)
+        return [from_row(row) for _, row in json_lines(text, name=source)]
+    except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{source} is not what `captioner caption -f jsonl` writes: {error}") from error

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from captioner.errors import UsageError
 from captioner.io.status import Status, announce
 
 ABOUT = """\
 Export a captioner to ONNX, for devices without torch.
 
     captioner export -o small/ --int8
+    captioner export runs/mine/checkpoint -o mine/
     python -m captioner.runtime small/ a.mp4
 
 CHECKPOINT is a folder (default: the packaged captioner). The output folder holds the network, the vocabulary and all
@@ -23,6 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "checkpoint", nargs="?", metavar="CHECKPOINT", help="checkpoint folder (default: the packaged captioner)"
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="new folder for the export")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument("-f", "--format", choices=("onnx",), default="onnx", help="onnx, opset 18 (default)")
     parser.add_argument("--int8", action="store_true", help="quantise to 8 bits: a third of the size")
     parser.add_argument("-q", "--quiet", action="store_true", help="print no progress")
@@ -30,14 +31,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     folder = Path(options.output)
-    if folder.exists():
-        raise UsageError(f"{folder} exists; choose a new folder for -o")
     announce(f"exporting to {folder}", quiet=options.quiet)
     from captioner.checkpoint.captioning import load_checkpoint
+    from captioner.checkpoint.files import check_output
     from captioner.runtime.export import export
 
+    check_output(folder, overwrite=options.overwrite, inputs=[options.checkpoint] if options.checkpoint else [])
     status = Status(quiet=options.quiet)
-    export(load_checkpoint(options.checkpoint), folder, int8=options.int8, status=status)
+    export(load_checkpoint(options.checkpoint), folder, int8=options.int8, status=status, overwrite=options.overwrite)
     status.clear()
     print(folder)
     return 0

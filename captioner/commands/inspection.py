@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.config import to_dict
-from captioner.errors import VideoError
+from captioner.errors import VideoError, about_file
 
 
 def add_probe(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def probe(options: argparse.Namespace) -> int:
             print(json.dumps({"path": path} | asdict(probe_video(path)), ensure_ascii=False))
         except VideoError as error:
             failures += 1
-            print(f"captioner: {path}: {error} [{error.code}]", file=sys.stderr)
+            print(f"captioner: {about_file(path, str(error))} [{error.code}]", file=sys.stderr)
     return 1 if failures else 0
 
 

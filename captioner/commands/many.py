@@ -17,23 +17,21 @@ from captioner.caption.reader import Reader
 from captioner.caption.result import UNSURE
 from captioner.commands.models import load_model
 from captioner.commands.one import looked_at
-from captioner.commands.reporting import Ledger, say_plan, show_progress, summary
+from captioner.commands.reporting import Ledger, check_ledger, say_plan, show_progress, summary
 from captioner.commands.settings import override, search_settings
 from captioner.errors import CaptionerError, UsageError
 from captioner.io.files import (
     ResumedFile,
     StandardOutput,
     Template,
-    WholeFile,
     holds,
-    is_filled,
-    is_regular,
     is_there,
     refuse_to_overwrite,
 )
 from captioner.io.inputs import Inputs, Item
 from captioner.io.progress import Monitor
 from captioner.outputs.writers import FORMATS, Writer, writer
+from captioner.safe.whole import WholeFile, is_filled, is_regular, writing
 
 _MOST_JOBS = 16
 _TEMPLATE_BASE = "captioner"  # of the journal's name, where there is no one output
@@ -60,9 +58,14 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
                 journal = Journal(places.journal, read_only=True)
                 stack.callback(journal.close)
         elif places.journal:
+            if places.templates:
+                with writing(places.journal):
+                    places.journal.parent.mkdir(parents=True, exist_ok=True)
             journal = stack.enter_context(Journal(places.journal, overwrite=options.overwrite))
             if journal.repaired:
                 monitor.say(f"the end of {places.journal} was cut off when a run was killed; it is repaired")
+            if places.output and is_regular(places.output):
+                _claim(journal, places.output, overwrite=options.overwrite)
         pool = None
         if options.engine == "local" and not options.dry_run:  # before the model: the children start meanwhile
             pool = stack.enter_context(decode_pool(options, inputs))
@@ -97,7 +100,9 @@ def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
     for template in templates.values():
         template.check(inputs.items)
     output = Path(options.output) if options.output and not templates else None
-    base = _TEMPLATE_BASE if templates else str(output) if output and is_regular(output) else None
+    base = next((str(t.shared_folder(inputs.items) / _TEMPLATE_BASE) for t in templates.values()), None)
+    if output and is_regular(output):
+        base = str(output)
     journal, failures = (
         Path(named) if named else Path(f"{base}.{suffix}") if base else None
         for named, suffix in ((options.journal, "journal"), (options.failures, "failures.jsonl"))
@@ -109,11 +114,23 @@ def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
             f"{output} exists, but not the journal {journal} of a run that wrote it; "
             "give another -o, or --overwrite to replace it"
         )
+    check_ledger(failures)
     return _Places(output, templates, journal, failures)
 
 
 def _is_foreign(output: Path, journal: Path) -> bool:
     return is_filled(output) and not is_there(journal)
+
+
+def _claim(journal: Journal, output: Path, *, overwrite: bool) -> None:
+    """Make the output the journal's; raises CaptionerError where another run, of other outputs, wrote the journal."""
+    name = str(output.absolute())
+    if is_filled(output) and not overwrite and journal.has_outputs and not journal.owns(name):
+        raise CaptionerError(
+            f"{output} exists, and the journal {journal.path} is of a run that wrote another output; --overwrite "
+            "replaces it"
+        )
+    journal.claim(name)
 
 
 def _is_taken(path: Path, journal: Journal | None, *, overwrite: bool) -> bool:
@@ -219,7 +236,7 @@ def _write_all(outcomes: Iterable[Outcome], write: Writer, output: Path | None, 
     if output is None:
         out = StandardOutput(mark=UNSURE if form == "txt" else "")
     else:
-        out = WholeFile(output) if whole else ResumedFile(output)
+        out = WholeFile(output, overwrite=True) if whole else ResumedFile(output)  # what is there is this run's
     with out:
         for text in write(captions):
             out.write(text)
@@ -244,7 +261,7 @@ def _write_each(
             if journal:
                 journal.claim(str(path.absolute()))
             try:
-                with WholeFile(path, make_folder=True) as out:
+                with WholeFile(path, make_folder=True, overwrite=True) as out:
                     out.write(text)
             except CaptionerError as error:  # of this file; its caption is in the journal, for the next run to write
                 archive.counts.unwritten += 1

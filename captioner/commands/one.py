@@ -14,17 +14,15 @@ from captioner.caption.result import UNSURE, Caption
 from captioner.caption.segments import merge_captions
 from captioner.commands.models import load_model
 from captioner.commands.settings import override, search_settings
-from captioner.errors import CaptionerError, VideoError
+from captioner.errors import VideoError
 from captioner.io.files import (
     ResumedFile,
     StandardOutput,
     Template,
-    WholeFile,
-    is_filled,
-    is_regular,
     refuse_to_overwrite,
 )
 from captioner.outputs.writers import writer
+from captioner.safe.whole import WholeFile, is_regular, refuse_to_replace
 from captioner.video.frames import probe, sample_frames
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ def run_one(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> in
         found = list(found)
     for form, output in places.items():
         write = writer(form, words=options.words, segments=bool(options.segments))
-        with _opened(output, form, make_folder=options.template) as out:
+        with _opened(output, form, options) as out:
             for text in write(found):
                 monitor.clear()
                 out.write(text)
@@ -80,16 +78,17 @@ def _places(options: argparse.Namespace, item: Item) -> dict[str, str | None]:
     for form in options.format:
         output = str(Template(options.output, form=form).path(0, item)) if options.template else options.output
         refuse_to_overwrite([item.path], [output])
-        if output and is_filled(output) and not options.overwrite:
-            raise CaptionerError(f"{output} exists; --overwrite replaces it")
+        refuse_to_replace([output], overwrite=options.overwrite)
         places[form] = output
     return places
 
 
-def _opened(output: str | None, form: str, *, make_folder: bool) -> Any:
+def _opened(output: str | None, form: str, options: argparse.Namespace) -> Any:
     if output is None:
         return StandardOutput(mark=UNSURE if form == "txt" else "")
-    return WholeFile(output, make_folder=make_folder) if is_regular(output) else ResumedFile(output)
+    if not is_regular(output):
+        return ResumedFile(output)
+    return WholeFile(output, make_folder=options.template, overwrite=options.overwrite)
 
 
 def _captions(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 SIDECAR = "{folder}/{stem}.{format}"
 
+_EVERYDAY = ("beams", "n_best", "min_confidence", "min_length", "max_length", "temperature", "seed")
+"""The settings of the search that people change; the others come last in the help."""
+
 ABOUT = """\
 Caption video files: one, or whole archives.
 
@@ -37,7 +40,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(kind="captions")
     if can_draw():
         parser.add_argument("--open", action="store_true", help="show the captions in the browser too (eval look)")
-    add_settings(parser.add_argument_group("search (defaults: the checkpoint's)"), SearchConfig)
+    add_settings(parser.add_argument_group("search (defaults: the checkpoint's)"), SearchConfig, only=_EVERYDAY)
+    add_settings(parser.add_argument_group("search, rarely needed"), SearchConfig, but=_EVERYDAY)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 
 from captioner.archive.engine import Failure
 from captioner.archive.run import Archive, Counts
+from captioner.errors import CaptionerError, DataError
 from captioner.io.files import ResumedFile, StandardOutput
 from captioner.io.inputs import Inputs, Item
 from captioner.io.progress import Monitor
 from captioner.io.text import visible
+from captioner.safe.json_text import parse_json
+from captioner.safe.whole import is_filled
 
 
 def say_plan(archive: Archive, inputs: Inputs, monitor: Monitor) -> int:
@@ -37,10 +40,24 @@ def show_progress(monitor: Monitor, counts: Counts) -> None:
     )
 
 
+def check_ledger(path: Path | None) -> None:
+    """Raise CaptionerError for a file that is no list of failures, as a :class:`Ledger` writes it."""
+    if path is None or not is_filled(path):
+        return
+    try:
+        with path.open("rb") as file:
+            row = parse_json(file.readline(2**20), name=path)
+    except (OSError, DataError):
+        row = None
+    if not isinstance(row, dict) or not {"path", "code", "error"} <= set(row):
+        raise CaptionerError(f"{path} exists and is no list of failures; give another name with --failures")
+
+
 class Ledger:
     """What could not be captioned: each file is named, and listed in a file of its own if there is one."""
 
     def __init__(self, path: Path | None, monitor: Monitor) -> None:
+        check_ledger(path)
         self._path, self._monitor = path, monitor
         self._file: ResumedFile | None = None
 

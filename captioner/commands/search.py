@@ -9,6 +9,7 @@ from pathlib import Path
 
 from captioner.errors import UsageError
 from captioner.io.status import Status, announce
+from captioner.safe.whole import refuse_to_replace, write_whole
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
     from captioner.training.trials import best_of, picture, table
 
     out = Path(options.out) if options.out else Path("runs") / f"search-{Path(options.recipe).stem}"
+    written = [out / name for name in ("best.toml", "trials.svg", "trials.json")]
+    refuse_to_replace(written, overwrite=(out / "study.db").exists())  # a search in it goes on, and tells more
     trials = search(
         recipe,
         space,
@@ -61,13 +64,16 @@ def run(options: argparse.Namespace) -> int:
         prune=not options.no_prune,
         status=Status(quiet=options.quiet),
     )
-    (out / "trials.json").write_text(json.dumps([asdict(trial) for trial in trials], indent=1) + "\n", encoding="utf-8")
-    (out / "trials.svg").write_text(picture(trials), encoding="utf-8")
     import tomli_w
 
     best = best_of(trials)
-    (out / "best.toml").write_text(tomli_w.dumps(plain(with_settings(recipe, best.values))), encoding="utf-8")
+    texts = (
+        tomli_w.dumps(plain(with_settings(recipe, best.values))),
+        picture(trials),
+        json.dumps([asdict(trial) for trial in trials], indent=1) + "\n",
+    )
     print(table(trials))
-    for name in ("best.toml", "trials.svg", "trials.json"):
-        print(out / name)
+    for path, text in zip(written, texts, strict=True):
+        write_whole(path, text, overwrite=True)
+        print(path)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,10 +16,22 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 
-def add_settings(group: Any, config: type, *, renamed: Mapping[str, str] | None = None) -> None:
-    """An option for each setting, under its own name or the one in ``renamed``; a switch that is on gets ``--no-``."""
+def add_settings(
+    group: Any,
+    config: type,
+    *,
+    renamed: Mapping[str, str] | None = None,
+    only: Collection[str] | None = None,
+    but: Collection[str] = (),
+) -> None:
+    """An option for each setting, under its own name or the one in ``renamed``; a switch that is on gets ``--no-``.
+
+    ``only`` these settings, all ``but`` these: for groups of options in an order of their own.
+    """
     kinds = typing.get_type_hints(config)
     for name, said in settings_of(config).items():
+        if name in but or (only is not None and name not in only):
+            continue
         dest = (renamed or {}).get(name, name)
         option = dest.replace("_", "-")
         if kinds[name] is bool:  # it is on, and the option turns it off

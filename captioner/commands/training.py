@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from captioner.errors import about_file
 from captioner.io.status import Status, announce
 
 
@@ -74,6 +75,6 @@ def features(options: argparse.Namespace) -> int:
     count = log.counter("features", len(clips) + len(seen))
     failures = cache.fill(clips, views=recipe.data.views, on_clip=count) + cache.fill(seen, on_clip=count)
     for clip, error in failures:
-        print(f"captioner: {clip.path}: {error} [{error.code}]", file=sys.stderr)
+        print(f"captioner: {about_file(str(clip.path), str(error))} [{error.code}]", file=sys.stderr)
     print(cache.folder)
     return 1 if failures else 0

@@ -16,6 +16,8 @@ from captioner.errors import DataError
 from captioner.index.schema import Facts
 from captioner.outputs.writers import from_row
 from captioner.retrieval.queries import Queries
+from captioner.safe.json_text import json_lines
+from captioner.safe.text import read_text
 
 
 def facts_of(queries: Queries) -> Facts:
@@ -37,18 +39,11 @@ def read_records(path: Path, queries: Queries) -> Iterator[dict[str, Any]]:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _row(line, f"{path}, line {number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the captions {path}: {getattr(error, 'strerror', '') or error}") from error
+    return (_row(row, where) for where, row in json_lines(read_text(path, what="the captions"), name=path))
 
 
-def _row(line: str, where: str) -> dict[str, Any]:
+def _row(row: Any, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
         from_row(row)
     except (ValueError, TypeError, AttributeError, DataError) as error:
         raise DataError(f"{where} is not a caption ({error}); give what captioner caption -f jsonl wrote") from None

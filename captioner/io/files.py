@@ -1,9 +1,8 @@
-"""Output files: written safely across interruptions, and never over a file that the run does not own."""
+"""Output files of runs that go on, standard output, the names of outputs, and what is an input."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
 import sys
@@ -16,13 +15,9 @@ from captioner.errors import CaptionerError, ConfigError
 from captioner.io.inputs import Item
 from captioner.io.platform import BINARY
 from captioner.io.progress import has_colour
+from captioner.safe.whole import encode
 
 _FIELDS = ("folder", "stem", "name", "suffix", "format", "index", "id")
-
-
-def encode(text: str) -> bytes:
-    """UTF-8; what is none (half of a character in a file's name) is escaped."""
-    return text.encode("utf-8", "backslashreplace")
 
 
 class ResumedFile:
@@ -38,7 +33,7 @@ class ResumedFile:
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
         except OSError as error:
-            raise _unwritable(self._path, error) from error
+            raise CaptionerError(f"cannot write {self._path}: {error.strerror}") from error
 
     def write(self, text: str) -> None:
         """Write through to the file at once."""
@@ -54,7 +49,7 @@ class ResumedFile:
             try:
                 data = data[os.write(self._file, data) :]
             except OSError as error:
-                raise _unwritable(self._path, error) from error
+                raise CaptionerError(f"cannot write {self._path}: {error.strerror}") from error
 
     def _cut(self) -> None:
         with contextlib.suppress(OSError):  # not a regular file, such as /dev/stdout
@@ -69,47 +64,6 @@ class ResumedFile:
         if kind is None:
             self._cut()
         os.close(self._file)
-
-
-class WholeFile:
-    """A file that is there whole or not at all: a temporary sibling, renamed when the ``with`` block ends well.
-
-    ``make_folder`` also makes the folder it goes into. Raises CaptionerError.
-    """
-
-    def __init__(self, path: str | Path, *, make_folder: bool = False) -> None:
-        self._path = Path(path)
-        digest = hashlib.sha256(os.fsencode(self._path.name)).hexdigest()[:12]  # short: the name may be of any length
-        self._temporary = self._path.with_name(f".captioner-{digest}.{os.getpid()}.tmp")
-        try:
-            if make_folder:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._temporary.open("wb")
-        except OSError as error:
-            raise _unwritable(self._path, error) from error
-
-    def write(self, text: str) -> None:
-        try:
-            self._file.write(encode(text))
-        except OSError as error:
-            raise _unwritable(self._path, error) from error
-
-    def __enter__(self) -> WholeFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            try:
-                self._file.close()
-                if kind is None:
-                    self._temporary.replace(self._path)
-            finally:
-                self._temporary.unlink(missing_ok=True)
-        except OSError as problem:
-            if kind is None:
-                raise _unwritable(self._path, problem) from problem
 
 
 class StandardOutput:
@@ -154,19 +108,9 @@ def holds(path: Path, text: str) -> bool:
         return False
 
 
-def is_regular(path: str | Path) -> bool:
-    """Whether a name is of a regular file, or of nothing yet; a name that is too long is of nothing."""
-    return os.path.isfile(path) or not os.path.lexists(path)
-
-
 def is_folder(path: str | Path) -> bool:
     """Whether a name is of a folder; a name that is too long is not."""
     return os.path.isdir(path)
-
-
-def is_filled(path: str | Path) -> bool:
-    """Whether there is a regular file with something in it."""
-    return os.path.isfile(path) and os.path.getsize(path) > 0
 
 
 def is_there(path: str | Path) -> bool:
@@ -190,10 +134,6 @@ def _identity(path: str | Path) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
-
-
-def _unwritable(path: Path, error: OSError) -> CaptionerError:
-    return CaptionerError(f"cannot write {path}: {error.strerror}")
 
 
 class Template:
@@ -232,6 +172,15 @@ class Template:
             "id": item.id or stem,
         }
         return Path(self._text.format_map(values))
+
+    def shared_folder(self, items: Iterable[Item]) -> Path:
+        """The folder that holds all outputs: the one that the template names, or the one that all videos lie in."""
+        if not self._text.startswith("{folder}"):
+            return Path(os.path.dirname(self._text.partition("{")[0]))
+        try:
+            return Path(os.path.commonpath([os.path.dirname(item.path) for item in items]))
+        except ValueError:  # absolute and relative names, or several drives
+            return Path()
 
     def check(self, items: tuple[Item, ...]) -> None:
         """Raise CaptionerError if two items would have one output."""

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+from captioner.errors import about_file
 from captioner.io.status import duration
 from captioner.io.text import visible
 
@@ -104,8 +105,7 @@ class Monitor:
         if self._json:
             self._event("failed", path=path, code=code, message=message)
         else:
-            where = "" if " ".join(path.split()) in message else f"{path}: "
-            self._line(f"captioner: {where}{message} [{code}]", red=True)
+            self._line(f"captioner: {about_file(path, message)} [{code}]", red=True)
 
     def warning(self, path: str, message: str) -> None:
         """Something about a file that was captioned all the same."""

@@ -22,6 +22,7 @@ from captioner.errors import CheckpointError, ConfigError, DataError
 from captioner.language.normalisation import normalise
 from captioner.language.pieces import Pieces
 from captioner.language.sources import Spec, from_sentencepiece, pretrained, spelling, unknown_id
+from captioner.safe.json_text import read_settings
 
 __all__ = ["CaptionTokenizer", "normalise"]
 
@@ -178,12 +179,4 @@ def _digest(spec: Spec, kept: list[int]) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} must hold a JSON object, not a {type(content).__name__}")
-    return content
+    return read_settings(path, error=CheckpointError)

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
 from captioner.anomalies.scoring import Event, Moment
+from captioner.errors import CaptionerError
 from captioner.outputs.subtitles import clock
+from captioner.safe.whole import put, refuse_to_replace, writing
 
 _BINS = 1000
 _WIDTH, _HEIGHT, _MARGIN = 1000, 220, 34
+
+
+def score_paths(folder: Path, stem: str, formats: Sequence[str]) -> dict[str, Path]:
+    """The files of one video's scores, by format."""
+    names = {
+        "csv": f"{stem}.scores.csv",
+        "jsonl": f"{stem}.scores.jsonl",
+        "events": f"{stem}.events.jsonl",
+        "svg": f"{stem}.scores.svg",
+        "vtt": f"{stem}.anomalies.vtt",
+    }
+    return {form: folder / name for form, name in names.items() if form in formats}
 
 
 class ScoreFiles:
@@ -20,59 +35,73 @@ class ScoreFiles:
 
     ``STEM.scores.csv`` and ``STEM.scores.jsonl`` have a row a picture, ``STEM.events.jsonl`` one an event,
     ``STEM.anomalies.vtt`` a cue an event; ``STEM.scores.svg`` is drawn at the end. As long as a file is not complete
-    its name ends with ``.part``.
+    its name ends with ``.part``. Files that are there stay unless ``overwrite``. Raises CaptionerError.
     """
 
-    def __init__(self, folder: Path, stem: str, formats: tuple[str, ...], *, threshold: float) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        every = {
-            "csv": f"{stem}.scores.csv",
-            "jsonl": f"{stem}.scores.jsonl",
-            "events": f"{stem}.events.jsonl",
-            "svg": f"{stem}.scores.svg",
-            "vtt": f"{stem}.anomalies.vtt",
-        }
-        names = {form: folder / name for form, name in every.items() if form in formats}
-        self.paths = list(names.values())
-        self._files: dict[str, TextIO] = {
-            form: _part(path).open("w", encoding="utf-8", newline="\n") for form, path in names.items()
-        }
-        self._threshold = threshold
+    def __init__(
+        self, folder: Path, stem: str, formats: Sequence[str], *, threshold: float, overwrite: bool = False
+    ) -> None:
+        self._places = score_paths(folder, stem, formats)
+        self.paths = list(self._places.values())
+        self._threshold, self._overwrite = threshold, overwrite
         self._curve = Curve()
         self._events: list[Event] = []
-        if "csv" in self._files:
-            self._files["csv"].write("seconds,score,abnormal\n")
-        if "vtt" in self._files:
-            self._files["vtt"].write("WEBVTT\n\n")
+        self._files: dict[str, TextIO] = {}
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        refuse_to_replace([*self.paths, *map(_part, self.paths)], overwrite=overwrite)
+        try:
+            for form, path in self._places.items():
+                with writing(path):
+                    self._files[form] = _part(path).open("w", encoding="utf-8", newline="\n")
+            self._write("csv", "seconds,score,abnormal\n")
+            self._write("vtt", "WEBVTT\n\n")
+        except CaptionerError:
+            self.discard()
+            raise
+
+    def _write(self, form: str, text: str) -> None:
+        if form in self._files:
+            with writing(self._places[form]):
+                self._files[form].write(text)
 
     def moment(self, moment: Moment) -> None:
         """The next one."""
         self._curve.push(moment)
         over = moment.score > self._threshold
-        if "csv" in self._files:
-            self._files["csv"].write(f"{moment.seconds:.3f},{moment.score:.4f},{int(over)}\n")
-        if "jsonl" in self._files:
-            row = {"seconds": round(moment.seconds, 3), "score": round(moment.score, 4), "abnormal": over}
-            self._files["jsonl"].write(json.dumps(row | {"where": moment.where}) + "\n")
+        self._write("csv", f"{moment.seconds:.3f},{moment.score:.4f},{int(over)}\n")
+        row = {"seconds": round(moment.seconds, 3), "score": round(moment.score, 4), "abnormal": over}
+        self._write("jsonl", json.dumps(row | {"where": moment.where}) + "\n")
 
     def event(self, event: Event) -> None:
         """One that is over."""
         self._events.append(event)
+        self._write("events", json.dumps(event_row(event)) + "\n")
+        start, end = (clock(round(1000 * s), ".") for s in (event.start_seconds, event.end_seconds))
+        self._write("vtt", f"{start} --> {end}\n{told(event)}\n\n")
         if "events" in self._files:
-            self._files["events"].write(json.dumps(event_row(event)) + "\n")
-            self._files["events"].flush()
-        if "vtt" in self._files:
-            start, end = (clock(round(1000 * s), ".") for s in (event.start_seconds, event.end_seconds))
-            self._files["vtt"].write(f"{start} --> {end}\n{told(event)}\n\n")
+            with writing(self._places["events"]):
+                self._files["events"].flush()
 
     def close(self) -> None:
         """Give the files their names, with what was written so far."""
-        if "svg" in self._files:
-            self._files["svg"].write(svg(self._curve, self._events, threshold=self._threshold))
-        for file in self._files.values():
-            file.close()
-        for path in self.paths:
-            _part(path).replace(path)
+        try:
+            self._write("svg", svg(self._curve, self._events, threshold=self._threshold))
+            for form, path in self._places.items():
+                with writing(path):
+                    self._files[form].close()
+            for path in self.paths:
+                with writing(path):
+                    put(_part(path), path, overwrite=self._overwrite)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Leave nothing of what has no name yet."""
+        for form, file in self._files.items():
+            with contextlib.suppress(OSError):  # what could not be written is tried again
+                file.close()
+            _part(self._places[form]).unlink(missing_ok=True)
 
 
 def _part(path: Path) -> Path:

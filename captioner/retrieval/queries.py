@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from captioner.errors import CheckpointError
 from captioner.metrics.text import tokenize
 from captioner.retrieval.words import Vocabulary
+from captioner.safe.json_text import parse_json
 
 DEFAULT = Path(__file__).parent / "default"
 """The retriever inside the package."""
@@ -35,7 +35,7 @@ class Queries:
         folder = DEFAULT if folder is None else Path(folder)
         try:
             text = (folder / "config.json").read_bytes()
-            config: dict[str, Any] = json.loads(text)
+            config: dict[str, Any] = parse_json(text, name=folder / "config.json", error=CheckpointError)
             if config.get("task") != "retrieval":
                 raise CheckpointError(f"{folder} is a checkpoint for {config.get('task', 'captions')}, not a retriever")
             data = (folder / _WEIGHTS).read_bytes()

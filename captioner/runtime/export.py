@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import logging
-import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,11 +27,13 @@ from captioner.language.decoder import AttentionGRU
 from captioner.language.grounding import Lexicon
 from captioner.model import CaptionModel
 from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, LEXICON_ARRAYS, MEMORY, STEP, UNTUNED
+from captioner.safe.whole import whole_folder
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.fast import dead_leaves
 
 OPSET = 18
+_FILES = (CONFIG, ENCODER, UNTUNED, MEMORY, STEP)
 
 
 class _Encoder(nn.Module):
@@ -106,19 +107,17 @@ Begin = Callable[[str], None]
 """Hears the name of a part that is about to be made."""
 
 
-def export(checkpoint: Checkpoint, folder: Path, *, int8: bool = False, status: Status | None = None) -> None:
+def export(
+    checkpoint: Checkpoint, folder: Path, *, int8: bool = False, status: Status | None = None, overwrite: bool = False
+) -> None:
     """Write encoder (and untuned CNN), memory and step as ONNX, and all else that the runtime needs, to a new folder.
 
     ``int8`` keeps weights (and the CNN's maps) in 8 bits; ``status`` shows how far it is. Raises ConfigError where onnx
-    is missing, CaptionerError for a folder that exists and for a checkpoint that cannot be exported.
+    is missing, CaptionerError for a folder that exists (unless ``overwrite``) and for a checkpoint that cannot be
+    exported.
     """
     _check(checkpoint)
-    if folder.exists():
-        raise CaptionerError(f"{folder} exists; choose a new folder for -o")
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with whole_folder(folder, overwrite=overwrite, ours=lambda folder: _FILES) as temporary:
         names = [name for name in _COSTS if name != UNTUNED or checkpoint.model.encoder.config.untuned]
         total, done = sum(_COSTS[name] for name in names) * (1.5 if int8 else 1.0), 0.0
 
@@ -131,9 +130,6 @@ def export(checkpoint: Checkpoint, folder: Path, *, int8: bool = False, status: 
         _write(checkpoint, temporary, begin)
         if int8:
             _quantise(temporary, checkpoint, partial(begin, part=0.5))
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check(checkpoint: Checkpoint) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from captioner.language.grounding import Condition, Lexicon, merge
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker
 from captioner.runtime.beam import Sentence, State, beam_search
+from captioner.safe.json_text import read_settings
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.nouns import look_every
@@ -54,14 +54,14 @@ class Runner:
             raise CheckpointError("no exported captioner is packaged here; write one: captioner export -o DIR --int8")
         folder = Path(folder or DEFAULT)
         try:
-            values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            values = read_settings(folder / CONFIG, error=CheckpointError)
             known = values["runtime"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (CheckpointError, KeyError):
             raise CheckpointError(
                 f"{folder} is not what `captioner export` writes: it has no {CONFIG} of one"
             ) from None
         if known != FORMAT:
-            raise CheckpointError(f"{folder} has export format {known}; this version of captioner reads {FORMAT}")
+            raise CheckpointError(f"{folder} has export format {known!r}; this version of captioner reads {FORMAT}")
         self.video = from_dict(VideoConfig, values["video"], where="video")
         self.search = from_dict(SearchConfig, values["search"], where="search")
         calibration, words = values["calibration"], values["words"]

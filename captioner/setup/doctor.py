@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from captioner.runtime.runner import Runner
 
 _NEEDED = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mjpeg", "gif", "png")
-_EXTRAS = {"ray": "ray", "web": "gradio", "meteor": "pycocoevalcap", "tensorboard": "tensorboard"}
+_EXTRAS = {
+    "web": "gradio",
+    "eval": "jinja2",
+    "search": "optuna",
+    "onnx": "onnxruntime",
+    "ray": "ray",
+    "timm": "timm",
+    "meteor": "pycocoevalcap",
+    "tensorboard": "tensorboard",
+}
+"""The package that each extra of pyproject.toml is for; those of developers are left out."""
 
 
 T = TypeVar("T")

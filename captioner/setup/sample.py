@@ -16,6 +16,7 @@ import av
 import numpy as np
 
 from captioner.errors import CaptionerError
+from captioner.safe.whole import put, temporary_for
 from captioner.video.frames import iter_frames, scale
 
 PACKAGE = "scikit-image"
@@ -70,11 +71,11 @@ def photographs() -> Path:
     return Path(next(iter(found.submodule_search_locations))) / "data"
 
 
-def render_sample(path: Path, shots: Sequence[Shot] = SHOTS, *, side: int = 360) -> Path:
+def render_sample(path: Path, shots: Sequence[Shot] = SHOTS, *, side: int = 360, overwrite: bool = False) -> Path:
     """Write the shots one after another as an H.264 clip of 4:3, ``side`` pixels high. Raises CaptionerError."""
     folder = photographs()
     width = side * 4 // 3
-    temporary = path.with_name(f".{path.stem[:100]}.tmp.mp4")
+    temporary = temporary_for(path, suffix=".mp4")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(temporary), "w") as out:
@@ -86,7 +87,7 @@ def render_sample(path: Path, shots: Sequence[Shot] = SHOTS, *, side: int = 360)
                 for pixels in _views(_picture(folder, shot), shot, width=width, height=side):
                     out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             out.mux(stream.encode(None))
-        temporary.replace(path)
+        put(temporary, path, overwrite=overwrite)
     except OSError as error:
         raise CaptionerError(f"cannot write {path}: {error.strerror}") from error
     finally:

@@ -22,6 +22,7 @@ import torch
 from captioner.config import to_dict
 from captioner.errors import ConfigError, DataError, VideoError
 from captioner.manifest import Clip
+from captioner.safe.whole import put, write_whole, writing
 from captioner.training.views import cut_view, has_sides, view_recipe
 from captioner.video.config import VideoConfig
 from captioner.video.frames import sample_frames
@@ -58,8 +59,9 @@ class FeatureCache:
         recipe = {"video": to_dict(video), "encoder": encoder.fingerprint() if encoder else "pixels"}
         self.recipe = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
         self.folder = Path(folder) / self.recipe
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / "recipe.json", json.dumps(recipe, indent=1) + "\n", overwrite=True)
         self._video = video
         self._encode = encoder.fast() if encoder else None
         self._contents: dict[Path, str] = {}
@@ -129,9 +131,13 @@ class FeatureCache:
     @staticmethod
     def _store(path: Path, array: np.ndarray) -> None:
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as out:
-            np.save(out, array, allow_pickle=False)
-        temporary.replace(path)
+        try:
+            with writing(path):
+                with temporary.open("wb") as out:
+                    np.save(out, array, allow_pickle=False)
+                put(temporary, path, overwrite=True)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 _digests: dict[tuple[Path, int, int], str] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.io.status import Status
+from captioner.safe.whole import write_whole, writing
 
 
 class TrainingLog:
@@ -25,14 +26,14 @@ class TrainingLog:
         self._board = _tensorboard(folder) if folder else None
         if self._file and self._file.exists():
             lines = self._file.read_text(encoding="utf-8").splitlines(keepends=True)
-            self._file.write_text("".join(lines[:records]), encoding="utf-8")
+            write_whole(self._file, "".join(lines[:records]), overwrite=True)
 
     def record(self, *, step: int, stage: str, values: dict[str, float]) -> None:
         """One record: the global step, the stage and its numbers."""
         row: dict[str, Any] = {"step": step, "stage": stage} | values
         self.records += 1
         if self._file:
-            with self._file.open("a", encoding="utf-8") as out:
+            with writing(self._file), self._file.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(row) + "\n")
         if self._board:
             for name, value in values.items():

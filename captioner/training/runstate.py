@@ -14,6 +14,7 @@ from torch import nn
 
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
+from captioner.safe.whole import put, writing
 from captioner.training.config import Recipe
 
 
@@ -67,8 +68,7 @@ def save_state(
     average: Average,
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Write the whole state to a temporary sibling, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write the whole state, whole or not at all."""
     state = {
         "position": asdict(position),
         "recipe": recipe,
@@ -77,8 +77,18 @@ def save_state(
         "averaged": average.count,
         "optimizer": optimizer.state_dict(),
     }
-    torch.save(state, temporary)
-    temporary.replace(path)
+    save_tensors(path, state)
+
+
+def save_tensors(path: Path, values: dict[str, Any]) -> None:
+    """Save a dict for ``torch.load``, whole or not at all, in place of what was there. Raises CaptionerError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with writing(path):
+            torch.save(values, temporary)
+            put(temporary, path, overwrite=True)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -17,15 +17,25 @@ import torch
 from torch import nn
 
 from captioner.config import to_dict
-from captioner.errors import ConfigError
+from captioner.errors import CaptionerError, ConfigError
 from captioner.io.lock import FolderLock, remove_leftovers
 from captioner.io.status import Status
+from captioner.safe.whole import writing
 from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
 from captioner.training.optimizer import build_optimizer, rate_factor, set_rate
 from captioner.training.processes import Processes
 from captioner.training.registry import make_task
-from captioner.training.runstate import Average, Position, digest, first_difference, load_state, plain, save_state
+from captioner.training.runstate import (
+    Average,
+    Position,
+    digest,
+    first_difference,
+    load_state,
+    plain,
+    save_state,
+    save_tensors,
+)
 from captioner.training.task import Batch, Scores, Stage
 from captioner.vision.fast import fast_dtype
 
@@ -52,7 +62,9 @@ def fit(
     it is, in place of one of its own.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    _check_own(out)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     torch.manual_seed(recipe.train.seed)
@@ -62,6 +74,15 @@ def fit(
     with FolderLock(out):
         remove_leftovers(out)
         return Trainer(recipe, out, processes, status=status or Status(quiet=quiet), on_score=on_score).run()
+
+
+def _check_own(out: Path) -> None:
+    """Raise CaptionerError where what a run would replace lies in a folder that no run has written to."""
+    if any((out / name).exists() for name in ("run.lock", "state.pt")):
+        return
+    for name in ("checkpoint", "best.pt", "metrics.jsonl"):
+        if (out / name).exists():
+            raise CaptionerError(f"{out / name} exists, and no training run made it; choose another --out")
 
 
 class Trainer:
@@ -204,7 +225,7 @@ class Trainer:
         if better:
             self.position.best, self.position.best_then, self.position.stale = found.choice, found.then, 0
             self.position.best_epoch = f"{stage.name} {epoch + 1}"
-            torch.save(self.model.state_dict(), self.out / "best.pt")
+            save_tensors(self.out / "best.pt", self.model.state_dict())
             self._save_checkpoint(found.values)
         else:
             self.position.stale += 1

@@ -6,7 +6,6 @@ not exist. Here both are errors. This module imports transformers (seconds), so 
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import cached_file
 
-from captioner.errors import CheckpointError, ConfigError, first_line
+from captioner.errors import CheckpointError, ConfigError, DataError, first_line
+from captioner.safe.json_text import read_settings
 from captioner.vision.config import EncoderConfig
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -124,8 +124,8 @@ def _check_normalisation(config: EncoderConfig) -> None:
             _raise_exceptions_for_missing_entries=False,
             _raise_exceptions_for_connection_errors=False,
         )
-        said = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
-    except (OSError, ValueError):
+        said = read_settings(Path(path)) if path else {}
+    except (OSError, ValueError, DataError):
         return
     mean, std = said.get("image_mean"), said.get("image_std")
     if said.get("do_normalize") is False:

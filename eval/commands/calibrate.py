@@ -29,7 +29,7 @@ from eval.confidence.reliability import (
     measure,
     unsure_below,
 )
-from eval.report.table import columns, printable, write_text
+from eval.report.table import add_overwrite, check_outputs, columns, printable, write_text
 from eval.scores.goodness import GOOD, is_good
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="folder that keeps the captions, so an interrupted run resumes")
     parser.add_argument("--json", metavar="FILE", help="write the measurements as JSON (- for stdout)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
+    add_overwrite(parser)
     parser.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit for each file (default: %(default)s)"
     )
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError("calibrating on the test split would leave nothing to check it with; use --split val")
     if not args.timeout > 0:
         raise DataError(f"--timeout is {args.timeout}; it must be above 0 seconds")
+    check_outputs([args.json], overwrite=args.overwrite)
     clips = {name: _clips(name, split) for name in args.manifests}
     folder = checkpoint_folder(args.checkpoint)
     weights = read_config(folder)["files"]["model.safetensors"]
@@ -212,7 +214,7 @@ def _report(
             "calibration": dataclasses.asdict(calibration),
             "measured": {name: dataclasses.asdict(reliability) for name, reliability in measured.items()},
         }
-        write_text(args.json, json.dumps(values, indent=1) + "\n")
+        write_text(args.json, json.dumps(values, indent=1) + "\n", overwrite=args.overwrite)
     print("\n".join(parts), file=sys.stderr if args.json == "-" else sys.stdout)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from captioner.errors import DataError
 from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
 from eval.inputs.references import add_reference_arguments, read_references
-from eval.report.table import columns, points, printable, write_text
+from eval.report.table import add_overwrite, columns, points, printable, write_text
 from eval.scores.differences import ClipChange, Comparison, compare_evaluations
 
 TRIALS = 10000
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--show", type=int, default=5, help="number of most improved and most regressed clips (default: 5)"
     )
     parser.add_argument("--json", metavar="FILE", help="write the comparisons as JSON (- for stdout)")
+    add_overwrite(parser)
 
 
 def add_test_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     if args.json:
         rows = [{**dataclasses.asdict(c), "ties": c.ties} for c in comparisons]
-        write_text(args.json, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+        write_text(args.json, json.dumps(rows, ensure_ascii=False, indent=1) + "\n", overwrite=args.overwrite)
     text = "\n\n".join(comparison_table(c, show=args.show, of=len(yardstick.references.captions)) for c in comparisons)
     for evaluation in (baseline, *others):
         text += f"\nsignature of {printable(evaluation.name)}: {evaluation.signature}|ar:{args.trials}"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from captioner.errors import CaptionerError, DataError
 from captioner.manifest import SPLITS, Clip, read_manifest
-from eval.report.table import columns, printable, write_text
+from eval.report.table import add_overwrite, check_outputs, columns, printable, write_text
 
 if TYPE_CHECKING:
     from captioner.caption.captioner import Captioner
@@ -52,12 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N clips")
     parser.add_argument("--seed", type=int, default=12345, help="seed of the random positions (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write the measurements as JSON (- for stdout)")
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print. Exit 1 if a clip could not be decoded."""
     if args.limit is not None and args.limit < 1:
         raise DataError(f"--limit is {args.limit}; it must be at least 1")
+    check_outputs([args.json], overwrite=args.overwrite)
     from captioner.caption.captioner import Captioner
 
     clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.path is not None][: args.limit]
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     print(sentence(curves), file=out)
     if args.json:
         values = {"shares": SHARES, "curves": [asdict(curve) for curve in curves], "sentence": sentence(curves)}
-        write_text(args.json, json.dumps(values, indent=1) + "\n")
+        write_text(args.json, json.dumps(values, indent=1) + "\n", overwrite=args.overwrite)
     return 1 if failed else 0
 
 

@@ -10,7 +10,7 @@ import sys
 from captioner.errors import DataError
 from captioner.metrics.text import TOKENIZER
 from eval.inputs.references import add_reference_arguments, read_references
-from eval.report.table import columns, points, printable, write_text
+from eval.report.table import add_overwrite, columns, points, printable, write_text
 from eval.scores.goodness import GOOD
 from eval.scores.human import DRAWS, SEED, leave_one_out
 
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draws", type=int, default=DRAWS, help="random draws of a reference (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="seed of the draws (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON (- for stdout)")
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     references = read_references(args.references, split=args.split)
     line = leave_one_out(references, draws=args.draws, seed=args.seed)
     if args.json:
-        write_text(args.json, json.dumps(dataclasses.asdict(line), indent=1) + "\n")
+        write_text(args.json, json.dumps(dataclasses.asdict(line), indent=1) + "\n", overwrite=args.overwrite)
     rows = [["metric", "people", "sd of draws"]]
     rows += [[name, points(score), points(line.deviations[name])] for name, score in line.scores.items()]
     split = f" ({references.split})" if references.split else ""

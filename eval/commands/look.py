@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from captioner.errors import CaptionerError, DataError
 from captioner.manifest import SPLITS, Clip
 from captioner.video.config import VideoConfig
-from eval.report.table import printable, write_text
+from eval.report.table import add_overwrite, check_outputs, printable, write_text
 from eval.report.views import SeenView, seen
 
 if TYPE_CHECKING:
@@ -51,12 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", default="look.html", help="output page (default: %(default)s)")
     parser.add_argument("--title", default="What it says", help="title of the page (default: %(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Caption, write the page, name it on stdout. Exit 1 if a video could not be captioned."""
     if args.every < 1:
         raise DataError(f"--every is {args.every}; it must be at least 1")
+    check_outputs([args.out], overwrite=args.overwrite)
     from captioner.caption.captioner import Captioner
     from captioner.io.inputs import find_inputs
     from eval.report.page import environment, require_jinja
@@ -72,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
         raise CaptionerError(f"nothing was captioned; {args.out} is not written")
     template = environment(html=True).get_template("look.html.j2")
     fingerprint = captioner.checkpoint.fingerprint
-    write_text(args.out, template.render(title=args.title, looks=looks, failures=failures, fingerprint=fingerprint))
+    page = template.render(title=args.title, looks=looks, failures=failures, fingerprint=fingerprint)
+    write_text(args.out, page, overwrite=args.overwrite)
     print(args.out)
     return 1 if failures else 0
 

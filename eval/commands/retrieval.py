@@ -18,7 +18,7 @@ from captioner.errors import DataError
 from captioner.index.archive import WORDS_WEIGHT, Archive
 from captioner.manifest import Clip, read_manifest
 from eval.inputs.index import bm25, rows_by_file, similarities, word_shares
-from eval.report.table import columns, write_text
+from eval.report.table import add_overwrite, check_outputs, columns, write_text
 from eval.scores.retrieval import Search
 from eval.scores.statistics import Floats, Interval
 
@@ -33,10 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--retriever", metavar="DIR", help="retriever's folder (default: the one in the package)")
     parser.add_argument("--weights", action="store_true", help="also the default with other weights of words")
     parser.add_argument("--out", metavar="FILE", help="write the figures as JSON")
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Score, print and write."""
+    check_outputs([args.out], overwrite=args.overwrite)
     with Archive.open(args.index, retriever=args.retriever) as archive:
         clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.captions and clip.path]
         rows = rows_of(archive, clips)
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     print(table(measured))
     if args.out:
         values = {name: {key: asdict(i) for key, i in found.items()} for name, found in measured.items()}
-        write_text(args.out, json.dumps(values, indent=1) + "\n")
+        write_text(args.out, json.dumps(values, indent=1) + "\n", overwrite=args.overwrite)
     return 0
 
 

@@ -13,7 +13,7 @@ from captioner.language.config import SearchConfig
 from captioner.manifest import SPLITS, read_manifest
 from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
 from eval.inputs.references import read_references
-from eval.report.table import printable, score_table
+from eval.report.table import add_overwrite, check_outputs, printable, score_table, write_text
 
 if TYPE_CHECKING:
     from captioner.caption.captioner import Captioner
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="caption only the first N clips (a partial score)")
     parser.add_argument("--name", default="", help="name of the system (default: folder and fingerprint)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
+    add_overwrite(parser)
     parser.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit for each file (default: %(default)s)"
     )
@@ -73,25 +74,27 @@ def run(args: argparse.Namespace) -> int:
     clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.captions]
     if args.train:
         read_manifest(args.train, split="train")  # a wrong one is refused now, not after an hour
-    from eval.report.page import Subject, require_jinja, write_report
+    from eval.report.page import REPORTS, Subject, require_jinja, write_report
 
     require_jinja()
     captioner = _load(args)
     search = search_settings(captioner.search, args, renamed=RENAMED)
     out = Path(args.out)
     chosen = clips[: args.limit]
-    from eval.inputs.captioning import PREDICTIONS, Job, caption_clips
+    from eval.inputs.captioning import PREDICTIONS, Job, caption_clips, is_own
 
+    mine = args.overwrite or is_own(out)  # a run in it goes on, and writes its reports anew
+    check_outputs([out / name for name in ("report.json", *REPORTS)], overwrite=mine)
     job = Job.of(captioner, clips, search=search)
     rows = caption_clips(captioner, chosen, job=job, out=out, timeout_seconds=args.timeout)
     name = args.name or f"{Path(args.checkpoint).resolve().name} {job.checkpoint}"
     evaluation = score_file(str(out / PREDICTIONS), yardstick_of(references, args), args, name=name)
-    evaluation.save(out / "report.json")
+    write_text(out / "report.json", evaluation.to_json(), overwrite=mine)
     subject = Subject.of(
         evaluation, references, clips=chosen, rows=rows, checkpoint=captioner.checkpoint, search=search
     )
     train = read_manifest(args.train, split="train") if args.train else None
-    written = write_report(subject, out, train=train, images=not args.no_images, show=args.show)
+    written = write_report(subject, out, train=train, images=not args.no_images, show=args.show, overwrite=mine)
     print(score_table(evaluation))
     failed = [row for row in rows.values() if "error" in row]
     for row in failed:

@@ -18,7 +18,7 @@ from captioner.manifest import Clip, read_manifest
 from eval.confidence.reliability import measure
 from eval.report import plots
 from eval.report.strips import try_strip
-from eval.report.table import printable, write_text
+from eval.report.table import check_outputs, printable, write_text
 from eval.scores.statistics import Interval
 
 Floats = NDArray[np.float64]
@@ -88,11 +88,14 @@ def average_precision(scores: Floats, true: NDArray[np.bool_]) -> float:
     return float(precision[order].mean())
 
 
+REPORTS = ("report.json", "report.html")
+
+
 def run(args: argparse.Namespace) -> int:
     """Recognise, score, print and write. Exit 1 if a clip could not be decoded."""
     from captioner.actions.recognizer import Recognizer
     from captioner.language.config import SearchConfig
-    from eval.inputs.captioning import Job, caption_clips
+    from eval.inputs.captioning import Job, caption_clips, is_own
     from eval.report.page import require_jinja
 
     require_jinja()
@@ -112,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
     every = len(recognizer.labels)
     search = SearchConfig(beams=every, n_best=every)
     out = Path(args.out)
+    mine = args.overwrite or is_own(out)  # a run in it goes on, and writes its reports anew
+    check_outputs([out / name for name in REPORTS], overwrite=mine)
     job = Job.of(recognizer, known, search=search)
     chosen = known[: args.limit]
     rows = caption_clips(recognizer, chosen, job=job, out=out, timeout_seconds=args.timeout)
@@ -119,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     intervals = recognition.intervals()
     name = args.name or f"{Path(args.checkpoint).resolve().name} {recognizer.checkpoint.fingerprint}"
     show = 0 if args.no_images else args.show
-    written = write_report(recognition, intervals, kept, recognizer, out, name=name, show=show)
+    written = write_report(recognition, intervals, kept, recognizer, out, name=name, show=show, overwrite=mine)
     print(f"{name}: {len(kept)} clips of {len(recognition.labels)} labels")
     for measure_name, interval in intervals.items():
         low, high = 100 * interval.low, 100 * interval.high
@@ -157,6 +162,7 @@ def write_report(
     *,
     name: str,
     show: int,
+    overwrite: bool = False,
 ) -> list[Path]:
     """``report.json`` and ``report.html`` in ``out``; ``show`` of the surest mistakes with their frames."""
     from eval.report.page import environment
@@ -201,6 +207,6 @@ def write_report(
         "ece": reliability.ece,
         "confusion": confusion.tolist(),
     }
-    write_text(str(out / "report.json"), json.dumps(values, indent=1) + "\n")
-    write_text(str(out / "report.html"), html)
+    for report, text in zip(REPORTS, (json.dumps(values, indent=1) + "\n", html), strict=True):
+        write_text(out / report, text, overwrite=overwrite)
     return [out / "report.json", out / "report.html"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from captioner.errors import DataError, VideoError
 from captioner.manifest import Clip, read_manifest
-from eval.report.table import printable, write_text
+from eval.report.table import check_outputs, printable, write_text
 from eval.scores.statistics import Interval
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
     clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.path is not None][: args.limit]
     if not any(clip.abnormal for clip in clips):
         raise DataError(f"{args.manifest} says of no clip in {args.split} what is abnormal: python -m data anomalies")
+    reports = [Path(args.out) / name for name in ("report.json", "scores.jsonl")]
+    check_outputs(reports, overwrite=args.overwrite)
     watcher = Watcher.load(args.checkpoint, alarms_per_hour=args.alarms_per_hour)
     films, rows, failed = [], [], 0
     for clip in clips:
@@ -138,12 +140,10 @@ def run(args: argparse.Namespace) -> int:
         "false_alarms": alarms,
         "normal_hours": hours,
     }
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(str(out / "report.json"), json.dumps(values, indent=1) + "\n")
-    write_text(str(out / "scores.jsonl"), "".join(row + "\n" for row in rows))
-    for written in ("report.json", "scores.jsonl"):
-        print(out / written)
+    texts = json.dumps(values, indent=1) + "\n", "".join(row + "\n" for row in rows)
+    for report, text in zip(reports, texts, strict=True):
+        write_text(report, text, overwrite=args.overwrite)
+        print(report)
     return 1 if failed else 0
 
 

@@ -11,7 +11,7 @@ from captioner.manifest import read_manifest
 from captioner.metrics.characters import TOKENIZERS
 from eval.inputs.predictions import listed, read_details, read_predictions
 from eval.inputs.references import References, add_reference_arguments, read_references
-from eval.report.table import clip_csv, score_table, write_text
+from eval.report.table import add_overwrite, clip_csv, score_table, write_text
 from eval.scores.diversity import training_captions
 from eval.scores.evaluation import Evaluation
 from eval.scores.scorer import RESAMPLES, SEED, Yardstick, evaluate
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="DIR", help="write report.html and report.md into DIR")
     parser.add_argument("--no-images", action="store_true", help="leave the frames out of the report")
     parser.add_argument("--csv", metavar="FILE", help="write one row a clip (- for stdout)")
+    add_overwrite(parser)
 
 
 def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,9 +109,9 @@ def run(args: argparse.Namespace) -> int:
     references = read_references(args.references, split=args.split)
     evaluation = score_file(args.predictions, yardstick_of(references, args), args, name=args.name)
     if args.json:
-        write_text(args.json, evaluation.to_json())
+        write_text(args.json, evaluation.to_json(), overwrite=args.overwrite)
     if args.csv:
-        write_text(args.csv, clip_csv(evaluation))
+        write_text(args.csv, clip_csv(evaluation), overwrite=args.overwrite)
     table = score_table(evaluation)
     out = sys.stderr if "-" in (args.json, args.csv) else sys.stdout
     print(table, file=out)
@@ -125,10 +126,6 @@ def _report(evaluation: Evaluation, references: References, args: argparse.Names
 
     out = Path(args.report)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {out}: {error.strerror}") from error
-    try:
         clips = [clip for clip in read_manifest(args.references) if clip.id in references.captions]
     except DataError:  # coco annotations, or MSR-VTT's: they name no files
         clips = []
@@ -136,4 +133,4 @@ def _report(evaluation: Evaluation, references: References, args: argparse.Names
     rows = {clip: row for name, row in details.items() if (clip := references.clip_id(name)) is not None}
     train = read_manifest(args.train, split="train") if args.train else None
     subject = Subject.of(evaluation, references, clips=clips, rows=rows)
-    return write_report(subject, out, train=train, images=not args.no_images)
+    return write_report(subject, out, train=train, images=not args.no_images, overwrite=args.overwrite)

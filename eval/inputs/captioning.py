@@ -19,6 +19,8 @@ from captioner.config import to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
 from captioner.language.config import SearchConfig
 from captioner.manifest import Clip
+from captioner.safe.json_text import parse_json, read_settings
+from captioner.safe.whole import is_filled, write_whole, writing
 from captioner.video.config import VideoConfig
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def caption_clips(
     if len(todo) < len(clips):
         print(f"eval: {len(clips) - len(todo)} of {len(clips)} clips are captioned already", file=sys.stderr)
     bar = _Bar(len(todo))
-    with (out / PREDICTIONS).open("a", encoding="utf-8") as file:
+    with writing(out / PREDICTIONS), (out / PREDICTIONS).open("a", encoding="utf-8") as file:
         decoded = _decoded(todo, job.video, timeout_seconds)
         while batch := list(islice(decoded, BATCH)):
             for row in _rows(captioner, batch, job.search):
@@ -89,17 +91,22 @@ def caption_clips(
     return {clip.id: done[clip.id] for clip in clips}
 
 
+def is_own(out: Path) -> bool:
+    """Whether a folder holds a run of this program, which the next one goes on with."""
+    return is_filled(out / SETTINGS) and is_filled(out / PREDICTIONS)
+
+
 def _resume(out: Path, job: Job) -> dict[str, Row]:
     """The rows of an earlier run of the same job; makes the folder and its settings where there is none."""
     wanted = json.loads(json.dumps(job.settings()))  # as JSON gives it back: lists for tuples
     settings, predictions = out / SETTINGS, out / PREDICTIONS
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not predictions.exists() or not predictions.stat().st_size:
-            settings.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        if not is_filled(predictions):
+            write_whole(settings, json.dumps(wanted, indent=1) + "\n", overwrite=_is_settings(settings))
             return {}
-        found = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
-    except (OSError, ValueError) as error:
+        found = read_settings(settings) if settings.exists() else {}
+    except OSError as error:
         raise DataError(f"cannot go on in {out}: {error}") from error
     if found != wanted:
         raise DataError(
@@ -107,6 +114,14 @@ def _resume(out: Path, job: Job) -> dict[str, Row]:
             "choose another --out, or delete that folder"
         )
     return _read_rows(predictions)
+
+
+def _is_settings(path: Path) -> bool:
+    """Whether a ``run.json`` is one of ours, of a run that made nothing yet."""
+    try:
+        return {"captioner", "checkpoint", "clips"} <= set(read_settings(path))
+    except DataError:
+        return False
 
 
 def _first_difference(found: Any, wanted: Row) -> str:
@@ -134,9 +149,9 @@ def _read_rows(path: Path) -> dict[str, Row]:
     for number, line in enumerate(raw.split(b"\n"), start=1):
         if line.strip():
             try:
-                row = json.loads(line)
+                row = parse_json(line, name=path)
                 rows[row["id"]] = row
-            except (ValueError, KeyError, TypeError) as error:
+            except (DataError, KeyError, TypeError) as error:
                 raise DataError(f"{path}, line {number}: not a row of `eval run`; delete the folder") from error
     return rows
 

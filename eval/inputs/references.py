@@ -13,17 +13,16 @@ from typing import Any
 
 from captioner.errors import DataError
 from captioner.manifest import Clip, read_manifest
+from captioner.safe.json_text import parse_json
+from captioner.safe.text import decode_text, first_line_of, read_text, split_lines
 from data.sources import (
     PHOTO_SUFFIXES,
     VIDEO_SUFFIXES,
-    decode_text,
     numbered_lines,
-    parse_json,
-    read_text,
     squeeze,
     walk,
 )
-from eval.inputs.rows import captions_of, document_of, read_rows, short
+from eval.inputs.rows import captions_of, document_of, is_header, read_rows, short
 
 LARGEST_BYTES = 512 * 2**20
 """What a file inside a zip may unpack to; MSR-VTT's largest has 16 MB."""
@@ -76,8 +75,8 @@ def read_references(path: str | Path, *, split: str | None = None) -> References
     if zipfile.is_zipfile(path):
         return _msrvtt(*_unzip(path), path=path, split=split)
     text = read_text(path)
-    if "\t" in text.lstrip("\n").partition("\n")[0] and not text.lstrip().startswith("{"):
-        return _tabbed(text, path)
+    if "\t" in (first := first_line_of(text)) and not text.lstrip().startswith("{"):
+        return _rows(path) if is_header(first.split("\t")) else _tabbed(text, path)
     if not text.lstrip().startswith("{"):
         return _rows(path) if text.strip() else _manifest(path, split)
     document = document_of(text)
@@ -192,8 +191,8 @@ def _msrvtt(document: dict[str, Any], names: dict[str, str], *, path: Path, spli
 
 def _tabbed(text: str, path: Path) -> References:
     captions: dict[str, list[str]] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        clip, tab, caption = line.rstrip("\r").partition("\t")
+    for number, line in enumerate(split_lines(text), start=1):
+        clip, tab, caption = line.partition("\t")
         if tab and clip.strip():
             captions.setdefault(clip.strip(), []).append(caption)
         elif line.strip():
@@ -215,7 +214,7 @@ def _unzip(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
                     raise DataError(f"{path}: {base} would unpack to {member.file_size / 2**20:.0f} MB; refused")
                 text = decode_text(archive.read(member), name=f"{path}: {base}")
                 if base == "category.txt":
-                    lines = (line.rstrip("\r").rpartition("\t") for line in text.split("\n"))
+                    lines = (line.rpartition("\t") for line in split_lines(text))
                     names = {number.strip(): name for name, tab, number in lines if tab}
                     continue
                 value = parse_json(text, name=f"{path}: {base}")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from captioner.errors import DataError
 from captioner.outputs.spreadsheet import unguarded
-from data.sources import parse_json, read_text
+from captioner.safe.json_text import json_lines, parse_json
+from captioner.safe.text import first_line_of, read_text
 
 ID_KEYS = ("id", "image_id", "video_id", "videoid", "path", "file", "clip", "video", "name")
 """Where a row's clip may be named, in any case of letters; the first that is there."""
@@ -53,8 +53,8 @@ def read_rows(path: Path) -> Rows:
 def document_of(text: str) -> Row | None:
     """The file as one JSON object; None where it is none."""
     try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+        document = parse_json(text, name="")
+    except DataError:
         return None
     return document if isinstance(document, dict) else None
 
@@ -84,16 +84,7 @@ def _of_list(rows: list[Any], where: str) -> Iterator[tuple[str, Row]]:
 
 
 def _of_lines(text: str, path: Path) -> Iterator[tuple[str, Row]]:
-    # split on "\n" only: str.splitlines would also cut at the odd separators that captions hold.
-    for number, line in enumerate(text.split("\n"), start=1):
-        where = f"{path}, line {number}"
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-            raise DataError(f"{where}: not valid JSON ({reason})") from error
+    for where, row in json_lines(text, name=path):
         if not isinstance(row, dict):
             raise DataError(f"{where}: expected an object with id and caption, not {short(row)}")
         yield where, normal(row)
@@ -132,11 +123,10 @@ def captions_of(value: Any) -> list[str] | None:
 
 
 def _of_table(text: str, path: Path) -> Rows:
-    first, _, rest = text.lstrip("\n").partition("\n")
-    delimiter = None
+    first, delimiter = first_line_of(text), None
     if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
-        delimiter, text = first.strip()[4], rest
-        first = text.partition("\n")[0]
+        delimiter, text = first.strip()[4], text.lstrip("\r\n")[len(first) :].lstrip("\r\n")
+        first = first_line_of(text)
     if delimiter is None:
         delimiter = next((d for d in ("\t", ",", ";") if d in first), ",")
         if delimiter == "," and first.count(";") > first.count(","):
@@ -144,7 +134,7 @@ def _of_table(text: str, path: Path) -> Rows:
     name = {"\t": "tabs", ",": "commas", ";": "semicolons"}.get(delimiter, repr(delimiter))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header = dict.fromkeys(cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), []))
-    if _key(header, ID_KEYS) and (_key(header, CAPTION_KEYS) or "error" in header):
+    if is_header(header):
         names = " and ".join(key for key in (_key(header, ID_KEYS), _key(header, CAPTION_KEYS)) if key)
         return Rows(f"a table with {name}, columns {names}", _of_columns(reader, path))
     if len(header) != 2 or any(cell.lower() in (*ID_KEYS, *CAPTION_KEYS) for cell in header):
@@ -152,6 +142,12 @@ def _of_table(text: str, path: Path) -> Rows:
             f"{path}, line 1: not JSON, and as CSV its header must name 'id' and 'caption'; it is {short(first)}"
         )
     return Rows(f"a table with {name}, no header: id and caption", _of_pairs(reader, path))
+
+
+def is_header(cells: Iterable[str]) -> bool:
+    """Whether the first line of a table names the columns of a clip and its caption."""
+    header = dict.fromkeys(cell.strip() for cell in cells)
+    return bool(_key(header, ID_KEYS) and (_key(header, CAPTION_KEYS) or "error" in header))
 
 
 def _of_columns(reader: Any, path: Path) -> Iterator[tuple[str, Row]]:

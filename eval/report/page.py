@@ -99,8 +99,17 @@ def require_jinja() -> None:
         raise CaptionerError("the report needs jinja2; install it with: pip install 'captioner[eval]'") from None
 
 
+REPORTS = ("report.html", "report.md")
+
+
 def write_report(
-    subject: Subject, out: Path, *, train: Sequence[Clip] | None = None, images: bool = True, show: int = 6
+    subject: Subject,
+    out: Path,
+    *,
+    train: Sequence[Clip] | None = None,
+    images: bool = True,
+    show: int = 6,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write ``out/report.html`` and ``out/report.md``; returns their paths.
 
@@ -130,35 +139,38 @@ def write_report(
         "references_shown": REFERENCES_SHOWN,
     }
 
-    def show_clips(some: Sequence[ClipScore]) -> list[ClipView]:
-        return [
-            view(
-                clip,
-                row=subject.rows.get(clip.id, {}),
-                source=subject.clips.get(clip.id),
-                video=subject.checkpoint.video if subject.checkpoint else VideoConfig(),
-                images=images,
-            )
-            for clip in some
-        ]
-
     page = {
         "histograms": _histograms(evaluation),
         "reliability": _reliability(values["confidence"]),
-        "best": show_clips(best),
-        "worst": show_clips(worst),
-        "surest": show_clips(_surest_mistakes(subject, but=[*best, *worst]) if values["confidence"] and show else []),
+        "best": _views(subject, images, best),
+        "worst": _views(subject, images, worst),
+        "surest": _views(
+            subject, images, _surest_mistakes(subject, but=[*best, *worst]) if values["confidence"] and show else []
+        ),
         "listed": [(clip, subject.rows.get(clip.id, {}).get("confidence")) for clip in ranked[:LISTED]],
     }
     files = {
-        "report.html": environment(html=True).get_template("report.html.j2").render(values | page),
-        "report.md": environment(html=False)
+        REPORTS[0]: environment(html=True).get_template("report.html.j2").render(values | page),
+        REPORTS[1]: environment(html=False)
         .get_template("report.md.j2")
         .render(values | {"best": best, "worst": worst}),
     }
     for name, text in files.items():
-        write_text(str(out / name), text)
+        write_text(out / name, text, overwrite=overwrite)
     return [out / name for name in files]
+
+
+def _views(subject: Subject, images: bool, some: Sequence[ClipScore]) -> list[ClipView]:
+    return [
+        view(
+            clip,
+            row=subject.rows.get(clip.id, {}),
+            source=subject.clips.get(clip.id),
+            video=subject.checkpoint.video if subject.checkpoint else VideoConfig(),
+            images=images,
+        )
+        for clip in some
+    ]
 
 
 def environment(*, html: bool) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from captioner.errors import DataError
 from captioner.outputs.spreadsheet import csv_line
+from captioner.safe.whole import refuse_to_replace, write_whole
 from eval.scores.evaluation import Evaluation
 
 
@@ -100,17 +101,19 @@ def clip_csv(evaluation: Evaluation) -> str:
     return "".join(lines)
 
 
-def write_text(path: str, text: str) -> None:
-    """Write to a file, through a sibling that is then renamed; ``-`` is stdout."""
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """``--overwrite``, of every command that writes files."""
+    parser.add_argument("--overwrite", action="store_true", help="replace output files that are there")
+
+
+def check_outputs(paths: Iterable[str | Path | None], *, overwrite: bool) -> None:
+    """Raise CaptionerError for an output that is there; ``-`` is stdout. Better before the work than after."""
+    refuse_to_replace([path for path in paths if path != "-"], overwrite=overwrite)
+
+
+def write_text(path: str | Path, text: str, *, overwrite: bool) -> None:
+    """Write a whole file, and its folder; ``-`` is stdout. One that is there stays unless ``overwrite``."""
     if path == "-":
         sys.stdout.write(text)
-        return
-    target = Path(path)
-    sibling = target.with_name(f".{target.name}.tmp")
-    try:
-        sibling.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-        sibling.replace(target)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        sibling.unlink(missing_ok=True)
+    else:
+        write_whole(path, text, overwrite=overwrite, make_folder=True)

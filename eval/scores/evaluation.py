@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from captioner.errors import DataError
+from captioner.safe.json_text import parse_json
+from captioner.safe.text import read_text
 from eval.scores.diversity import Diversity
 from eval.scores.statistics import Floats, Interval, metric_names, scores
 
@@ -103,10 +105,6 @@ class Evaluation:
             if not np.isclose(found.get(name, np.nan), interval.score, atol=1e-6):
                 raise DataError(f"the report of {self.name!r} contradicts itself: its clips do not give its {name}")
 
-    def save(self, path: str | Path) -> None:
-        """Write as JSON."""
-        Path(path).write_text(self.to_json(), encoding="utf-8")
-
     def to_json(self) -> str:
         """One JSON object; :func:`from_json` reads it back."""
         values = {"format": FORMAT, **dataclasses.asdict(self)}
@@ -115,21 +113,12 @@ class Evaluation:
 
 def load_evaluation(path: str | Path) -> Evaluation:
     """Read a report.json. Raises DataError where it is not one."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot read the report {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
-    return from_json(text, source=str(path))
+    return from_json(read_text(path), source=str(path))
 
 
 def from_json(text: str, *, source: str = "the report") -> Evaluation:
     """The inverse of :meth:`Evaluation.to_json`; ``source`` is for errors."""
-    try:
-        values = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{source} is not valid JSON: {error}") from error
+    values = parse_json(text, name=source)
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise DataError(f"{source} is not a report: expected what `python -m eval score --json` writes ({FORMAT!r})")
     try:

@@ -180,7 +180,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no config\.json"):
         read_config(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="cannot read"):
+    with pytest.raises(CheckpointError, match="is not valid JSON"):
         read_config(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "resnet"}')
     with pytest.raises(CheckpointError, match="not a captioner checkpoint"):

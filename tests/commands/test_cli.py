@@ -101,6 +101,22 @@ def test_in_process_options(checkpoint: Path, tmp_path: Path, capsys: pytest.Cap
     assert len(json.loads(capsys.readouterr().out)["alternatives"]) > 1
 
 
+@pytest.mark.parametrize("command", [[name] for name in make_parser().commands] + [["anomalies", "score"]])
+def test_help_begins_with_two_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    usage, _, about, *lines = capsys.readouterr().out.splitlines()
+    assert usage.startswith(f"usage: {' '.join(['captioner', *command])} ") and about
+    assert sum(line.startswith("    captioner ") for line in lines[:14]) >= 2
+
+
+def test_rare_options_come_last(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["caption", "--help"])
+    said = capsys.readouterr().out
+    assert said.index("--beams") < said.index("rarely needed:") < said.index("--odd-price") < said.index("exit status")
+
+
 @pytest.mark.parametrize("arguments", [[], ["help"], ["-h"], ["help", "caption"], ["help", "anomalies", "score"]])
 def test_help_is_shown_however_it_is_asked_for(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -58,10 +58,15 @@ def test_every_data_set_writes_its_manifests(tmp_path: Path, capsys: pytest.Capt
     out = tmp_path / "out"
     assert main(["msvd", str(tmp_path), "--out", str(out)]) == 0
     assert capsys.readouterr().out.split() == [str(out / "manifest.jsonl"), str(out / "text.jsonl")]
-    assert main(["msvd", str(tmp_path), "--out", str(out), "--text-only"]) == 0
+    assert main(["msvd", str(tmp_path), "--out", str(out)]) == 0, "the same again changes nothing"
+    capsys.readouterr()
+    assert main(["msvd", str(tmp_path), "--out", str(out), "--text-only"]) == 1
+    assert "manifest.jsonl exists" in capsys.readouterr().err
+    assert main(["msvd", str(tmp_path), "--out", str(out), "--text-only", "--overwrite"]) == 0
     assert capsys.readouterr().out.split() == [str(out / "text.jsonl")]
-    assert main(["captions", str(tmp_path / "sents_train_lc_nopunc.txt"), "--out", str(out)]) == 0
-    assert main(["shapes", "--out", str(out), "--train", "2", "--val", "1", "--test", "1", "--size", "48"]) == 0
+    assert main(["captions", str(tmp_path / "sents_train_lc_nopunc.txt"), "--out", str(out), "--overwrite"]) == 0
+    small = ["--train", "2", "--val", "1", "--test", "1", "--size", "48", "--overwrite"]
+    assert main(["shapes", "--out", str(out), *small]) == 0
     assert len(read_manifest(out / "manifest.jsonl")) == 4
     assert not (out / "text.jsonl").exists(), "what an earlier command left is gone"
 
@@ -83,7 +88,10 @@ def test_an_output_folder_that_cannot_be_made_is_an_error_of_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     assert main(["folder", "--no-check", str(clips), "--out", str(tmp_path / "file" / "out")]) == 1
-    assert capsys.readouterr().err == f"data: {tmp_path / 'file' / 'out'}: Not a directory\n"
+    assert (
+        capsys.readouterr().err
+        == f"data: cannot write {tmp_path / 'file' / 'out' / 'manifest.jsonl'}: Not a directory\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from captioner.errors import DataError
+from captioner.errors import CaptionerError, DataError
 from data.flickr8k import extract_photos, flickr8k, read_captions, read_splits
 from data.join import Join
 
@@ -66,9 +66,12 @@ def test_flickr8k_photos_of_a_tar_are_extracted_once(tmp_path: Path) -> None:
     assert (photos / "1_a.webp").read_text() == "x/1_a.webp"
 
     times = {path: path.stat().st_mtime_ns for path in photos.iterdir()}
-    (photos / "2_b.webp").write_text("cut")
-    flickr8k(tmp_path / "in", out=out, photos=tmp_path / "p.tar")
-    assert (photos / "2_b.webp").read_text() == "2_b.webp", "a photo that is not whole is extracted again"
+    (photos / "2_b.webp").write_text("by hand")
+    with pytest.raises(CaptionerError, match=r"2_b\.webp exists; --overwrite replaces it"):
+        flickr8k(tmp_path / "in", out=out, photos=tmp_path / "p.tar")
+    assert (photos / "2_b.webp").read_text() == "by hand"
+    flickr8k(tmp_path / "in", out=out, photos=tmp_path / "p.tar", overwrite=True)
+    assert (photos / "2_b.webp").read_text() == "2_b.webp"
     unchanged = [path for path in times if path.stat().st_mtime_ns == times[path]]
     assert {path.name for path in unchanged} == {"1_a.webp", "3_c.webp"}
 

@@ -113,7 +113,11 @@ def test_write_leaves_the_manifests_of_this_run_only(tmp_path: Path) -> None:
     clip = Clip(id="c", path=tmp_path / "c.mp4", split="val", captions=("y",))
     assert write(Join(clips=(clip,), text=(text,)), tmp_path) == [tmp_path / "manifest.jsonl", tmp_path / "text.jsonl"]
     assert read_manifest(tmp_path / "text.jsonl") == [text]
-    assert write(Join(clips=(clip,)), tmp_path) == [tmp_path / "manifest.jsonl"]
+    with pytest.raises(
+        DataError, match=r"text\.jsonl exists, and there is nothing for it here; --overwrite removes it"
+    ):
+        write(Join(clips=(clip,)), tmp_path)
+    assert write(Join(clips=(clip,)), tmp_path, overwrite=True) == [tmp_path / "manifest.jsonl"]
     assert not (tmp_path / "text.jsonl").exists()
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from captioner.errors import DataError
+from captioner.errors import CaptionerError, DataError
 from captioner.manifest import read_manifest
 from data.join import file_digest
-from data.shapes import COLOURS, FRAMES, MOTIONS, SHAPES, Scene, draw, look, render, scenes
+from data.shapes import COLOURS, FRAMES, MOTIONS, SHAPES, Scene, draw, look, render, scenes, shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,7 +135,9 @@ def test_the_seed_decides_everything_and_more_clips_change_no_other(tmp_path: Pa
     assert (tmp_path / "b" / "manifest.jsonl").read_bytes() == first
     render(tmp_path / "b", train=4, val=2, test=0, seed=1, size=48)
     assert contents(tmp_path / "a").items() <= contents(tmp_path / "b").items()
-    render(tmp_path / "a", train=3, val=2, test=0, seed=2, size=48)
+    with pytest.raises(CaptionerError, match=r"train-00000\.mp4 exists; --overwrite replaces it"):
+        shapes(tmp_path / "a", train=3, val=2, test=0, seed=2, size=48)
+    shapes(tmp_path / "a", train=3, val=2, test=0, seed=2, size=48, overwrite=True)
     assert not set(contents(tmp_path / "a").values()) & set(contents(tmp_path / "b").values())
 
 

@@ -90,7 +90,7 @@ def test_msvd_clips_may_be_elsewhere_or_not_wanted(tmp_path: Path) -> None:
         ({"sents_test_lc_nopunc.txt": "vid1\ta cat\n"}, "'vid1' is in two splits, train and test"),
         ({"youtube_mapping.txt": MAPPING.replace("ddd_3_8", "aaa_4_8")}, "'vid1' .*'vid1301' .*the same moment of aaa"),
         ({"clips.csv": "video_id,split\nvid1,test\n"}, "clips.csv puts vid1 into test, the captions put it into train"),
-        ({"clips.csv": "id,split\n"}, "must have video_id and split"),
+        ({"clips.csv": "id,split\n"}, "must name the columns video_id and split"),
     ],
 )
 def test_msvd_bad_layouts(tmp_path: Path, contents: dict[str, str], message: str) -> None:

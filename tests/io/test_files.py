@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from captioner.errors import CaptionerError, ConfigError
-from captioner.io.files import ResumedFile, Template, WholeFile
+from captioner.io.files import ResumedFile, Template
 from captioner.io.inputs import Item
+from captioner.safe.whole import WholeFile
 
 LINES = ["eins\n", "zwei \udcff\n", "drei\n"]
 BYTES = b"eins\nzwei \\udcff\ndrei\n"

@@ -379,10 +379,10 @@ def _forge(ids: list[Any]) -> Any:
         (lambda folder: (folder / "tokenizer.json").unlink(), r"cannot read .*tokenizer\.json: No such file"),
         (lambda folder: (folder / "vocabulary.json").unlink(), r"cannot read .*vocabulary\.json: No such file"),
         (lambda folder: (folder / "tokenizer.json").write_bytes(b"{"), r"tokenizer\.json is not valid JSON"),
-        (lambda folder: (folder / "vocabulary.json").write_bytes(b"\xff"), r"vocabulary\.json is not valid JSON"),
+        (lambda folder: (folder / "vocabulary.json").write_bytes(b"\xff"), r"vocabulary\.json is not UTF-8 text"),
         (
             lambda folder: (folder / "vocabulary.json").write_bytes(b"[]"),
-            r"vocabulary\.json must hold a JSON object, not a list",
+            r"vocabulary\.json is not a JSON object but list",
         ),
         (_edit("vocabulary.json", format=2), "has the format 2; this captioner reads 1"),
         (_edit("vocabulary.json", ids=[1, 2]), "does not belong to"),

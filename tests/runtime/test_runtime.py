@@ -218,8 +218,8 @@ def test_what_cannot_be_exported_or_run_is_said_in_one_line(
     from captioner.runtime import Runner
     from captioner.runtime.export import export
 
-    assert main(["export", "-o", str(exported)]) == 2
-    assert "exists; choose a new folder" in capsys.readouterr().err
+    assert main(["export", "-o", str(exported)]) == 1
+    assert "exists; --overwrite replaces it" in capsys.readouterr().err
     loaded = load_checkpoint(checkpoint)
     loaded.model.decoder.config = dataclasses.replace(loaded.model.decoder.config, temporal="gru")
     with pytest.raises(CaptionerError, match="cannot be exported as ONNX"):

@@ -51,8 +51,8 @@ def test_the_mean_by_weight(pair: tuple[Path, Path], tmp_path: Path, capsys: pyt
             {"checkpoint": other.fingerprint, "weight": 0.25},
         ],
     }
-    assert main(["average", *arguments]) == 2
-    assert f"{tmp_path / 'soup'} exists; choose a new folder for -o" in capsys.readouterr().err
+    assert main(["average", *arguments]) == 1
+    assert f"{tmp_path / 'soup'} exists; --overwrite replaces it" in capsys.readouterr().err
 
 
 def test_three_alike_are_the_same_again(pair: tuple[Path, Path], tmp_path: Path) -> None:

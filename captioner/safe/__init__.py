@@ -1,0 +1,1 @@
+"""Reads what strangers made and writes what people keep: text, JSON, whole files and folders."""
