@@ -142,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     }
     texts = json.dumps(values, indent=1) + "\n", "".join(row + "\n" for row in rows)
     for report, text in zip(reports, texts, strict=True):
-        write_text(report, text, overwrite=args.overwrite)
+        write_text(report, text, overwrite=args.overwrite, make_folder=True)
         print(report)
     return 1 if failed else 0
 

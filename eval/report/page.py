@@ -156,7 +156,7 @@ def write_report(
         .render(values | {"best": best, "worst": worst}),
     }
     for name, text in files.items():
-        write_text(out / name, text, overwrite=overwrite)
+        write_text(out / name, text, overwrite=overwrite, make_folder=True)
     return [out / name for name in files]
 
 

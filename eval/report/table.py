@@ -111,9 +111,9 @@ def check_outputs(paths: Iterable[str | Path | None], *, overwrite: bool) -> Non
     refuse_to_replace([path for path in paths if path != "-"], overwrite=overwrite)
 
 
-def write_text(path: str | Path, text: str, *, overwrite: bool) -> None:
-    """Write a whole file, and its folder; ``-`` is stdout. One that is there stays unless ``overwrite``."""
+def write_text(path: str | Path, text: str, *, overwrite: bool, make_folder: bool = False) -> None:
+    """Write a whole file, and with ``make_folder`` its folder; ``-`` is stdout. One that is there stays unless ``overwrite``."""
     if path == "-":
         sys.stdout.write(text)
     else:
-        write_whole(path, text, overwrite=overwrite, make_folder=True)
+        write_whole(path, text, overwrite=overwrite, make_folder=make_folder)

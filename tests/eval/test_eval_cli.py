@@ -224,7 +224,7 @@ def test_captions_made_elsewhere_get_a_report_too(manifest, tmp_path, capsys):
     annotations = [{"image_id": clip, "caption": c} for clip, captions in PEOPLE.items() for c in captions]
     coco = tmp_path / "coco.json"
     coco.write_text(json.dumps({"annotations": annotations}), encoding="utf-8")
-    assert main(["score", path, str(coco), "--report", str(out), "--train", manifest]) == 0
+    assert main(["score", path, str(coco), "--report", str(out), "--train", manifest, "--overwrite"]) == 0
     text = (out / "report.html").read_text(encoding="utf-8")
     assert "the references name no file for it" in text and "only a manifest names the files" in text
     (tmp_path / "file").touch()

@@ -155,5 +155,5 @@ def test_a_page_to_read_captions_beside_their_frames(
     assert main(["look", str(checkpoint), "--every", "0"]) == 1
     assert main(["look", str(checkpoint)]) == 1
     assert capsys.readouterr().err.count("\n") == 2
-    assert main(["look", str(checkpoint), str(bad), "--out", str(page)]) == 1
+    assert main(["look", str(checkpoint), str(bad), "--out", str(page), "--overwrite"]) == 1
     assert capsys.readouterr().err.count("bad.mp4") == 1 and page.read_text(encoding="utf-8") == html
