@@ -253,7 +253,7 @@ def test_bad_input(cam: Path, walk: Path, tmp_path: Path, capsys: pytest.Capture
     assert "normal footage of 2 seconds is too little" in said(
         "learn", str(tmp_path / "short.mp4"), "-o", out, status=1
     )
-    assert "exists; --overwrite learns anew" in said("learn", clip, "-o", str(cam), status=1)
+    assert "exists; --overwrite replaces it" in said("learn", clip, "-o", str(cam), status=1)
     assert "holds something else" in said("learn", clip, "-o", str(walk), status=1)
     assert "rate is 99" in said("learn", clip, "-o", out, "--rate", "99", status=2)
     assert "give the folder for them with -o" in said("score", clip, "-m", str(cam), "-f", "csv", status=2)

@@ -229,7 +229,7 @@ def test_captions_made_elsewhere_get_a_report_too(manifest, tmp_path, capsys):
     assert "the references name no file for it" in text and "only a manifest names the files" in text
     (tmp_path / "file").touch()
     assert main(["score", path, manifest, "--report", str(tmp_path / "file")]) == 1
-    assert "cannot make the folder" in capsys.readouterr().err
+    assert "cannot write" in capsys.readouterr().err
 
 
 def test_runs_are_called_by_their_folders(manifest, tmp_path, capsys):
