@@ -112,7 +112,7 @@ def check_outputs(paths: Iterable[str | Path | None], *, overwrite: bool) -> Non
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool, make_folder: bool = False) -> None:
-    """Write a whole file, with ``make_folder`` its folder too; ``-`` is stdout. What is there stays unless ``overwrite``."""
+    """Write a file, with ``make_folder`` its folder too; ``-`` is stdout. What is there stays unless ``overwrite``."""
     if path == "-":
         sys.stdout.write(text)
     else:
