@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     caption.add_argument("paths", nargs="+", metavar="VIDEO")
     caption.add_argument("-f", "--format", choices=tuple(FORMATS), default="txt", help="default: txt")
     caption.add_argument("-o", "--output", metavar="FILE", help="default: stdout")
+    caption.add_argument("--overwrite", action="store_true", help="replace an existing file")
     caption.add_argument("--segments", metavar="shots|SECONDS", help="one caption a segment")
     caption.add_argument("--threads", type=int, metavar="N", help="processor threads (default: onnxruntime's)")
     caption.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="a file (default: %(default)g)")
@@ -56,19 +57,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _caption(options: argparse.Namespace) -> int:
     from captioner.caption.segments import parse_segments
-    from captioner.io.files import WholeFile
     from captioner.outputs.writers import writer
     from captioner.runtime.runner import Runner
+    from captioner.safe.whole import WholeFile, refuse_to_replace
 
     try:
         segments = parse_segments(options.segments) if options.segments else None
     except ConfigError as error:
         raise UsageError(str(error)) from error
+    refuse_to_replace([options.output], overwrite=options.overwrite)
     failures: list[VideoError] = []
     write = writer(options.format, words=True, many=len(options.paths) > 1, segments=segments is not None)
     captions = _captions(Runner(options.model, threads=options.threads), options, segments, failures)
     if options.output:
-        with WholeFile(options.output) as out:
+        with WholeFile(options.output, overwrite=options.overwrite) as out:
             for text in write(captions):
                 out.write(text)
     else:
