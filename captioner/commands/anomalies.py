@@ -14,6 +14,7 @@ from captioner.commands.options import formats
 from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError
 
 if TYPE_CHECKING:
+    from captioner.anomalies.learning import Learnt
     from captioner.anomalies.scoring import Moment
     from captioner.anomalies.watcher import Watcher
     from captioner.io.progress import Monitor
@@ -139,8 +140,15 @@ def learn(options: argparse.Namespace) -> int:
     if learnt.stopped:
         source["stopped"] = learnt.stopped
     save_detector(folder, detector=learnt.detector, tail=learnt.tail, learnt_from=source)
+    _say_learnt(learnt, folder, len(paths), monitor)
+    print(folder)
+    return 130 if learnt.stopped else 1 if learnt.failures else 0
+
+
+def _say_learnt(learnt: Learnt, folder: Path, files: int, monitor: Monitor) -> None:
+    """What a person should know of what was learnt."""
     if learnt.failures:
-        monitor.say(f"{folder} was learnt from the other {source['files']} of {len(paths)} files")
+        monitor.say(f"{folder} was learnt from the other {files - len(learnt.failures)} of {files} files")
     if learnt.tail.seconds < 600:
         monitor.say(
             f"the threshold rests on {learnt.tail.seconds:.0f} seconds of footage; with half an hour or more of normal "
@@ -148,8 +156,6 @@ def learn(options: argparse.Namespace) -> int:
         )
     if learnt.stopped:
         monitor.say(f"stopped in {learnt.stopped}; what was learnt so far is kept, --overwrite learns anew")
-    print(folder)
-    return 130 if learnt.stopped else 1 if learnt.failures else 0
 
 
 def score(options: argparse.Namespace) -> int:
