@@ -1,8 +1,8 @@
 """Rendered surveillance of a walkway, for anomaly detection: people walk on two lanes; now and then something is wrong.
 
 Normal: on the upper lane people walk to the right, on the lower to the left, each at their own pace. A test clip has
-one of five anomalies: a person against the direction of the lane, at three times the pace, lying still, or appearing in
-the middle of the way; or a thing on wheels.
+one of five anomalies. A person walks against the direction, walks at three times the pace, lies still or appears in the
+middle of the way. Or a thing on wheels passes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Final
 from captioner.errors import VideoErrorCode
 
 TITLE: Final = "captioner"
-LEAD: Final = "Drop a video in and get a sentence. See which moment made it say each word."
+LEAD: Final = "Drop a video and get a caption. See which moment made it say each word."
 PRIVACY: Final = "Everything runs on this machine. Uploads are deleted after {minutes:.0f} minutes."
 LIMITS: Final = "Videos up to {megabytes} MB and {minutes:.0f} minutes."
 
@@ -37,7 +37,7 @@ SAMPLE_NAMES: Final = {
 SAMPLE_DRAWN: Final = "Drawing {number}"
 SAMPLE_FILM: Final = "a film of {count} shots"
 RUN_CAPTION: Final = "Caption it again"
-EXAMPLE: Final = "This is what it says of the sample “{name}”. Drop a video to see what it says of yours."
+EXAMPLE: Final = "This is the caption of the sample “{name}”. Drop a video to caption your own."
 CAPTIONING: Final = "Looking at the video …"
 WAITING_SOON: Final = "Visitors before you: {before}."
 WAITING: Final = "Visitors before you: {before}. Your turn comes in about {seconds:.0f} seconds."
@@ -61,7 +61,7 @@ VISIT: Final = "This visit"
 GONE: Final = "This result is no longer held: results are deleted after {minutes:.0f} minutes."
 TITLE_OF: Final = "{tab}: {name}: {said}"
 RUN_WAYS: Final = "Show greedy, beam and diverse side by side"
-EMPTY_CAPTION: Final = "The caption, its words and the frames they came from will stand here."
+EMPTY_CAPTION: Final = "The caption, its words and the frames they came from will appear here."
 
 SETTINGS: Final = "Settings"
 MODEL: Final = "Checkpoint"
@@ -73,7 +73,7 @@ STRATEGIES: Final = {
     "Sampling": "sample",
 }
 FRAMES: Final = "Frames"
-FRAMES_INFO: Final = "Moments looked at"
+FRAMES_INFO: Final = "Frames to sample"
 START: Final = "Start (seconds)"
 END: Final = "End (seconds)"
 END_INFO: Final = "0: to the end of the video"
@@ -89,46 +89,46 @@ CHANCES: Final = (
     (0.0, "almost surely wrong"),
 )
 WHY: Final = "What does this mean?"
-CALIBRATED: Final = "The percentage is the chance that this holds: {good}. It was measured on clips kept aside."
+CALIBRATED: Final = "The percentage is the probability of this: {good}. It was fitted on the validation split."
 UNCALIBRATED: Final = (
-    "Confidence is how likely the model found its own words, on average. It is often sure and wrong: a hint, no chance."
+    "Confidence is the mean probability of the words by the model itself: a hint, not a probability of being right."
 )
-SAW: Final = "Its image classifier saw {sights}."
-SIGHT: Final = "{noun} ({share}, surest at {time})"
-FRAMES_SEEN: Final = "Frames looked at: {count}, from {first} to {last}"
+SAW: Final = "Its image classifier detected {sights}."
+SIGHT: Final = "{noun} ({share}, most likely at {time})"
+FRAMES_SEEN: Final = "Sampled frames: {count}, from {first} to {last}"
 WORDS_HEADING: Final = "Words over time"
 WORDS_NOTE: Final = (
-    "Each row is a word, each column a frame; the darker a cell, the more the model looked there as it said the word. "
-    "Choose a word to see its moment. Measured with the packaged checkpoint: hiding the quarter that a word looked at "
-    "most makes it 1.11 times less likely, a quarter at random 1.00 times."
+    "Each row is a word, each column a frame; a darker cell has more attention. Choose a word to see its moment. "
+    "Measured with the packaged checkpoint: hiding the most attended quarter makes a word 1.11 times less likely, a "
+    "random quarter 1.00 times."
 )
-WORDS_GRID_NOTE: Final = "The squares on the frames show where in the picture it looked."
+WORDS_GRID_NOTE: Final = "The squares on the frames show where in the frame the attention was."
 WORD: Final = "Word"
 GATES_HEADING: Final = "Gates of the GRU, word by word"
 GATES_NOTE: Final = (
-    "Means over its units as it writes each word. Update (z): how much of its state it renews. Reset (r): how much of "
-    "the words before it uses for what is new."
+    "Means over the units at each word. Update (z): the share of the state that is renewed. Reset (r): the share of "
+    "the past that the new state uses."
 )
 GATES: Final = ("Update z", "Reset r")
-WORD_MOMENT: Final = "“{word}”: looked most at {time} (frame {number} of {count}, {share} of its attention)"
+WORD_MOMENT: Final = "“{word}”: most attention at {time} (frame {number} of {count}, {share})"
 FRAME_MOMENT: Final = "Frame {number} of {count}, at {time}"
 CELL: Final = "{share} at {time}"
-ALTERNATIVES: Final = "Other sentences it considered"
-ALTERNATIVE_COLUMNS: Final = ("Sentence", "Score", "Log-probability")
-SCORE_NOTE: Final = "The score is the log-probability corrected for length; the words that were seen count too."
-WAYS_HEADING: Final = "Three ways to choose a sentence"
+ALTERNATIVES: Final = "Other hypotheses"
+ALTERNATIVE_COLUMNS: Final = ("Caption", "Score", "Log-probability")
+SCORE_NOTE: Final = "The score is the log-probability with length penalty; detected words then rerank the list."
+WAYS_HEADING: Final = "Three search strategies"
 STRATEGY_NOTES: Final = {
-    "greedy": "The likeliest word, each time.",
-    "beam": "Several sentences at once; the best wins.",
-    "diverse": "Groups that avoid each other's words.",
+    "greedy": "The likeliest word at each step.",
+    "beam": "Several hypotheses at once; the best one wins.",
+    "diverse": "Groups of beams that avoid each other's words.",
 }
 LOG_PROB: Final = "log-probability"
 WARNING: Final = "Note: {warning}."
 
-SEGMENTS: Final = "Parts"
+SEGMENTS: Final = "Segments"
 SEGMENT_CHOICES: Final = {"By shots": "shots", "Of equal length": "fixed"}
-SEGMENT_SECONDS: Final = "Length of a part (seconds)"
-RUN_TIMELINE: Final = "Caption part by part"
+SEGMENT_SECONDS: Final = "Length of a segment (seconds)"
+RUN_TIMELINE: Final = "Caption the segments"
 CANCEL: Final = "Cancel"
 EMPTY_TIMELINE: Final = "Captions will appear here as they are made, each with its time; choose one to jump to it."
 TIMELINE: Final = "Timeline"
@@ -142,37 +142,37 @@ DOWNLOAD: Final = "Download"
 RUN_TOO_LONG: Final = "Stopped after {minutes:.0f} minutes, the longest a run may take here."
 
 RUN_ACTIONS: Final = "Recognise actions"
-EMPTY_ACTIONS: Final = "The likeliest actions, how sure, and when each is likeliest, will stand here."
+EMPTY_ACTIONS: Final = "The likeliest actions, their probabilities and moments will appear here."
 ACTION_PEAK: Final = "likeliest at {time}"
 ACTIONS_NOTE: Final = (
-    "It knows a fixed list of actions and always names the nearest; the curves run from {first} to {last}. Choose an "
-    "action to see its moment."
+    "The classifier knows a fixed list of actions and always names the nearest. The curves run from {first} to {last}. "
+    "Choose an action to see its moment."
 )
 
 NORMAL: Final = "Normal footage of one camera (30 s or more)"
 RUN_LEARN: Final = "Learn what is normal"
 STEPS: Final = "Training steps"
-STEPS_INFO: Final = "60 take about a minute on two free cores; more find more"
+STEPS_INFO: Final = "60 take about a minute on two free cores; more steps find more"
 SAMPLE_WALKWAY: Final = "Take a sample: a rendered walkway"
 LEARN_PROGRESS: Final = "Learning from {count} files … {seconds:.0f} s"
 LEARN_PART: Final = "Learning from {count} files: {text}"
 LEARN_LEFT: Final = "Learning from {count} files: {text}; {left} left"
-LEARN_ENDING: Final = "Stopping: what was learnt so far is kept …"
-LEARN_STOPPED: Final = "Stopped: nothing was learnt."
-LEARNT_SO_FAR: Final = "Stopped in {where}. What was learnt so far is kept."
-LEARNT: Final = "Learnt from {count} files, {seconds:.0f} seconds of footage. Now choose a video to score."
+LEARN_ENDING: Final = "Stopping: what was learned so far is kept …"
+LEARN_STOPPED: Final = "Stopped: nothing was learned."
+LEARNT_SO_FAR: Final = "Stopped in {where}. What was learned so far is kept."
+LEARNT: Final = "Learned from {count} files, {seconds:.0f} seconds of footage. Now choose a video to score."
 NOTHING_LEARNT: Final = "Learn what is normal first."
 ALARMS: Final = "False alarms an hour"
-ALARMS_INFO: Final = "That normal footage may have; fewer make it miss more"
-RUN_SCORE: Final = "Find what is abnormal"
-EMPTY_ANOMALIES: Final = "How abnormal each moment of the video is will stand here, and the events that stand out."
+ALARMS_INFO: Final = "In normal footage; a lower rate misses more anomalies"
+RUN_SCORE: Final = "Score the video"
+EMPTY_ANOMALIES: Final = "The anomaly score over time, and the events above the threshold, will appear here."
 EVENTS_FOUND: Final = "Events in {seconds:.0f} seconds: {count}"
 NOTHING_ABNORMAL: Final = "Nothing abnormal in {seconds:.0f} seconds: at most {share:.2f} of the threshold"
-CURVE: Final = "How abnormal each moment is"
+CURVE: Final = "Anomaly score over time"
 ALARM_LINE: Final = "dashed line"
 CURVE_NOTE: Final = (
-    "Press the curve, or choose an event, to see that moment. Above the {threshold} it is an event. The less footage "
-    "it learnt from, the less the number of false alarms can be relied on: half an hour is enough."
+    "Press the curve, or choose an event, to see that moment. A score above the {threshold} is an event. The rate of "
+    "false alarms is reliable from half an hour of normal footage on."
 )
 EVENTS: Final = "Events"
 EVENT: Final = "{place}, {strength:.1f} times the threshold"
@@ -180,7 +180,7 @@ EVENT: Final = "{place}, {strength:.1f} times the threshold"
 QUERY: Final = "What are you looking for?"
 QUERY_INFO: Final = 'A sentence or words; "exact words", -without, path:holiday/*, after:2024'
 RUN_FIND: Final = "Find"
-EMPTY_FIND: Final = "Type what a clip shows, such as “a person in space”. The clips that fit best will stand here."
+EMPTY_FIND: Final = "Type what a clip shows, such as “a person in space”. The clips that fit best will appear here."
 FOUND: Final = "Found"
 FOUND_CLIP: Final = "The clip you choose plays here, from its moment"
 FOUND_COUNT: Final = "{count} clips, best first. Choose one to play it."
@@ -193,7 +193,7 @@ TOO_LARGE_TO_PLAY: Final = "This clip has more than {limit} MB, too many to play
 
 FILES: Final = "Videos"
 RUN_BATCH: Final = "Caption all"
-EMPTY_BATCH: Final = "One row for each file will stand here; a file that cannot be captioned says why."
+EMPTY_BATCH: Final = "One row for each file will appear here; a failed file says why."
 BATCH: Final = "Captions of the batch"
 BATCH_COLUMNS: Final = ("File", "Caption", "Confidence")
 BATCH_CSV_COLUMNS: Final = ("file", "caption", "confidence", "start_seconds", "end_seconds", "error", "model")
@@ -205,18 +205,20 @@ TOO_MANY: Final = "These are {count} files; this demo takes up to {limit} at onc
 SIDE_A: Final = "A"
 SIDE_B: Final = "B"
 RUN_COMPARE: Final = "Compare on this video"
-EMPTY_COMPARE: Final = "Two captions of the same video will stand here, side by side."
+EMPTY_COMPARE: Final = "Two captions of the same video will appear here, side by side."
 SAME: Final = "Both say the same."
 DIFFERENT: Final = "They differ; the words that only one of them says are underlined."
 
 PREDICTIONS: Final = "Predictions (JSON Lines of this program, coco results JSON, or CSV)"
 REFERENCES: Final = "References (a manifest, coco annotations, or MSR-VTT's JSON or zip)"
 SPLIT: Final = "Split"
-SPLIT_INFO: Final = "Empty: test, or the only one there is"
+SPLIT_INFO: Final = "Empty: test, or the only split"
 MISSING: Final = "Count clips without a caption as empty captions"
 CHARACTERS: Final = "Count characters as words (Chinese, Japanese, Thai)"
 RUN_EVALUATE: Final = "Score"
-EMPTY_EVALUATE: Final = "Scores with 95 % intervals, what they are over, and how varied the captions are."
+EMPTY_EVALUATE: Final = (
+    "Scores with 95 % intervals, their coverage, and the diversity of the captions will appear here."
+)
 NO_TEXTS: Final = "Choose a file of predictions and a file of references first."
 TEXT_TOO_LARGE: Final = "A file of captions may have up to {limit} MB here."
 EVALUATE_TOO_LONG: Final = "Scoring took longer than {seconds:.0f} seconds, so it was stopped."
@@ -244,6 +246,6 @@ REFUSED: Final[dict[VideoErrorCode, str]] = {
 }
 
 ABOUT: Final = (
-    "A CNN looks at frames, an attention GRU writes the sentence, beam search picks it. Captions are guesses: they can "
-    "be sure and wrong, and say nothing reliable about who a person is or feels."
+    "A CNN encodes frames, an attention GRU writes the caption, and beam search picks it. A caption can be confident "
+    "and wrong, and it says nothing reliable about who a person is or feels."
 )

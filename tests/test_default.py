@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_it_says_what_a_photograph_shows(captioner: Captioner, tmp_path: Path) -
     assert sights["cat"][0] == "cat" and sights["coffee"][0] == "coffee", sights
     assert found["cat"].evidence[0].used and found["cat"].calibrated
     assert captioner.checkpoint.model.encoder.config.untuned  # the tuned CNN knows fewer nouns
+
+
+@WITH_PHOTOS
+def test_the_readme_shows_what_the_sample_prints(captioner: Captioner, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^ {4}00:00:00\.0 - [\d:.]+ {2}(.+)$", readme, re.MULTILINE)
+    assert captioner.caption(render_sample(tmp_path / "first.mp4", SHOTS[:1])).told == shown
 
 
 @WITH_PHOTOS

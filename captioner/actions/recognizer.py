@@ -19,7 +19,7 @@ from captioner.language.config import SearchConfig
 from captioner.video.frames import Frames
 
 TOP = 5
-"""Actions told of a clip, unless asked for more or fewer."""
+"""Actions reported for a clip by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,9 @@ class Action:
     label: str
     probability: float
     over_time: tuple[float, ...]
-    """Its probability at each frame, given what came before."""
+    """Its probability at each frame, given the frames before."""
     peak_seconds: float
-    """When that is highest."""
+    """Time of the highest one."""
 
 
 class Recognizer(Reader):
@@ -55,7 +55,7 @@ class Recognizer(Reader):
 
     @property
     def search(self) -> SearchConfig:
-        """How many labels are told (``n_best``), and below which confidence a clip is marked."""
+        """How many labels are reported (``n_best``), and the confidence threshold."""
         count = min(TOP, len(self.labels))
         return SearchConfig(beams=count, n_best=count)
 

@@ -167,11 +167,10 @@ class Reader(ABC):
         search: SearchConfig | None = None,
         shape: tuple[int, int] = (0, 0),
     ) -> list[Caption]:
-        """What is said of clips from their features, all in one batch; of ``clips`` all but the pixels is used, and of
-        these what :meth:`keeps` gives.
+        """The captions of clips from their features, in one batch; of their pixels it needs what :meth:`keeps` keeps.
 
-        ``shape`` is the least number of clips and of frames that the batch is padded to: in batches of one shape a
-        clip's results are the same to the last bit, whatever the others are (decision 0071).
+        The batch is padded to at least ``shape`` clips and frames. In batches of one shape the results of a clip are
+        the same to the last bit, whatever the others are (decision 0071).
         """
         if not clips:
             return []

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from captioner.video.frames import Frames
 
 UNSURE = "unsure: "
-"""What stands before a caption that is not to be relied on."""
+"""Prefix of a caption with low confidence."""
 
 
 class Place(NamedTuple):
-    """Where a clip comes from: what labels its result."""
+    """The file and the span that a clip comes from."""
 
     path: str
     start_seconds: float
@@ -33,30 +33,29 @@ class Word:
     attention: tuple[float, ...]
     """One share for each frame (T); they sum to 1."""
     peak_seconds: float
-    """Time of the frame that was looked at most."""
+    """Time of the frame with the most attention."""
     grid: tuple[tuple[float, ...], ...] = ()
     """With a spatial grid: the share of each place in each frame (T, P), row by row from the top left."""
     gates: tuple[float, float] | None = None
-    """How far the GRU's update and reset gates opened as it wrote the word, 0 to 1, means over its units; None where
-    the cell is no GRU."""
+    """Mean activation of the GRU's update and reset gates at this word, 0 to 1; None for other cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectedNoun:
-    """A noun that the CNN's own classifier finds in a clip."""
+    """A noun that the CNN's ImageNet classifier detects in a clip."""
 
     noun: str
     probability: float
     """The mean over the clip's frames."""
     peak_seconds: float
-    """Time of the frame where it was surest."""
+    """Time of the frame with the highest probability."""
     used: bool = False
-    """Whether the caption says it."""
+    """Whether the caption has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alternative:
-    """Another hypothesis of the n-best list."""
+    """A hypothesis of the n-best list."""
 
     text: str
     score: float
@@ -70,7 +69,7 @@ class Embedding:
     vector: bytes
     """By the retriever: float16 numbers of a unit vector."""
     words: tuple[DetectedNoun, ...] = ()
-    """Words that were detected, likeliest first."""
+    """Detected words, likeliest first."""
     thumbnail: bytes = b""
     """A WebP picture; empty where none is kept."""
 
@@ -84,20 +83,21 @@ class Caption:
     """Its name in a manifest; empty outside one."""
     text: str
     score: float
-    """Length-penalised log-probability: what the search ranks by, before the detector of words has its say."""
+    """Log-probability with length penalty: the order of the search, before reranking."""
     log_prob: float
     """Log-probability of the whole caption."""
     confidence: float
-    """Where ``calibrated``: the chance that the caption is good, as ``Calibration.good`` of the checkpoint defines it.
-    Else the geometric mean of its tokens' probabilities, which ranks captions but is no chance of anything."""
+    """If ``calibrated``: the probability that the caption is good, as the checkpoint's ``Calibration.good`` defines it.
+    Else the geometric mean of its token probabilities, which only ranks captions."""
     calibrated: bool = False
+    """Whether the confidence is a probability."""
     abstained: bool = False
-    """Whether the confidence is below ``SearchConfig.min_confidence``: the text is a guess not to be relied on."""
+    """Whether the confidence is below the threshold ``SearchConfig.min_confidence``."""
     words: tuple[Word, ...]
     alternatives: tuple[Alternative, ...]
-    """The n-best list, this caption first, in the order of the choice."""
+    """The n-best list in reranked order, this caption first."""
     times_seconds: tuple[float, ...]
-    """When each frame that was looked at is shown."""
+    """Times of the sampled frames."""
     start_seconds: float
     end_seconds: float | None
     """The part that was captioned; None when the length is not known."""
@@ -105,15 +105,14 @@ class Caption:
     model: str
     """Fingerprint of the checkpoint."""
     evidence: tuple[DetectedNoun, ...] = ()
-    """Nouns that the CNN's own classifier saw, surest first; empty where the checkpoint has none."""
+    """Nouns that the CNN's ImageNet classifier detects, likeliest first; empty without one."""
     support: float | None = None
-    """Mean probability that the CNN's detector of words gives to those of the caption that it knows; None where the
-    checkpoint has no detector."""
+    """Mean probability of the caption's words by the word detector; None without one."""
 
     embedding: Embedding | None = None
-    """Where an index is made."""
+    """For an index only."""
 
     @property
     def told(self) -> str:
-        """The text, marked where it is not to be relied on."""
+        """The text, prefixed ``unsure:`` if its confidence is low."""
         return UNSURE * self.abstained + self.text

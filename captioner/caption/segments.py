@@ -69,9 +69,9 @@ def segment_frames(
 ) -> Iterator[tuple[Span, Frames]]:
     """Each segment of start .. end and its frames, as soon as it has been read; None is one segment, the whole.
 
-    Segments follow each other without gaps. A fixed length gives the frames that ``sample_frames`` gives for each
-    span; a shot of more than eight times ``video.frames`` frames is sampled a little off the middle of its parts.
-    ``timeout_seconds`` is for the next sign of life (a segment, or ten seconds of film), not for the whole film.
+    Segments follow each other without gaps. Segments of fixed length get the frames that ``sample_frames`` gives for
+    each span. A shot of more than eight times ``video.frames`` frames is sampled a little off the middle of its parts.
+    ``timeout_seconds`` limits the time to the next segment, or to the next ten seconds of film.
     Raises ConfigError for settings that make no sense, and VideoError as ``sample_frames`` does, perhaps after some
     segments.
     """

@@ -57,18 +57,17 @@ def located(name: str | Path) -> Path:
 
 
 def find_papers(folder: Path) -> dict[str, bytes]:
-    """Notices and licences beside weights, which go with whatever is made of these: by the names of their files."""
+    """Notices and licences beside weights, by file name; derived checkpoints must carry them."""
     return {path.name: path.read_bytes() for pattern in PAPERS for path in sorted(folder.glob(pattern))}
 
 
 def push(
     folder: Path, name: str, *, card: str, private: bool = False, revision: str | None = None, message: str = ""
 ) -> str:
-    """Upload the files of a checkpoint folder, notices and licences too, and its card, in one commit; returns the
-    commit's address.
+    """Upload a checkpoint folder with its notices, licences and card in one commit; returns the commit's address.
 
-    The repository is made where there is none; ``revision`` is a branch, made likewise. A README.md in the folder takes
-    the place of ``card``. Raises ConfigError for a name that is none, CheckpointError where the hub refuses.
+    A missing repository or branch (``revision``) is created. A README.md in the folder replaces ``card``. Raises
+    ConfigError for a malformed name, and CheckpointError if the hub refuses.
     """
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         raise ConfigError(f"{name!r} is no name on the Hugging Face hub; it must be like user/name")

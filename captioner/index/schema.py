@@ -1,8 +1,9 @@
 """What an index file holds, and how it is opened.
 
-One SQLite file: ``files`` (a name, or a part of a file, and what became of it), ``contents`` (what files hold, by a key
-of content, model and settings), ``moments`` (a row for each clip or shot of a content), ``words`` (full text over
-these), ``vectors`` (float16, :data:`BLOCK` moments a blob, at the place of the moment's number) and ``thumbnails``.
+One SQLite file with six tables. ``files`` has a name, or a part of a file, and what became of it. ``contents`` has what
+files hold, by a key of content, model and settings. ``moments`` has a row for each clip or shot of a content, and
+``words`` full text over these. ``vectors`` (float16) has :data:`BLOCK` moments a blob, each at the place of its number.
+The last is ``thumbnails``.
 """
 
 from __future__ import annotations

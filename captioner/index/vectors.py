@@ -1,8 +1,8 @@
 """All vectors of an index in memory, and their products with a query: exact, in blocks, without torch.
 
-A product takes float16 numbers as they lie in the file. numpy turns them into float32 at some 0.5 GB/s; here their bits
-are moved instead, three times as fast: 2**-112 of the number is a float32 with the same bits of exponent and fraction,
-and the query is multiplied by 2**112.
+A product takes float16 numbers as they lie in the file. numpy turns them into float32 at some 0.5 GB/s. Here their bits
+are moved instead, three times as fast: 2**-112 of the number is a float32 with the same bits of exponent and fraction.
+The query is multiplied by 2**112 in return.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from captioner.recurrent.cells import check_cell
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
-    """The attention GRU that writes the sentence, and the temporal encoder under it."""
+    """The attention GRU that writes the caption, and the temporal encoder before it."""
 
     embed: int = 512
     """Word embedding width E; the output layer is tied to it."""
@@ -22,26 +22,27 @@ class DecoderConfig:
     cell: str = "gru"
     """The recurrent cell of the decoder and of the temporal encoder, by its name in ``recurrent.cells``."""
     layers: int = 1
-    """Stacked cells."""
+    """Recurrent layers."""
     reset: Literal["before", "after"] = "after"
     """Where the reset gate acts: ``before`` the recurrent matrix product (Cho et al. 2014) or ``after`` it
     (cuDNN, torch.nn.GRU). See docs/decisions/0002-reset-gate.md."""
     temporal: Literal["none", "gru", "bigru"] = "none"
     """Temporal encoder over the frame vectors before attention, in one direction or both; its cell is ``cell``."""
     evidence: str = ""
-    """Name of the packaged CNN (encoder.source) whose ImageNet classifier tells the decoder which nouns it sees; empty:
-    none."""
+    """Name of the packaged CNN (encoder.source) whose ImageNet classifier gives the decoder noun probabilities; empty
+    is none."""
     detector: int = 0
-    """Rank of the detector of words, which helps to choose between the beams; 0: none. It comes with a CNN that the
-    task ``words`` tuned."""
+    """Rank of the word detector, which reranks the hypotheses; 0 is none. It comes with a CNN that the task ``words``
+    fine-tuned."""
     grounding: bool = False
-    """Whether the search says unfamiliar nouns that the classifier sees, and no person where the people detector finds
-    none; it needs ``evidence``."""
+    """Ground the search: it says detected nouns that captions hardly have, and no person where the people detector
+    finds none. It needs ``evidence``."""
     phrases: int = 0
-    """Kilobytes of a table of the sequences of three words that people wrote, for the same choice; 0: none."""
+    """Kilobytes of a filter of the training captions' trigrams, for the same reranking; 0 is none."""
     attend: bool = True
     """False: mean pooling in place of attention (for ablations)."""
     dropout: float = 0.4
+    """Dropout."""
 
     def __post_init__(self) -> None:
         check_cell(self.cell, "decoder.cell")
@@ -57,13 +58,13 @@ class DecoderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """Where the pieces come from."""
+    """The source of the tokenizer."""
 
     source: str = ""
-    """Folder or hub id of any pretrained Hugging Face tokenizer. Empty: train our own SentencePiece unigram model
-    on the training captions."""
+    """Folder or hub id of a pretrained Hugging Face tokenizer. Empty: train a SentencePiece unigram model on the
+    training captions."""
     vocab_size: int = 4000
-    """Pieces of our own model; a pretrained one is trimmed to the ids that the training captions use."""
+    """Pieces of that model. A pretrained tokenizer is trimmed to the ids that the training captions use."""
 
     def __post_init__(self) -> None:
         require(self.vocab_size >= 8, f"tokenizer.vocab_size is {self.vocab_size}; it must be at least 8")

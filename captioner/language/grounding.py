@@ -236,8 +236,9 @@ def required_token(noun_probs: np.ndarray, lexicon: Lexicon) -> int:
 
 
 def clip_nouns(noun_probs: np.ndarray, reliability: np.ndarray) -> np.ndarray:
-    """Probabilities (N,) of the nouns in a clip from those in its frames (T, N): the mean over the frames that were
-    looked at, which are not all zeros, times each noun's reliability (N,).
+    """Probabilities (N,) of the nouns in a clip from those in its frames (T, N).
+
+    They are the mean over the frames with noun probabilities, times the reliability (N,) of each noun.
     """
     read = noun_probs[(noun_probs != 0).any(axis=1)]
     if not len(read):

@@ -25,7 +25,7 @@ class Cue:
 
 
 def cues(captions: Iterable[Caption]) -> Iterator[Cue]:
-    """A cue for each caption, as it comes; one that is not to be relied on says so.
+    """A cue for each caption, as it comes, prefixed ``unsure:`` if its confidence is low.
 
     Those of one file begin no earlier than the one before has ended, and end after they begin. A caption without
     words has none.

@@ -27,7 +27,7 @@ CSV_FIELDS = (
 
 
 def row(caption: Caption, *, words: bool = True) -> dict[str, Any]:
-    """A caption as plain values: what JSON and JSON Lines hold. ``words`` is what each word looked at, and when."""
+    """A caption as plain values: what JSON and JSON Lines hold. ``words`` adds the attention of each word."""
     values: dict[str, Any] = {"path": caption.path}
     if caption.id:
         values["id"] = caption.id
@@ -107,7 +107,7 @@ def from_row(values: dict[str, Any]) -> Caption:
 
 
 def txt(captions: Iterable[Caption]) -> Iterator[str]:
-    """The sentence alone, one a line; ``unsure:`` before one that is not to be relied on."""
+    """The caption alone, one a line, prefixed ``unsure:`` if its confidence is low."""
     for caption in captions:
         yield caption.told + "\n"
 
@@ -187,7 +187,7 @@ FORMATS: dict[str, Format] = {
 
 
 def writer(name: str, *, words: bool = False, many: bool = False, segments: bool = False) -> Writer:
-    """The writer of a format: with what each word looked at, for several files, for segments."""
+    """The writer of a format: with the attention of each word, for several files, for segments."""
     if name == "txt" and many:
         return named_txt
     if name == "txt" and segments:

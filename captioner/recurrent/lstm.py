@@ -1,8 +1,10 @@
 """The long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000)::
 
-i = σ(W_i x + U_i h + b_i)      f = σ(W_f x + U_f h + b_f)      o = σ(W_o x + U_o h + b_o)
-g = tanh(W_g x + U_g h + b_g)
-c' = f ⊙ c + i ⊙ g              h' = o ⊙ tanh(c')
+    i = σ(W_i x + U_i h + b_i)      f = σ(W_f x + U_f h + b_f)      o = σ(W_o x + U_o h + b_o)
+    g = tanh(W_g x + U_g h + b_g)
+    c' = f ⊙ c + i ⊙ g              h' = o ⊙ tanh(c')
+
+``σ`` is the logistic function, ``⊙`` the element-wise product.
 """
 
 from __future__ import annotations

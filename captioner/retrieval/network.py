@@ -17,8 +17,8 @@ from captioner.retrieval.words import PAD
 def pooled(features: Tensor, mask: Tensor, *, places: int) -> Tensor:
     """Features (B, T, P, D) with mask (B, T) -> the numbers of each clip (B, 2D, or 3D with an untuned CNN's features).
 
-    The mean over places and frames, the mean over frames of each frame's maximum over places, and the mean of what the
-    untuned CNN saw in the frames that it looked at (:mod:`captioner.vision.encoder`).
+    They are the mean over places and frames, then the mean over frames of each frame's maximum over places. The last
+    part is the mean features of the original CNN (:mod:`captioner.vision.encoder`).
     """
     own, shown = features[:, :, :places].float(), features[:, :, places:].float()
     parts = [_mean(own.mean(dim=2), mask), _mean(own.amax(dim=2), mask)]

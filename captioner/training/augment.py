@@ -14,8 +14,10 @@ _LIGHT = 0.3
 
 
 def augment(frames: Tensor, rng: np.random.Generator, *, least: float) -> Tensor:
-    """Frames (N, S, S, 3) uint8 to others of that shape: a window of the area ``least`` to 1 of each (Inception's
-    crop; Szegedy et al. 2015), mirrored half of the time, and brightness, contrast and saturation of 0.7 to 1.3.
+    """Random crops, mirror images and colours of frames (N, S, S, 3) uint8, in the same shape.
+
+    A crop has ``least`` to 1 of the area (Szegedy et al. 2015). Half are mirrored. Brightness, contrast and saturation
+    are 0.7 to 1.3.
     """
     count, side = frames.shape[:2]
     area = rng.uniform(least, 1, count)

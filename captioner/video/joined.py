@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 _JUMP_SECONDS = (-0.5, 600.0)
-"""A clock that steps further back or forward from one frame to the next has jumped: a gap may be long, but not so long,
-and frames are decoded in order."""
+"""A clock that steps further back or forward between frames has jumped. Frames are decoded in order, and a gap is never
+this long."""
 _JOIN = object()
 
 

@@ -1,8 +1,8 @@
 """Builds a CNN from its source string: the network with its weights, and the normalisation it was trained with.
 
-A source is one of four: a pip package of pretrained weights (:data:`PACKAGED`); ``default``, the CNN of the packaged
-captioner (:data:`OWN`); ``timm/NAME``; or the folder or hub id of a transformers CNN. A new kind of source is one more
-branch of :func:`load_backbone` and of :func:`build_backbone`.
+A source names a pip package of pretrained weights (:data:`PACKAGED`), or is the folder or hub id of a transformers CNN.
+``default`` is the CNN of the packaged captioner (:data:`OWN`), and ``timm/NAME`` one of timm. A new kind of source is
+one more branch of :func:`load_backbone` and of :func:`build_backbone`.
 """
 
 from __future__ import annotations

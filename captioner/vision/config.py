@@ -23,11 +23,12 @@ class EncoderConfig:
     """0: one vector a frame (global average pooling). g: the map pooled to g x g places, so that attention covers
     places as well as times."""
     untuned: bool = False
-    """Also look with the last stages that the pip package holds, at a quarter of the frames: the evidence for nouns
-    (decoder.evidence) is then read from these. For a CNN that was tuned and forgot some of what it knew."""
+    """Also run the original last stages of the pip package, on a quarter of the frames. The noun probabilities
+    (decoder.evidence) then come from these. For a fine-tuned CNN, which forgets some nouns."""
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """Mean of the normalisation."""
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    """Pixels reach the CNN as ``(rgb / 255 - mean) / std``."""
+    """Its standard deviation: the CNN gets ``(rgb / 255 - mean) / std``."""
 
     def __post_init__(self) -> None:
         require(0 <= self.grid <= 16, f"encoder.grid is {self.grid}; it must be 0 (pooled) to 16")

@@ -34,8 +34,10 @@ class WordDetector(nn.Module):
         self.register_buffer("usual", torch.zeros(len(forms)))
 
     def learn(self, weight: Tensor, bias: Tensor, frames: Sequence[Tensor]) -> None:
-        """Take over a linear detector (W, D), (W,) of one frame; ``frames`` (T, D) of each training clip say what is
-        usual, and which part of it matters (its outputs' principal components there).
+        """Compress a linear detector (W, D), (W,) of one frame to the rank of this one.
+
+        The features ``frames`` (T, D) of each training clip give the usual probability of each word, and the principal
+        components of the outputs, which are kept.
         """
         means = torch.stack([clip.float().mean(dim=0) for clip in frames])
         middle = means.mean(dim=0)

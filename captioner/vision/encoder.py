@@ -31,15 +31,15 @@ _NOT_ARCHITECTURE = {
 
 
 Look = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Normalised pixels (N, 3, H, W) and which of them (N,) the untuned CNN looks at -> the CNN's last map of all frames
-(N, D, h, w), and the untuned CNN's of those (M, D, h, w)."""
+"""Takes normalised frames (N, 3, H, W), and a mask (N,) of those for the original CNN. Returns the CNN's last maps
+(N, D, h, w) and the original CNN's (M, D, h, w)."""
 
 
 class FrameEncoder(nn.Module):
     """A CNN over frames: uint8 ``(..., H, W, 3)`` RGB in, float32 ``(..., P, D)`` features out.
 
-    The weights can be trained. The statistics of a pretrained CNN's batch normalisation stay as they are even then
-    (``train()`` does not reach them): the clips of one batch are too few and too alike to estimate them anew.
+    The weights can be trained. The batch normalisation statistics of a pretrained CNN stay fixed (``train()`` does not
+    reach them), because the clips of a batch are too few and too alike to estimate them.
     """
 
     cnn: Any  # a backbone, or a RecordedCNN
@@ -98,9 +98,9 @@ class FrameEncoder(nn.Module):
     def cnn_config(self, *, size: int | None = None) -> dict[str, Any]:
         """The CNN's architecture as plain JSON values, enough for :meth:`from_cnn_config`.
 
-        With ``size``, the side of the frames, it holds a recording too if the CNN can be recorded: then a program
-        that only captions frames of that size starts without transformers, which takes seconds to import. The recording
-        says what is known of :attr:`exact`; nothing is computed for it.
+        With ``size``, the side of the frames, it also holds a recording if the CNN can be recorded. A program that only
+        captions frames of that size then starts without transformers, whose import takes seconds. The recording holds
+        what is known of :attr:`exact`; nothing is computed for it.
         """
         if isinstance(self.cnn, RecordedCNN):
             values = self.cnn.architecture

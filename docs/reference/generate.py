@@ -22,9 +22,11 @@ def pages() -> dict[str, str]:
     index += ["", *wrapped(f"{capital(parser.epilog or '')}."), "", MADE, ""]
     found = {"README.md": "\n".join(index)}
     for name, command in commands.choices.items():
-        lines = list(page(command)) if not command.commands else [f"# {command.prog}", "", command.description, ""]
+        known = {} if name == "caption" else groups(commands.choices["caption"])
+        head = [f"# {command.prog}", "", command.description, ""]
+        lines = head if command.commands else list(page(command, known))
         for part in command.commands.values():
-            lines += page(part)
+            lines += page(part, {})
         found[f"{name}.md"] = "\n".join(lines)
     return found
 
@@ -32,23 +34,37 @@ def pages() -> dict[str, str]:
 MADE = "`python docs/reference/generate.py` writes these pages."
 
 
-def page(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """The lines of one command's page."""
+def groups(parser: argparse.ArgumentParser) -> dict[str, list[str]]:
+    """The options of each titled group of a command."""
+    return {
+        group.title or "": [names(action) for action in group._group_actions] for group in parser._action_groups[2:]
+    }
+
+
+def page(parser: argparse.ArgumentParser, known: dict[str, list[str]]) -> Iterator[str]:
+    """The lines of one command's page; the groups that are ``known`` from captioner caption are only named."""
     positional = [a for a in parser._actions if not a.option_strings]
     yield f"# {parser.prog}"
     yield ""
     yield f"    {parser.prog} [OPTIONS] {' '.join(usage(a) for a in positional)}".rstrip()
     yield ""
     yield parser.description or ""
+    shared: list[str] = []
     for group in parser._action_groups:
         actions = [a for a in group._group_actions if not isinstance(a, argparse._HelpAction)]
         if not actions:
+            continue
+        if known.get(group.title or "") == [names(action) for action in actions]:
+            shared.append(group.title or "")
             continue
         yield ""
         yield f"## {capital(group.title or '')}"
         yield ""
         for action in actions:
             yield from wrapped(f"- {names(action)}: {parser._get_formatter()._expand_help(action)}")
+    if shared:
+        yield ""
+        yield f"[captioner caption](caption.md) has the options for {', '.join(shared)} too."
     yield ""
 
 

@@ -70,7 +70,7 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     page.click("#anomalies-sample")
     page.wait_for_selector("#anomalies-player video")
     page.click("#anomalies-learn")
-    page.locator("#anomalies-status", has_text="Learnt from").wait_for(timeout=300_000)
+    page.locator("#anomalies-status", has_text="Learned from").wait_for(timeout=300_000)
     page.click("#anomalies-run")
     page.locator(".cap-event").first.click()
     page.get_by_role("tab", name="Timeline").click()

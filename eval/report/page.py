@@ -273,7 +273,7 @@ def model_card(checkpoint: Checkpoint, *, search: SearchConfig) -> dict[str, dic
 
 def _calibration(calibration: Calibration | None) -> dict[str, str]:
     if calibration is None:
-        return {"calibrated": "no: it ranks captions, but is no chance of anything"}
+        return {"calibrated": "no: it ranks captions, but is not a probability"}
     return {
         "is the chance that": calibration.good,
         "fitted on": f"{calibration.clips:,} clips of {', '.join(calibration.fitted_on)}",

@@ -90,7 +90,7 @@ def fresh(page: Any, name: str = "") -> None:
 
 
 def test_upload_to_caption_and_from_a_word_to_its_moment(demo: Demo, page: Any, clips: list[Path]) -> None:
-    assert "This is what it says of the sample" in page.inner_text("#caption-result")  # before anything was dropped
+    assert "This is the caption of the sample" in page.inner_text("#caption-result")  # before anything was dropped
     page.locator(".cap-word").first.click()  # and the sample is in the player: its words seek
     page.wait_for_function("document.querySelector('#caption-player video').currentTime > 0")
     caption = demo.captioner.caption(clips[0])
@@ -101,7 +101,7 @@ def test_upload_to_caption_and_from_a_word_to_its_moment(demo: Demo, page: Any, 
     assert page.inner_text(".cap-sentence") == sentence
     assert page.locator(".cap-why p").is_hidden()
     page.click(".cap-why summary")
-    assert "The percentage is the chance" in page.inner_text(".cap-why p")
+    assert "The percentage is the probability" in page.inner_text(".cap-why p")
     for width in (390, 1280):  # every frame can be seen without scrolling sideways
         page.set_viewport_size({"width": width, "height": 900})
         assert len(caption.times_seconds) == 16
@@ -273,7 +273,7 @@ def test_learn_what_is_normal_and_find_what_is_not(page: Any, clips: list[Path],
     page.wait_for_selector("#anomalies-player video")
     page.get_by_label("number input for Training steps").fill("10")
     page.click("#anomalies-learn")
-    page.wait_for_selector("#anomalies-status :text('Learnt from 4 files, 180 seconds')", timeout=3 * PATIENCE)
+    page.wait_for_selector("#anomalies-status :text('Learned from 4 files, 180 seconds')", timeout=3 * PATIENCE)
     # so few steps find little of the sample's own: take another scene
     choose(page, "anomalies-player", shapes_clip(tmp_path / "other.mp4", seconds=20))
     page.wait_for_selector("#anomalies-player video[aria-label='Video: other.mp4']")

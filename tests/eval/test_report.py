@@ -159,7 +159,7 @@ def test_a_calibrated_confidence_is_held_against_what_came(tmp_path: Path, check
 def test_a_confidence_that_promises_nothing_is_not_judged(tmp_path: Path, checkpoint: Path) -> None:
     text = rated(tmp_path, checkpoint, calibrated=False)
     assert "What its confidence is worth" not in text and "Surest mistakes" not in text
-    assert "it ranks captions, but is no chance of anything" in text
+    assert "it ranks captions, but is not a probability" in text
 
 
 def state(found: tuple[Alarm, ...], title: str) -> str:

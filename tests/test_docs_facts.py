@@ -1,0 +1,46 @@
+"""What the docs say that the code knows: numbers, and the files that they name."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from captioner.vision.evidence import nouns
+from demo.limits import Limits
+from tests.prose import ROOT
+
+CONFIG = json.loads((ROOT / "captioner" / "default" / "config.json").read_text(encoding="utf-8"))
+ACTIONS = json.loads((ROOT / "captioner" / "actions" / "default" / "config.json").read_text(encoding="utf-8"))
+LIMITS = Limits()
+MIN_CONFIDENCE = CONFIG["search"]["min_confidence"]
+FACTS = [
+    ("docs/howto/archive.md", rf"confidence is below\s+{MIN_CONFIDENCE}\b"),
+    ("docs/why/model-card.md", rf"Captions below {100 * MIN_CONFIDENCE:.0f} %"),
+    ("docs/start/is-this-for-me.md", rf"`unsure:` below {100 * MIN_CONFIDENCE:.0f} %"),
+    ("docs/start/is-this-for-me.md", rf"\b{len(nouns())} nouns of ImageNet"),
+    ("docs/why/model-card.md", rf"\b{len(nouns())} nouns"),
+    ("docs/why/model-card.md", rf"detector of {len(CONFIG['words'])} words"),
+    ("docs/why/model-card.md", rf"\b{CONFIG['search']['beams']} beams"),
+    ("docs/why/model-card.md", rf"\b{CONFIG['video']['frames']} of {CONFIG['video']['size']} x"),
+    ("docs/howto/page.md", rf"ranks {len(ACTIONS['labels'])} actions"),
+    ("docs/howto/actions.md", rf"\b{len(ACTIONS['labels'])} labels"),
+    ("docs/howto/page.md", rf"\b{LIMITS.upload_megabytes} MB and\s+{LIMITS.clip_minutes:.0f} minutes a video"),
+    ("docs/howto/page.md", rf"\b{LIMITS.batch_files} files a\s+batch, {LIMITS.waiting} visitors waiting"),
+    ("docs/howto/page.md", rf"\b{LIMITS.run_seconds / 60:.0f}\s+minutes\s+a\s+run"),
+]
+NAMED = re.compile(r"`((?:captioner|eval|data|demo|docs|tests|benchmarks|recipes)/[\w./-]+)`|benchmarks/\w+\.py")
+
+
+@pytest.mark.parametrize(("page", "says"), FACTS)
+def test_a_page_says_what_the_code_knows(page: str, says: str) -> None:
+    assert re.search(says, (ROOT / page).read_text(encoding="utf-8")), f"{page} should say {says}"
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    pages = [ROOT / "README.md", *(p for p in (ROOT / "docs").rglob("*.md") if "notebook" not in p.parts)]
+    for page in pages:
+        for found in NAMED.finditer(page.read_text(encoding="utf-8")):
+            name = found.group(1) or found.group(0)
+            assert (ROOT / name).exists(), f"{page.relative_to(ROOT)} names {name}"
