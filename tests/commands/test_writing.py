@@ -40,7 +40,7 @@ TABLE: tuple[tuple[Program, str, tuple[str, ...]], ...] = (
     (captioner, "export none -o out", ("out",)),
     (captioner, "sample out.mp4", ("out.mp4",)),
     (captioner, "sample -o out.mp4", ("out.mp4",)),
-    (captioner, "sample --each -o out", ("out/cat.mp4",)),
+    (captioner, "sample --each -o out", ("out/horse.mp4",)),
     (evaluate, "score p.jsonl r.jsonl --json out.json", ("out.json",)),
     (evaluate, "score p.jsonl r.jsonl --csv out.csv", ("out.csv",)),
     (evaluate, "score p.jsonl r.jsonl --report out", ("out/report.html",)),
