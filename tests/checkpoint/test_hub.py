@@ -72,7 +72,11 @@ def test_what_the_hub_refuses_is_one_line(server: Hub, checkpoint: Path, tmp_pat
         done = captioner(server, home, "info", name)
         assert done.returncode == 1 and done.stderr.splitlines()[-1] == f"captioner: {said}", done.stderr
     away = captioner(server, home, "info", "me/other", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty"))
-    assert away.returncode == 1 and away.stderr.count("\n") == 1 and "the Hugging Face hub gave none" in away.stderr
+    assert (
+        away.returncode == 1
+        and away.stderr.count("\n") == 1
+        and "HF_HUB_OFFLINE=1 forbids to fetch it; unset that" in away.stderr
+    )
     refused = captioner(server, home, "push", str(checkpoint), "me/tiny", HF_TOKEN="wrong")
     assert refused.returncode == 1 and refused.stderr.startswith("captioner: cannot push to me/tiny: "), refused.stderr
     assert refused.stderr.count("\n") == 1 and "me/tiny" not in server.repos
@@ -106,5 +110,5 @@ def test_a_folder_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConfigError, match="it must be like user/name"):
         captioner_hub.push(tmp_path, "nonsense", card="")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(CheckpointError, match="the Hugging Face hub gave none"):
+    with pytest.raises(CheckpointError, match="the Hugging Face hub cannot be reached"):
         captioner_hub.located("me/tiny")
