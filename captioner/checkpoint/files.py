@@ -135,6 +135,8 @@ def read_folder(
             "a whole number"
         )
     if "task" not in config and "task" in keys:
+        if "decoder" in config:
+            raise CheckpointError(f"{folder} is a checkpoint for captions, not for {task}")
         raise CheckpointError(f"{folder} is no checkpoint for {task}: its config.json names no task")
     if (found := config.get("task", "captions")) != task:
         raise CheckpointError(f"{folder} is a checkpoint for {found}, not for {task}")

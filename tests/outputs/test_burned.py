@@ -78,4 +78,4 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     rows.write_text("no json\n", encoding="utf-8")
     assert main(["burn", str(source), str(rows), "-o", str(out), "--overwrite"]) == 1
     said = capsys.readouterr().err
-    assert "is not what `captioner caption -f jsonl` writes" in said and said.count("\n") == 1
+    assert "line 1: not valid JSON" in said and said.count("\n") == 1
