@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,15 @@ NUMERIC = (
     "tests/test_default",
 )
 """Tests whose numbers come from kernels that differ between processors: `make check` runs them as two others too."""
+
+
+def pytest_configure() -> None:
+    """Hear signals that a background job starts with ignored: the tests of signals send them to their children."""
+    with contextlib.suppress(ValueError):  # a process of xdist whose tests run in another thread
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -257,7 +257,7 @@ def test_tools_for_language_models(demo: Demo, clip: Path) -> None:
     if not has_mcp():
         pytest.skip("needs gradio[mcp]: mcp 1, not 2")
     tools = {tool["name"]: tool for tool in _mcp(demo, "tools/list")["tools"]}
-    assert set(tools) == {"caption", "timeline"} and "one sentence" in tools["caption"]["description"]
+    assert set(tools) == {"caption", "find", "timeline"} and "one sentence" in tools["caption"]["description"]
     data = "data:video/mp4;base64," + base64.b64encode(clip.read_bytes()).decode()
     answer = _mcp(demo, "tools/call", name="caption", arguments={"video": data})
     assert demo.captioner.caption(clip).text in json.dumps(answer) and not answer.get("isError")
