@@ -29,7 +29,7 @@ DARK = {
     "on_ink": "#0d1114",
     "bad": "#ff9aa2",
 }
-"""Text on page and panel has a contrast of at least 4.5 in both (WCAG AA): tests/test_demo_looks.py measures it."""
+"""Text on page and panel has a contrast of at least 4.5 in both (WCAG AA): tests/demo/test_demo_pieces.py."""
 
 _USES = {
     "page": ("body_background_fill", "background_fill_primary", "block_background_fill", "input_background_fill",

@@ -76,6 +76,8 @@ class _Collector:
 
     def add_name(self, name: str, make: Callable[[str], Item]) -> None:
         """A file, a folder, or a pattern that matches some; what does not exist is for the decoder to report."""
+        if not name:
+            raise CaptionerError("an input is '', which names no file; give a file, a folder, a pattern or @list")
         if os.path.isdir(name):
             self.add_folder(name, make)
         elif glob.has_magic(name) and not os.path.lexists(name) and (found := sorted(glob.glob(name, recursive=True))):

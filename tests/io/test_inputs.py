@@ -122,3 +122,8 @@ def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
     (tmp_path / "store" / "deep" / "up").symlink_to(tmp_path / "store")
     found = find_inputs([str(tmp_path / "own")], recursive=True)
     assert [os.path.relpath(name, tmp_path) for name in names(found)] == ["own/link/x.mp4", "own/link/deep/y.MTS"]
+
+
+def test_an_empty_name_is_refused() -> None:
+    with pytest.raises(CaptionerError, match="an input is '', which names no file"):
+        find_inputs([""])
