@@ -44,6 +44,5 @@ class PeopleDetector(nn.Module):
         """Probabilities (B,) from features (B, T, P, D) and mask (B, T)."""
         shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
         mean = (shown[:, None] @ features.float().mean(dim=2)).squeeze(1)  # (B, D)
-        return (
-            (mean * self.weight).sum(dim=1) + self.bias
-        ).sigmoid()  # no matrix product: 8 bits take none by a vector
+        logits = (mean * self.weight).sum(dim=1) + self.bias  # no product by a vector: an 8-bit export takes none
+        return logits.sigmoid()
