@@ -194,7 +194,7 @@ def require(log_probs: Any, *, token: Any, done: Any, eos_id: int) -> Any:
     if not waiting.any():
         return log_probs
     lib = _library(log_probs)
-    place = lib.arange(log_probs.shape[-1])
+    place = lib.ones_like(log_probs[..., :1, :]).cumsum(-1) - 1  # where the log-probabilities lie, on a GPU too
     log_probs = log_probs + BONUS * (waiting & (place == token[..., None, None]))
     return lib.where(waiting & (place == eos_id), log_probs[..., :1] * 0 + _NEVER, log_probs)
 
