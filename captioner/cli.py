@@ -24,6 +24,7 @@ from captioner.commands import (
     find,
     index,
     inspection,
+    merge,
     push,
     sample,
     search,
@@ -33,7 +34,7 @@ from captioner.commands.examples import with_examples
 from captioner.errors import nearest
 from captioner.io.program import EXIT, TORCH_BYTES, run_program
 
-_LIGHT = ("probe", "sample", "burn", "find")
+_LIGHT = ("probe", "sample", "burn", "find", "merge")
 """Commands without torch."""
 
 
@@ -141,6 +142,7 @@ def make_parser() -> Parser:
         ("caption", "caption video files", caption.add, caption.run),
         ("actions", "recognise actions in video files", actions.add, actions.run),
         ("anomalies", "detect anomalies in footage", anomalies.add, anomalies.run),
+        ("merge", "merge the rows of several runs", merge.add, merge.run),
         ("burn", "draw captions into a video", burn.add, burn.run),
         ("index", "index video files for captioner find", index.add, index.run),
         ("find", "find clips in an index by what they show", find.add, find.run),
@@ -167,7 +169,7 @@ def make_parser() -> Parser:
     ):
         told = {
             module.__name__.rpartition(".")[2]: module.ABOUT
-            for module in (caption, actions, anomalies, index, find, average, burn, export, push)
+            for module in (caption, actions, anomalies, index, find, merge, average, burn, export, push)
         }
         description = with_examples(name, told.get(name, about.capitalize() + "."))
         command = commands.add_parser(

@@ -15,10 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, ConfigError
+from captioner.io.inputs import Shard
 from captioner.io.platform import BINARY, try_lock
 
 _HEADER = {"captioner_journal": 1}
+_LONGEST_RUN = 4096
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Journal:
     failure. Raises CaptionerError when it is in use, is no journal, or cannot be written.
     """
 
-    def __init__(self, path: str | Path, *, overwrite: bool = False, read_only: bool = False) -> None:
-        """``read_only`` neither locks nor changes the file, which must exist."""
+    def __init__(self, path: str | Path, *, overwrite: bool = False, read_only: bool = False, shard: str = "") -> None:
+        """``read_only`` neither locks nor changes the file, which must exist; ``shard`` is the part of the list."""
         self.path = Path(path)
         self.repaired = False
         """Whether the end of it had to be cut off."""
@@ -65,7 +67,8 @@ class Journal:
                 self._done, self._failed, self._outputs = {}, {}, set()
             if not self._end:
                 self._write(_HEADER)
-            self._write({"run": {"pid": os.getpid(), "host": socket.gethostname()}})
+            part = {"shard": shard} if shard else {}
+            self._write({"run": {"pid": os.getpid(), "host": socket.gethostname(), **part}})
         except BaseException:
             os.close(self._file)
             raise
@@ -184,6 +187,16 @@ class Journal:
                 if record is not None and isinstance(record["run"], dict):
                     holder = f" (process {record['run'].get('pid')} on {record['run'].get('host')})"
         return holder
+
+
+def shard_of(path: Path) -> Shard | None:
+    """The part of the list that the run which began a journal had; None where it had all, or there is no journal."""
+    try:
+        with path.open("rb") as lines:
+            run = [_parse(lines.readline(_LONGEST_RUN)) for _ in range(2)][1]
+        return Shard.parse(run["run"]["shard"]) if run else None
+    except (OSError, KeyError, TypeError, AttributeError, ConfigError):
+        return None
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -61,7 +61,9 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
             if places.templates:
                 with writing(places.journal):
                     places.journal.parent.mkdir(parents=True, exist_ok=True)
-            journal = stack.enter_context(Journal(places.journal, overwrite=options.overwrite))
+            journal = stack.enter_context(
+                Journal(places.journal, overwrite=options.overwrite, shard=options.shard or "")
+            )
             if journal.repaired:
                 monitor.say(f"the end of {places.journal} was cut off when a run was killed; it is repaired")
             if places.output and is_regular(places.output):

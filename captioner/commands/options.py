@@ -94,6 +94,12 @@ def moment(text: str) -> float:
 
 
 def add_inputs(group: Any) -> None:
+    add_named(group)
+    group.add_argument("--shard", metavar="I/N", help="process shard I of N (by file name)")
+
+
+def add_named(group: Any) -> None:
+    """What belongs to the names of files."""
     group.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
     group.add_argument("--images", action="store_true", help="caption the photos of folders too")
     group.add_argument("--null", action="store_true", help="read lists that end names with NUL (find -print0)")
@@ -101,7 +107,6 @@ def add_inputs(group: Any) -> None:
         "--manifest", action="append", default=[], metavar="FILE", help="caption the clips of a manifest"
     )
     group.add_argument("--split", choices=("train", "val", "test"), help="only this split of the manifest")
-    group.add_argument("--shard", metavar="I/N", help="process shard I of N (by file name)")
 
 
 def _add_outputs(group: Any) -> None:

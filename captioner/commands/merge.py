@@ -1,0 +1,160 @@
+"""``captioner merge``: the rows of several runs in one file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captioner.commands.options import add_named
+from captioner.errors import CaptionerError, UsageError
+from captioner.outputs.writers import FORMATS, writer
+
+if TYPE_CHECKING:
+    from captioner.archive.merge import Merge
+    from captioner.io.inputs import Item
+    from captioner.io.progress import Monitor
+
+_KINDS = tuple(name for name, form in FORMATS.items() if not form.of_one_video)
+_NAMED_CONFLICTS = 20
+
+ABOUT = """\
+Merge the rows of several runs, such as the shards of an archive, into one file.
+
+    captioner merge captions-1.jsonl captions-2.jsonl -o captions.jsonl
+    captioner merge captions-?.jsonl -o captions.jsonl --expect /archive -r
+
+FILE is what `captioner caption -f jsonl` wrote. Rows come in the order of one run: that of --expect, else that of a
+folder. Equal rows of one clip are written once. Rows that differ are named, and nothing is written unless --prefer
+chooses.
+
+OUT.failures.jsonl lists every file without a row: those that failed (FILE.failures.jsonl is read too), and those that
+--expect names and no run knows. The exit status is 1 if there are any, if a line is malformed or if a shard is
+missing."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="JSON Lines of captioner caption")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file for all rows")
+    parser.add_argument("-f", "--format", choices=_KINDS, help="default: the suffix of -o, else jsonl")
+    parser.add_argument(
+        "--prefer", choices=("first", "last"), help="of rows that differ, take that of the first or the last FILE"
+    )
+    parser.add_argument("--failures", metavar="FILE", help="list of files without a row (default: beside OUT)")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    group = parser.add_argument_group("expected files")
+    group.add_argument(
+        "--expect", action="append", default=[], metavar="PATH", help="files, a folder, a pattern or @LIST to be there"
+    )
+    add_named(group)
+
+
+def run(options: argparse.Namespace) -> int:
+    from captioner.archive.merge import Merge
+    from captioner.io.files import refuse_to_overwrite
+    from captioner.io.progress import Monitor
+    from captioner.safe.whole import WholeFile, refuse_to_replace
+
+    failures = Path(options.failures or f"{options.output}.failures.jsonl")
+    refuse_to_overwrite(options.files, [options.output, failures])
+    refuse_to_replace([options.output, failures], overwrite=options.overwrite)
+    monitor = Monitor(quiet=options.quiet)
+    suffix = Path(options.output).suffix.removeprefix(".").lower()
+    form = options.format or (suffix if suffix in _KINDS else "jsonl")
+    with Merge(options.files, expected=_expected(options)) as merge:
+        malformed = 0
+        for line in merge.read():
+            monitor.failure(line.where, "malformed", line.problem)
+            malformed += 1
+        _refuse_conflicts(merge, monitor, prefer=options.prefer)
+        lacking = _write_lacking(merge, failures, monitor, overwrite=options.overwrite)
+        with WholeFile(options.output, overwrite=options.overwrite) as out:
+            for text in _texts(merge, form, prefer=options.prefer or "first"):
+                out.write(text)
+        missing = merge.missing_shards()
+        if missing:
+            monitor.say(f"no file is of shard {', '.join(missing)}")
+        monitor.say(_summary(merge, malformed=malformed, lacking=lacking, output=options.output, failures=failures))
+    return 1 if malformed or lacking or missing else 0
+
+
+def _expected(options: argparse.Namespace) -> tuple[Item, ...]:
+    from captioner.io.inputs import find_inputs
+
+    if not (options.expect or options.manifest):
+        if options.recursive or options.images or options.null or options.split:
+            raise UsageError("-r, --images, --null and --split are of --expect or --manifest; give one")
+        return ()
+    found = find_inputs(
+        options.expect,
+        recursive=options.recursive,
+        images=options.images,
+        null=options.null,
+        manifests=options.manifest,
+        split=options.split,
+    )
+    for path, reason in found.unreadable:
+        raise CaptionerError(f"--expect {path} cannot be listed: {reason}")
+    return found.items
+
+
+def _refuse_conflicts(merge: Merge, monitor: Monitor, *, prefer: str | None) -> None:
+    """Name the clips whose rows differ; raises CaptionerError unless it is said which to take."""
+    count = 0
+    for conflict in merge.conflicts():
+        count += 1
+        if prefer is None and count <= _NAMED_CONFLICTS:
+            where = " and ".join(conflict.places)
+            monitor.failure(conflict.path, "conflict", f"{where} differ in {', '.join(conflict.keys)}")
+    if count and prefer is None:
+        raise CaptionerError(
+            f"{count} clips have rows that differ, and nothing was written; "
+            "choose with --prefer first or --prefer last (of the files as they are given)"
+        )
+
+
+def _write_lacking(merge: Merge, ledger: Path, monitor: Monitor, *, overwrite: bool) -> dict[str, int]:
+    """List the files without a row where there are any; how many failed, and how many are missing."""
+    from captioner.safe.whole import WholeFile
+
+    counts: dict[str, int] = {}
+    lacking = merge.lacking()
+    first = next(lacking, None)
+    if first is None:
+        ledger.unlink(missing_ok=True)  # an earlier list is out of date
+        return counts
+    with WholeFile(ledger, overwrite=overwrite) as out:
+        for lack in (first, *lacking):
+            kind = "missing" if lack.code == "missing" else "failed"
+            counts[kind] = counts.get(kind, 0) + 1
+            monitor.failure(lack.item.path, lack.code, lack.error)
+            name = {"id": lack.item.id} if lack.item.id else {}
+            values = {"path": lack.item.path, **name, "code": lack.code, "error": lack.error}
+            out.write(json.dumps(values, ensure_ascii=False) + "\n")
+    return counts
+
+
+def _texts(merge: Merge, form: str, *, prefer: str) -> Iterator[str]:
+    from captioner.outputs.writers import from_row
+
+    rows = merge.merged(prefer="last" if prefer == "last" else "first")
+    if form == "jsonl":  # as they are, with what a caption does not hold
+        yield from (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    else:
+        yield from writer(form, words=True, many=True)(from_row(row) for row in rows)
+
+
+def _summary(merge: Merge, *, malformed: int, lacking: dict[str, int], output: str, failures: Path) -> str:
+    parts = [f"{output} has {merge.rows} rows from {len(merge.files)} files"]
+    if merge.repeated:
+        parts.append(f"{merge.repeated} rows that stand twice left out")
+    if merge.unexpected:
+        parts.append(f"{merge.unexpected} rows of files that are not expected, at the end")
+    if malformed:
+        parts.append(f"{malformed} malformed lines left out")
+    if lacking:
+        parts.append(", ".join(f"{count} {kind}" for kind, count in lacking.items()) + f", see {failures}")
+    return "; ".join(parts)
