@@ -11,7 +11,18 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 VideoErrorCode = Literal[
-    "not_found", "not_a_file", "empty", "no_video", "unsupported", "damaged", "too_large", "blocked", "timeout"
+    "not_found",
+    "not_a_file",
+    "empty",
+    "no_video",
+    "unsupported",
+    "damaged",
+    "too_large",
+    "blocked",
+    "timeout",
+    "forbidden",
+    "unreachable",
+    "changed",
 ]
 
 

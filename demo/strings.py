@@ -243,6 +243,9 @@ REFUSED: Final[dict[VideoErrorCode, str]] = {
     "too_large": "The pictures of this video are too large to decode here.",
     "blocked": "This is a playlist that points at other files, and those are never opened.",
     "timeout": "Decoding this video took too long, so it was stopped.",
+    "forbidden": "This file may not be read here.",
+    "unreachable": "This file cannot be reached right now; please try again later.",
+    "changed": "This file changed while it was read; please try again.",
 }
 
 ABOUT: Final = (

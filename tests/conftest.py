@@ -8,9 +8,12 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.s3_server import S3
 
 PROCESSES = min(4, os.cpu_count() or 1)
 SLOW_FIRST = (
@@ -104,6 +107,17 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import tiny_checkpoint
 
     return tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """A real S3 server in a process of its own; use a new bucket for each test."""
+    for package in ("moto", "flask", "flask_cors", "s3fs"):
+        pytest.importorskip(package, reason="pip install 'captioner[dev]'")
+    from tests.s3_server import s3_server
+
+    with s3_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

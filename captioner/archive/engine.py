@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,13 @@ def caption_tasks(
     settings: Settings,
     pool: DecodePool,
     batch_size: int = BATCH,
+    on_decoded: Callable[[Task], None] = lambda task: None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> Generator[Outcome, None, None]:
     """The outcome of each task, as it is ready; ``tasks`` is read little by little, from other threads.
 
-    On a CPU set torch to one thread first: each child has a thread of this process to itself, which encodes.
+    ``on_decoded`` is told of each file that is needed no longer, and ``on_stop`` that no more tasks will be read. On a
+    CPU set torch to one thread first: each child has a thread of this process to itself, which encodes.
     """
     if batch_size < 1:
         raise ConfigError(f"the batch size is {batch_size}; it must be at least 1")
@@ -104,12 +107,13 @@ def caption_tasks(
     captioner.encode(_blank(settings.video))  # prepares the encoder, which threads must not do at once
     jobs = ((task, _job(task.item, settings)) for task in tasks)
     for result in pool.decode_all(
-        jobs, encode=captioner.encode, keep=captioner.keeps, tick_seconds=_LINGER_SECONDS / 4
+        jobs, encode=captioner.encode, keep=captioner.keeps, tick_seconds=_LINGER_SECONDS / 4, on_stop=on_stop
     ):
         if result is not None and result.part is not None:
             assert result.features is not None
             bench.add(result.label, *result.part, result.features)
         elif result is not None:
+            on_decoded(result.label)
             yield from bench.end(result.label, result.error)
         if bench.is_due():
             yield from bench.run()

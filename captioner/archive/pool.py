@@ -94,18 +94,21 @@ class DecodePool:
         encode: Callable[[Frames], np.ndarray] | None = None,
         keep: Callable[[Frames], np.ndarray] = lambda frames: frames.pixels[:0].copy(),
         tick_seconds: float | None = None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> Iterator[Decoded[J] | None]:
         """Many files at once, each under a label, what is ready first coming first; a few parts are held, no more.
 
         ``jobs`` is read as children become free, from threads of its own but never from two at a time. ``encode`` is
         called in those threads, one for each child, and its result comes in place of the pixels, of which ``keep``
         says what stays. An error that they raise is raised here. With ``tick_seconds``, None comes whenever nothing
-        else has for so long.
+        else has for so long. ``on_stop`` is called before what is in hand is given up: ``jobs`` must then wait for
+        nothing any more.
         """
         run = _Run(self, jobs, encode, keep)
         try:
             yield from run.results(tick_seconds)
         finally:
+            on_stop()
             run.stop()
 
 

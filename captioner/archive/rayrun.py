@@ -14,8 +14,8 @@ from typing import Any
 
 from captioner.archive.engine import Outcome, Settings, Task, caption_tasks
 from captioner.archive.run import outcome_of, record_of
+from captioner.config import from_dict
 from captioner.errors import CaptionerError
-from captioner.io.inputs import Item
 
 
 def caption_with_ray(
@@ -121,5 +121,4 @@ def _pack(task: Task) -> str:
 
 
 def _unpack(text: str) -> Task:
-    values = json.loads(text)
-    return Task(index=values["index"], key=values["key"], item=Item(**values["item"]))
+    return from_dict(Task, json.loads(text))

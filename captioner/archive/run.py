@@ -20,12 +20,15 @@ from captioner.caption.result import Caption
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
 from captioner.io.inputs import Item
+from captioner.io.stores import Remote, Stores
 from captioner.outputs.writers import from_row, row
 from captioner.video.container import check_file
 
 Engine = Callable[[Iterator[Task]], Generator[Outcome, None, None]]
 
 _SAMPLE_BYTES = 1 << 16
+_OF_THE_WAY = frozenset({"forbidden", "unreachable", "changed"})
+"""Codes of failures that say nothing of the content: the next run tries again."""
 
 
 class Results(Protocol):
@@ -93,6 +96,7 @@ class Archive:
         journal: Results | None = None,
         retry_failed: bool = False,
         is_taken: Callable[[int, Item], bool] = lambda index, item: False,
+        stores: Stores | None = None,
     ) -> None:
         """``model`` is the checkpoint's fingerprint; ``is_taken`` says that an item's output is there and not ours."""
         self.counts = Counts(len(items))
@@ -100,6 +104,7 @@ class Archive:
         self.journal = journal
         self._retry_failed = retry_failed
         self._is_taken = is_taken
+        self._stores = stores or Stores()
         self._settings = hashlib.sha256(json.dumps([model, to_dict(settings)], sort_keys=True).encode()).digest()
         self._without_work: deque[Outcome | _Earlier | _Kept] = deque()
 
@@ -153,6 +158,9 @@ class Archive:
         for index, item in enumerate(self._items):
             task = Task(index=index, item=item)
             try:
+                if item.remote is not None:
+                    item = self._looked_up(item, item.remote)
+                    task = replace(task, item=item)
                 task = replace(task, key=self._key(item))
             except VideoError as error:
                 self._without_work.append(Outcome(task=task, failure=Failure.of(error)))
@@ -178,10 +186,24 @@ class Archive:
             return None
         return entry
 
+    def _looked_up(self, item: Item, remote: Remote) -> Item:
+        """With the version that its store has; raises VideoError for one that holds nothing."""
+        if not remote.version:
+            remote = self._stores.look(remote)
+        if remote.size == 0:
+            raise VideoError("empty", f"{item.path} is empty (0 bytes)")
+        return replace(item, remote=remote)
+
     def _key(self, item: Item) -> str:
-        """Of the content (size, time of change, head, middle and tail), the part of it, the model and the settings."""
-        file = check_file(item.path)
+        """Of the content, the part of it, the model and the settings.
+
+        The content is known by its store's version, or by its size, time of change, head, middle and tail.
+        """
         digest = hashlib.sha256(self._settings)
+        if item.remote is not None:
+            digest.update(repr((item.remote.version, item.start_seconds, item.end_seconds)).encode())
+            return digest.hexdigest()[:32]
+        file = check_file(item.path)
         try:
             status = file.stat()
             with file.open("rb") as opened:
@@ -197,7 +219,7 @@ class Archive:
     def _record(self, outcome: Outcome) -> Outcome:
         """Into the journal with it; what comes back is what the journal would give."""
         record = record_of(outcome)
-        if self.journal:
+        if self.journal and not (outcome.failure and outcome.failure.code in _OF_THE_WAY):
             self.journal.append(record)
         self._count(outcome)
         return outcome_of(outcome.task, record)

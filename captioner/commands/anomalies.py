@@ -260,6 +260,6 @@ def _files(options: argparse.Namespace, what: str) -> list[str]:
     if stream:
         return ["-"]
     inputs = find_inputs(options.paths, recursive=options.recursive)
-    for folder, reason in inputs.unreadable:
-        raise CaptionerError(f"cannot {what} the folder {folder}: {reason}")
+    for folder in inputs.unreadable:
+        raise CaptionerError(f"cannot {what} the folder {folder.path}: {folder.reason}")
     return [item.path for item in inputs.items]

@@ -65,10 +65,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
-    from captioner.archive.engine import Settings, caption_tasks
+    from captioner.archive.engine import Settings
+    from captioner.archive.fetched import caption_fetched
     from captioner.archive.run import Archive
-    from captioner.commands.many import decode_pool, tell
-    from captioner.commands.reporting import Ledger, show_progress, summary
+    from captioner.commands.many import decode_pool, fetching_of, tell
+    from captioner.commands.reporting import Ledger, say_unlisted, show_progress, summary
     from captioner.commands.settings import override, search_settings
     from captioner.index.writer import IndexWriter
     from captioner.io.files import refuse_to_overwrite
@@ -86,17 +87,18 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
         settings = Settings(video=override(indexer.video, options), search=search, segments=options.segments)
         writer = stack.enter_context(IndexWriter(options.output, indexer.facts, overwrite=options.overwrite))
         model = f"{indexer.facts.model} {indexer.facts.retriever}"
+        retry, stores = options.retry_failed, inputs.stores
         archive = Archive(
-            inputs.items, settings=settings, model=model, journal=writer, retry_failed=options.retry_failed
+            inputs.items, settings=settings, model=model, journal=writer, retry_failed=retry, stores=stores
         )
-        for path, reason in inputs.unreadable:
-            monitor.failure(path, "not_found", f"{path} cannot be listed: {reason}")
+        batch, fetching = options.batch_size, fetching_of(options, inputs)
+        say_unlisted(inputs, monitor)
         ended = "stopped"
         try:
             with Ledger(failures, monitor) as ledger:
                 outcomes = archive.outcomes(
-                    lambda tasks: caption_tasks(
-                        tasks, indexer, settings=settings, pool=pool, batch_size=options.batch_size
+                    lambda tasks: caption_fetched(
+                        tasks, indexer, settings=settings, pool=pool, batch_size=batch, fetching=fetching
                     ),
                     on_result=lambda counts: show_progress(monitor, counts),
                 )

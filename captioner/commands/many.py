@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from captioner.archive.engine import Failure, Outcome, Settings, caption_tasks, cores
+from captioner.archive.engine import Failure, Outcome, Settings, cores
+from captioner.archive.fetched import Fetching, caption_fetched
 from captioner.archive.journal import Journal
 from captioner.archive.pool import DecodePool
 from captioner.archive.run import Archive, Engine
@@ -17,7 +18,7 @@ from captioner.caption.reader import Reader
 from captioner.caption.result import UNSURE
 from captioner.commands.models import load_model
 from captioner.commands.one import looked_at
-from captioner.commands.reporting import Ledger, check_ledger, say_plan, show_progress, summary
+from captioner.commands.reporting import Ledger, check_ledger, say_plan, say_unlisted, show_progress, summary
 from captioner.commands.settings import override, search_settings
 from captioner.errors import CaptionerError, UsageError
 from captioner.io.files import (
@@ -84,10 +85,11 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
             journal=journal,
             retry_failed=options.retry_failed,
             is_taken=_all_taken(places, journal, overwrite=options.overwrite),
+            stores=inputs.stores,
         )
         if options.dry_run:
             return say_plan(archive, inputs, monitor)
-        engine = _engine(options, captioner, settings, pool)
+        engine = _engine(options, captioner, settings, pool, fetching_of(options, inputs))
         return _run(archive, engine, options, inputs, places, monitor, journal=journal)
 
 
@@ -162,7 +164,14 @@ def _load(options: argparse.Namespace) -> Reader:
     return captioner
 
 
-def _engine(options: argparse.Namespace, captioner: Reader, settings: Settings, pool: DecodePool | None) -> Engine:
+def fetching_of(options: argparse.Namespace, inputs: Inputs) -> Fetching:
+    """How the command's options say that files come from stores."""
+    return Fetching(stores=inputs.stores, scratch=options.scratch, ahead=options.ahead)
+
+
+def _engine(
+    options: argparse.Namespace, captioner: Reader, settings: Settings, pool: DecodePool | None, fetching: Fetching
+) -> Engine:
     if pool is None:
         if options.kind != "captions":
             raise UsageError("--engine ray is for captions; leave it out")
@@ -177,7 +186,9 @@ def _engine(options: argparse.Namespace, captioner: Reader, settings: Settings, 
             timeout_seconds=options.timeout,
             device=options.device,
         )
-    return lambda tasks: caption_tasks(tasks, captioner, settings=settings, pool=pool, batch_size=options.batch_size)
+    return lambda tasks: caption_fetched(
+        tasks, captioner, settings=settings, pool=pool, batch_size=options.batch_size, fetching=fetching
+    )
 
 
 def _run(
@@ -190,8 +201,7 @@ def _run(
     *,
     journal: Journal | None,
 ) -> int:
-    for path, reason in inputs.unreadable:
-        monitor.failure(path, "not_found", f"{path} cannot be listed: {reason}")
+    say_unlisted(inputs, monitor)
     many = not places.templates and len(inputs.items) > 1
     writers = {f: writer(f, words=options.words, many=many, segments=bool(options.segments)) for f in options.format}
     ended = "stopped"

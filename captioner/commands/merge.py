@@ -83,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _expected(options: argparse.Namespace) -> tuple[Item, ...]:
     from captioner.io.inputs import find_inputs
+    from captioner.io.stores import Stores
 
     if not (options.expect or options.manifest):
         if options.recursive or options.images or options.null or options.split:
@@ -95,9 +96,10 @@ def _expected(options: argparse.Namespace) -> tuple[Item, ...]:
         null=options.null,
         manifests=options.manifest,
         split=options.split,
+        stores=Stores(),
     )
-    for path, reason in found.unreadable:
-        raise CaptionerError(f"--expect {path} cannot be listed: {reason}")
+    for folder in found.unreadable:
+        raise CaptionerError(f"--expect {folder.path} cannot be listed: {folder.reason}")
     return found.items
 
 

@@ -27,8 +27,9 @@ _EVERYDAY = ("beams", "n_best", "min_confidence", "min_length", "max_length", "t
 ABOUT = """\
 Caption video files: one, or whole archives.
 
-PATH is a file, a folder, or a pattern such as 'clips/*.mp4'. @LIST is a file with one name a line, and - is the same
-from stdin. Each file is captioned once, in the order given. Folders skip hidden files and files without a video suffix.
+PATH is a file, a folder, a pattern such as 'clips/*.mp4', or an address such as s3://bucket/clips/. A name @LIST is a
+file with one name a line, and - is the same from stdin. Each file is captioned once, in the order given. Folders skip
+hidden files and files without a video suffix.
 
 With -o and more than one file, a journal beside the output (FILE.journal) keeps every result. The same command then
 does only what is missing. Files whose content, model or settings changed are done again. FILE.failures.jsonl lists
@@ -96,6 +97,9 @@ def moment(text: str) -> float:
 def add_inputs(group: Any) -> None:
     add_named(group)
     group.add_argument("--shard", metavar="I/N", help="process shard I of N (by file name)")
+    group.add_argument("--scratch", metavar="DIR", help="fetch files of stores to here (default: the temporary folder)")
+    group.add_argument("--ahead", type=int, default=8, metavar="N", help="files fetched ahead of decoding (default: 8)")
+    group.add_argument("--retries", type=int, default=3, metavar="N", help="retries of a failed request (default: 3)")
 
 
 def add_named(group: Any) -> None:
@@ -179,7 +183,11 @@ def named_inputs(options: argparse.Namespace) -> Inputs:
     """The files that the options name, or this shard of them; ``options.segments`` is parsed. Raises CaptionerError."""
     from captioner.caption.segments import parse_segments
     from captioner.io.inputs import Shard, find_inputs
+    from captioner.io.stores import Stores
 
+    if options.ahead < 1 or options.retries < 0:
+        wrong = f"--ahead is {options.ahead}" if options.ahead < 1 else f"--retries is {options.retries}"
+        raise UsageError(f"{wrong}; it must be at least {int(options.ahead < 1)}")
     try:
         shard = Shard.parse(options.shard) if options.shard else None
         options.segments = parse_segments(options.segments) if options.segments is not None else None
@@ -194,6 +202,7 @@ def named_inputs(options: argparse.Namespace) -> Inputs:
         split=options.split,
         start_seconds=options.start,
         end_seconds=options.end,
+        stores=Stores(retries=options.retries),
     )
     if shard is None:
         return inputs

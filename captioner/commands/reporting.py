@@ -31,6 +31,11 @@ def say_plan(archive: Archive, inputs: Inputs, monitor: Monitor) -> int:
     return 0
 
 
+def say_unlisted(inputs: Inputs, monitor: Monitor) -> None:
+    for folder in inputs.unreadable:
+        monitor.failure(folder.path, folder.code, f"{folder.path} cannot be listed: {folder.reason}")
+
+
 def show_progress(monitor: Monitor, counts: Counts) -> None:
     monitor.progress(
         settled=counts.settled,
@@ -99,6 +104,8 @@ def summary(ended: str, counts: Counts, inputs: Inputs, *, journal: Path | None,
         parts.append(f"{counts.kept} left alone because their output exists (--overwrite replaces it)")
     if inputs.unreadable:
         parts.append(f"{len(inputs.unreadable)} folders unreadable")
+    if inputs.stores.repeated:
+        parts.append(f"{inputs.stores.repeated} requests repeated")
     if (passed := inputs.hidden + inputs.others) or inputs.duplicates:
         parts.append(f"{passed} other files and {inputs.duplicates} duplicates passed by")
     text = ", ".join(parts)

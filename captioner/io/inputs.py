@@ -7,10 +7,12 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from captioner.errors import CaptionerError, ConfigError
+from captioner.errors import CaptionerError, ConfigError, VideoError, VideoErrorCode
+from captioner.io.addresses import is_web, shown
+from captioner.io.stores import Remote, Stores
 from captioner.manifest import read_manifest
 
 VIDEO_SUFFIXES = frozenset(
@@ -33,6 +35,17 @@ class Item:
     """Its name in a manifest; empty outside one."""
     start_seconds: float | None = None
     end_seconds: float | None = None
+    remote: Remote | None = None
+    """Where it lies, if that is a store; ``path`` is then its address as people may see it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlisted:
+    """A folder that could not be listed, at all or to its end."""
+
+    path: str
+    reason: str
+    code: VideoErrorCode = "not_found"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +58,13 @@ class Inputs:
     others: int = 0
     """Files in folders that are no videos by their names."""
     duplicates: int = 0
-    unreadable: tuple[tuple[str, str], ...] = ()
-    """Folders that could not be listed, each with the reason."""
+    unreadable: tuple[Unlisted, ...] = ()
     lists: tuple[str, ...] = ()
     """The files that named them: lists and manifests."""
     is_one_file: bool = False
-    """Whether one file was named outright: no list, no folder, no pattern."""
+    """Whether one file was named outright: no list, no folder, no pattern, no address."""
+    stores: Stores = field(default_factory=Stores)
+    """Through which the items of stores are fetched."""
 
 
 @dataclass
@@ -60,15 +74,17 @@ class _Collector:
     recursive: bool
     suffixes: frozenset[str]
     null: bool
+    stores: Stores | None
     items: dict[tuple[str, float | None, float | None], Item] = field(default_factory=dict)
     hidden: int = 0
     others: int = 0
     duplicates: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[Unlisted] = field(default_factory=list)
     subfolders: int = 0
 
     def add(self, item: Item) -> None:
-        key = (os.path.abspath(item.path), item.start_seconds, item.end_seconds)
+        path = item.remote.address if item.remote else os.path.abspath(item.path)
+        key = (path, item.start_seconds, item.end_seconds)
         if key in self.items:
             self.duplicates += 1
         else:
@@ -78,7 +94,9 @@ class _Collector:
         """A file, a folder, or a pattern that matches some; what does not exist is for the decoder to report."""
         if not name:
             raise CaptionerError("an input is '', which names no file; give a file, a folder, a pattern or @list")
-        if os.path.isdir(name):
+        if self.stores is not None and self.stores.takes(name):
+            self.add_address(name, make, self.stores)
+        elif os.path.isdir(name):
             self.add_folder(name, make)
         elif glob.has_magic(name) and not os.path.lexists(name) and (found := sorted(glob.glob(name, recursive=True))):
             for match in found:
@@ -108,6 +126,36 @@ class _Collector:
                 self.subfolders += len(folders)
                 break
 
+    def add_address(self, name: str, make: Callable[[str], Item], stores: Stores) -> None:
+        """An object in a store, all below an address, or those that a pattern matches; a web address is of one file."""
+        if not is_web(name) and glob.has_magic(name) and (found := stores.glob(name)):
+            for match in found:
+                self.add_address(match, make, stores)
+        elif os.path.splitext(name)[1].lower() not in self.suffixes and stores.is_folder(name):
+            self.add_prefix(name, make, stores)
+        else:
+            self.add(replace(make(shown(name)), remote=Remote(address=name)))
+
+    def add_prefix(self, folder: str, make: Callable[[str], Item], stores: Stores) -> None:
+        """What a folder would give, had it the same names: of each folder first its files, then its subfolders."""
+        found: list[tuple[list[tuple[bool, str]], Remote]] = []
+        hidden: set[str] = set()
+        try:
+            for name, remote in stores.walk(folder, recursive=self.recursive):
+                *folders, file = name.split("/")
+                dark = next((i for i, part in enumerate((*folders, file)) if part.startswith(".")), None)
+                if dark is not None:
+                    hidden.add("/".join((*folders, file)[: dark + 1]))
+                elif os.path.splitext(file)[1].lower() in self.suffixes:
+                    found.append(([*((True, part) for part in folders), (False, file)], remote))
+                else:
+                    self.others += 1
+        except VideoError as error:
+            self.unreadable.append(Unlisted(path=shown(folder), reason=str(error), code=error.code))
+        self.hidden += len(hidden)
+        for _, remote in sorted(found, key=lambda pair: pair[0]):
+            self.add(replace(make(shown(remote.address)), remote=remote))
+
     def add_list(self, data: bytes, make: Callable[[str], Item], *, source: str) -> None:
         """Names, one a line, or each ended by a NUL byte; relative to the current folder."""
         if (data if not self.null else data[:4096].rstrip(b"\0")).count(b"\0" * (1 + self.null)):
@@ -118,7 +166,8 @@ class _Collector:
                 self.add_name(name, make)
 
     def _failed(self, error: OSError) -> None:
-        self.unreadable.append((os.fsdecode(error.filename), error.strerror or "cannot be listed"))
+        name = os.fsdecode(error.filename)
+        self.unreadable.append(Unlisted(path=name, reason=error.strerror or "it cannot be listed"))
 
 
 def find_inputs(
@@ -131,15 +180,16 @@ def find_inputs(
     split: str | None = None,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
+    stores: Stores | None = None,
 ) -> Inputs:
     """Everything that the command line names: files, folders, patterns, ``@list``, ``-`` (stdin) and manifests.
 
     In folders, hidden files and those whose suffix is not a video's (nor, with ``images``, a picture's) are passed by
     and counted; a file that is named is always taken. ``start_seconds`` and ``end_seconds`` are those of every item
-    that a manifest does not give its own. Raises CaptionerError for a list that cannot be read, and when nothing is
-    found.
+    that a manifest does not give its own. Without ``stores``, an address is a name like any other. Raises
+    CaptionerError for a list that cannot be read, and when nothing is found.
     """
-    found = _Collector(recursive, VIDEO_SUFFIXES | IMAGE_SUFFIXES if images else VIDEO_SUFFIXES, null)
+    found = _Collector(recursive, VIDEO_SUFFIXES | IMAGE_SUFFIXES if images else VIDEO_SUFFIXES, null, stores)
 
     def make(path: str) -> Item:
         return Item(path=path, start_seconds=start_seconds, end_seconds=end_seconds)
@@ -164,7 +214,8 @@ def find_inputs(
         duplicates=found.duplicates,
         unreadable=tuple(found.unreadable),
         lists=(*(name[1:] for name in arguments if name.startswith("@")), *map(str, manifests)),
-        is_one_file=[item.path for item in found.items.values()] == [only],
+        is_one_file=[item.path for item in found.items.values() if item.remote is None] == [only],
+        stores=stores or Stores(),
     )
 
 

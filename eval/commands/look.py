@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     found = find_inputs(args.inputs, manifests=[args.manifest] if args.manifest else [], split=args.split)
     captioner = Captioner.load(args.checkpoint, device=args.device)
     looks, failures = look(captioner, found.items[:: args.every])
-    failures += list(found.unreadable)
+    failures += [(folder.path, folder.reason) for folder in found.unreadable]
     for name, reason in failures:
         print(f"eval: {printable(reason if name in reason else f'{name}: {reason}')}", file=sys.stderr)
     if not looks:
