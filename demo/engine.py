@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from captioner import Captioner, Recognizer
 from captioner.actions.recognizer import Action
+from captioner.actions.rows import as_row
 from captioner.archive.pool import DecodePool
-from captioner.caption.reader import Place
-from captioner.caption.result import Caption
+from captioner.caption.result import Caption, Place
 from captioner.config import Setting, settings_of
 from captioner.language.config import SearchConfig
 from captioner.video.config import VideoConfig
@@ -144,8 +144,7 @@ class Engine:
         with self._turn:
             actions = recognizer.recognize(frames)
         place = Place(path=path.name, start_seconds=0.0, end_seconds=None)
-        caption = recognizer.as_caption(frames, place, actions, min_confidence=recognizer.search.min_confidence)
-        return actions, caption
+        return actions, as_row(actions, frames, place, min_confidence=0.0, model=recognizer.checkpoint.fingerprint)
 
     def ways(self, upload: str | None, settings: Settings) -> dict[str, Seen]:
         """Caption one uploaded file greedily, by beam search and by diverse beams: the same frames for all."""
@@ -187,7 +186,7 @@ class Engine:
     def _look(self, frames: Frames, settings: Settings, name: str, span: tuple[float, float | None]) -> Seen:
         captioner, search = self.captioner(settings), self.search(settings)
         with self._turn:
-            [caption] = captioner.caption_frames([frames], paths=[name], spans=[span], search=search)
+            [caption] = captioner.caption_frames([frames], places=[Place(name, *span)], search=search)
         calibration = captioner.checkpoint.calibration
         return Seen(
             caption=caption,

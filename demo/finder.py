@@ -12,12 +12,15 @@ from pathlib import Path
 
 from captioner.archive.engine import Outcome, Task
 from captioner.archive.run import record_of
+from captioner.caption.clips import caption_frames
+from captioner.caption.result import Place
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.errors import CheckpointError
 from captioner.index.archive import Archive, Found, Results
 from captioner.index.indexer import Indexer
 from captioner.index.writer import IndexWriter
 from captioner.io.inputs import Item
+from captioner.video.frames import sample_frames
 from demo import strings
 from demo.limits import Limits, Refusal
 
@@ -83,7 +86,8 @@ class Finder:
         search = replace(indexer.search, n_best=min(4, indexer.search.beams))
         with IndexWriter(path, indexer.facts, overwrite=True) as writer:
             for number, sample in enumerate(self._samples):
-                captions = tuple(indexer.caption_frames([indexer.sample(sample)], paths=[str(sample)], search=search))
+                place, frames = Place(str(sample), 0.0, None), sample_frames(sample, indexer.video)
+                captions = tuple(caption_frames(indexer, [frames], places=[place], search=search))
                 key = hashlib.sha256(sample.read_bytes()).hexdigest()[:32]
                 outcome = Outcome(task=Task(index=number, item=Item(path=str(sample)), key=key), captions=captions)
                 writer.append(record_of(outcome))

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from captioner.archive.pool import DecodeJob, DecodePool
-from captioner.caption.reader import Reader
-from captioner.caption.result import Caption
+from captioner.caption.clips import ClipModel
+from captioner.caption.result import Caption, Place
 from captioner.caption.segments import Segments, Span, merge_captions
 from captioner.errors import CaptionerError, ConfigError, VideoError
 from captioner.io.inputs import Item
-from captioner.language.config import SearchConfig
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
 
@@ -36,7 +35,8 @@ class Settings:
     """How every file of a run is captioned: with the model, all that a row depends on."""
 
     video: VideoConfig
-    search: SearchConfig
+    search: Any
+    """A ``SearchConfig``, or actions' ``ActionSettings``."""
     segments: Segments | None = None
 
 
@@ -88,7 +88,7 @@ class _Open:
 
 def caption_tasks(
     tasks: Iterable[Task],
-    captioner: Reader,
+    captioner: ClipModel,
     *,
     settings: Settings,
     pool: DecodePool,
@@ -123,7 +123,7 @@ def caption_tasks(
 class _Bench:
     """The batch that is being gathered, and the tasks that it belongs to."""
 
-    def __init__(self, captioner: Reader, settings: Settings, size: int) -> None:
+    def __init__(self, captioner: ClipModel, settings: Settings, size: int) -> None:
         self._captioner, self._settings, self._size = captioner, settings, size
         self._parts: list[tuple[_Open, Span, Frames, np.ndarray]] = []
         self._open: dict[int, _Open] = {}
@@ -153,8 +153,7 @@ class _Bench:
         captions = self._captioner.caption_encoded(
             [frames for _, _, frames, _ in parts],
             [features for *_, features in parts],
-            paths=[entry.task.item.path for entry, *_ in parts],
-            spans=[(span.start_seconds, span.end_seconds) for _, span, *_ in parts],
+            places=[Place(entry.task.item.path, span.start_seconds, span.end_seconds) for entry, span, *_ in parts],
             search=self._settings.search,
             shape=(self._size, self._settings.video.frames),
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from captioner.archive.engine import BATCH, Failure, Outcome, Settings, Task, caption_tasks
 from captioner.archive.pool import DecodePool
-from captioner.caption.reader import Reader
+from captioner.caption.clips import ClipModel
 from captioner.errors import CaptionerError, VideoError
 from captioner.io.scratch import Scratch
 from captioner.io.stores import Stores
@@ -40,7 +40,7 @@ class Fetching:
 
 def caption_fetched(
     tasks: Iterable[Task],
-    captioner: Reader,
+    captioner: ClipModel,
     *,
     settings: Settings,
     pool: DecodePool,

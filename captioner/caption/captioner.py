@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captioner.caption.reader import Reader
-from captioner.caption.result import Caption, Place
+from captioner.caption.clips import ClipEncoder, caption_frames
+from captioner.caption.result import NOWHERE, Caption, Place
+from captioner.caption.segments import Segments, segment_frames
 from captioner.caption.telling import Evidence, Wording, choose, tell
 from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
 from captioner.language.attention import Memory
@@ -22,11 +23,12 @@ from captioner.language.grounding import Condition, Lexicon, make_lexicon, merge
 from captioner.language.reranker import Reranker
 from captioner.language.search import Hypothesis
 from captioner.model import CaptionModel, Observation
-from captioner.video.frames import Frames
+from captioner.video.config import VideoConfig
+from captioner.video.frames import Frames, sample_frames
 from captioner.vision.nouns import nouns
 
 
-class Captioner(Reader):
+class Captioner:
     """Captions video files with one checkpoint.
 
     >>> Captioner.load().caption("clip.mp4").text  # doctest: +SKIP
@@ -35,10 +37,11 @@ class Captioner(Reader):
 
     def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
         """Raises ConfigError for a device that is not there."""
-        super().__init__(checkpoint, device=device)
-        self.checkpoint: Checkpoint = checkpoint
+        self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self._model = checkpoint.model
+        self.encoder = ClipEncoder(self._model, device=device)
+        self.device = self.encoder.device
         self._model.decoder.lay_out_by_columns()
         lexicon = checkpoint_lexicon(checkpoint)
         self._lexicon = None if lexicon is None else to_tensors(lexicon, self.device)
@@ -58,20 +61,97 @@ class Captioner(Reader):
         return cls(load_checkpoint(folder), device=device)
 
     @property
+    def video(self) -> VideoConfig:
+        """The frame recipe that the model was trained with."""
+        return self.checkpoint.video
+
+    @property
     def search(self) -> SearchConfig:
         """The default search settings of the checkpoint."""
         return self.checkpoint.search
 
-    def _say(
+    def caption(
+        self,
+        path: str | Path,
+        *,
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+        video: VideoConfig | None = None,
+        search: SearchConfig | None = None,
+        timeout_seconds: float | None = 60.0,
+    ) -> Caption:
+        """Caption one video file or image, or the part from ``start_seconds`` to ``end_seconds`` of it.
+
+        Raises VideoError, with a code and one sentence, for whatever cannot be captioned.
+        """
+        frames = sample_frames(
+            path,
+            video or self.video,
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            timeout_seconds=timeout_seconds,
+        )
+        place = Place(str(path), start_seconds or 0.0, end_seconds)
+        return self.caption_frames([frames], places=[place], search=search)[0]
+
+    def caption_segments(
+        self,
+        path: str | Path,
+        *,
+        segments: Segments = "shots",
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+        video: VideoConfig | None = None,
+        search: SearchConfig | None = None,
+        timeout_seconds: float | None = 60.0,
+    ) -> Iterator[Caption]:
+        """A caption of each shot of a film, or of each so many seconds, as soon as that part has been read.
+
+        Memory does not grow with the film. ``segments.merge_captions`` makes one of neighbours that say the same.
+        ``timeout_seconds`` and errors are those of ``segments.segment_frames``.
+        """
+        found = segment_frames(
+            path,
+            video or self.video,
+            segments=segments,
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            timeout_seconds=timeout_seconds,
+        )
+        for span, frames in found:
+            place = Place(str(path), span.start_seconds, span.end_seconds)
+            yield from self.caption_frames([frames], places=[place], search=search)
+
+    def caption_frames(
+        self, clips: Sequence[Frames], *, places: Sequence[Place] | None = None, search: SearchConfig | None = None
+    ) -> list[Caption]:
+        """Caption clips that are decoded already, all in one batch. ``places`` label the results."""
+        return caption_frames(self, clips, places=places, search=search)
+
+    def encode(self, frames: Frames) -> np.ndarray:
+        """What the CNN sees in a clip: (T, P, D) float32. Any thread may call it, once one call has returned."""
+        return self.encoder.encode(frames)
+
+    def keeps(self, frames: Frames) -> np.ndarray:
+        """No pixels: a caption is made from features alone."""
+        return frames.pixels[:0].copy()
+
+    @torch.inference_mode()
+    def caption_encoded(
         self,
         clips: Sequence[Frames],
         features: Sequence[np.ndarray],
-        places: Sequence[Place],
         *,
-        config: SearchConfig,
-        shape: tuple[int, int],
+        places: Sequence[Place] | None = None,
+        search: SearchConfig | None = None,
+        shape: tuple[int, int] = (0, 0),
     ) -> list[Caption]:
-        observation = self._model.observe(*self._padded(features, shape))
+        """The captions of clips from their features, in one batch that is padded to ``shape`` clips and frames."""
+        if not clips:
+            return []
+        config = search or self.search
+        places = places or [NOWHERE] * len(clips)
+        observation = self._model.observe(*self.encoder.batch(features, shape))
         memory = observation.memory if config.evidence else observation.memory._replace(evidence=None)
         evidence = _evidence(observation, grounded=config.evidence)
         found = self._search(memory, evidence, config)

@@ -25,6 +25,10 @@ class Place(NamedTuple):
         return frames.duration_seconds if self.end_seconds is None else self.end_seconds
 
 
+NOWHERE = Place("", 0.0, None)
+"""Of frames that come from no file."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Word:
     """A word of a caption with its attention over the frames."""

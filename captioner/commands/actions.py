@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from captioner.actions.config import ActionSettings
 from captioner.commands import caption
 from captioner.commands.options import add_common
+from captioner.commands.settings import add_settings
 
 ABOUT = """\
 Recognise actions in video files: one, or whole archives.
@@ -17,14 +19,9 @@ probability at each frame."""
 
 def add(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
-    group = parser.add_argument_group("actions")
-    group.add_argument("--top", type=int, metavar="K", help="actions reported for each clip (default: 5)")
-    group.add_argument(
-        "--min-confidence", type=float, metavar="C", help="threshold below which a result is marked as unsure"
-    )
+    add_settings(parser.add_argument_group("actions"), ActionSettings)
     parser.set_defaults(kind="actions")
 
 
 def run(options: argparse.Namespace) -> int:
-    options.beams = options.n_best = options.top
     return caption.run(options)

@@ -83,9 +83,10 @@ def _like(archive: Archive, options: argparse.Namespace) -> Results:
             )
         return archive.like(archive.vector(int(row)), without=int(row), **limits)
     from captioner.index.indexer import Indexer
+    from captioner.video.frames import sample_frames
 
     indexer = Indexer.load(options.model, retriever=options.retriever, thumbnails=False)
-    return archive.like(indexer.vector(indexer.sample(options.like)), **limits)
+    return archive.like(indexer.vector(sample_frames(options.like, indexer.video)), **limits)
 
 
 def _say(archive: Archive, query: str, results: Results, *, quiet: bool) -> None:

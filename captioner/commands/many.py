@@ -14,7 +14,7 @@ from captioner.archive.fetched import Fetching, caption_fetched
 from captioner.archive.journal import Journal
 from captioner.archive.pool import DecodePool
 from captioner.archive.run import Archive, Engine
-from captioner.caption.reader import Reader
+from captioner.caption.clips import ClipModel
 from captioner.caption.result import UNSURE
 from captioner.commands.models import load_model
 from captioner.commands.one import looked_at
@@ -152,7 +152,7 @@ def _all_taken(places: _Places, journal: Journal | None, *, overwrite: bool) -> 
     return all_taken
 
 
-def _load(options: argparse.Namespace) -> Reader:
+def _load(options: argparse.Namespace) -> ClipModel:
     import torch
 
     from captioner.io.platform import keep_freed_memory
@@ -170,7 +170,7 @@ def fetching_of(options: argparse.Namespace, inputs: Inputs) -> Fetching:
 
 
 def _engine(
-    options: argparse.Namespace, captioner: Reader, settings: Settings, pool: DecodePool | None, fetching: Fetching
+    options: argparse.Namespace, captioner: ClipModel, settings: Settings, pool: DecodePool | None, fetching: Fetching
 ) -> Engine:
     if pool is None:
         if options.kind != "captions":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from captioner.errors import UsageError
 
 if TYPE_CHECKING:
-    from captioner.caption.reader import Reader
+    from captioner.caption.clips import ClipModel
 
 
 @contextmanager
@@ -26,15 +26,16 @@ def loading() -> Iterator[None]:
 
 
 @loading()
-def load_model(options: argparse.Namespace) -> Reader:
+def load_model(options: argparse.Namespace) -> ClipModel:
     """What ``-m`` names, by default the package's own. Raises CheckpointError, ConfigError and UsageError."""
     if options.kind == "actions":
         from captioner.actions.recognizer import Recognizer
+        from captioner.actions.rows import ActionRows
 
         recognizer = Recognizer.load(options.model, device=options.device)
         if options.top is not None and not 1 <= options.top <= len(recognizer.labels):
             raise UsageError(f"--top is {options.top}; the checkpoint knows {len(recognizer.labels)} actions")
-        return recognizer
+        return ActionRows(recognizer)
     from captioner.caption.captioner import Captioner
 
     return Captioner.load(options.model, device=options.device)

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from captioner.caption.reader import Reader
-from captioner.caption.result import UNSURE, Caption
-from captioner.caption.segments import merge_captions
+from captioner.caption.clips import ClipModel, caption_frames
+from captioner.caption.result import UNSURE, Caption, Place
+from captioner.caption.segments import merge_captions, segment_frames
 from captioner.commands.models import load_model
 from captioner.commands.settings import override, search_settings
 from captioner.errors import VideoError
@@ -28,7 +28,6 @@ from captioner.video.frames import probe, sample_frames
 if TYPE_CHECKING:
     from captioner.io.inputs import Inputs, Item
     from captioner.io.progress import Monitor
-    from captioner.language.config import SearchConfig
     from captioner.video.config import VideoConfig
 
 GRACE_SECONDS = 5.0
@@ -92,7 +91,7 @@ def _opened(output: str | None, form: str, options: argparse.Namespace) -> Any:
 
 
 def _captions(
-    captioner: Reader, item: Item, options: argparse.Namespace, video: VideoConfig, monitor: Monitor
+    captioner: ClipModel, item: Item, options: argparse.Namespace, video: VideoConfig, monitor: Monitor
 ) -> Iterator[Caption]:
     search = search_settings(captioner.search, options)
     if options.segments:
@@ -108,11 +107,11 @@ def _captions(
 
 
 def _caption(
-    captioner: Reader,
+    captioner: ClipModel,
     item: Item,
     options: argparse.Namespace,
     video: VideoConfig,
-    search: SearchConfig,
+    search: Any,
     monitor: Monitor,
 ) -> Caption:
     """The caption of the whole; a decoder that hangs, and so cannot raise, ends the program."""
@@ -129,26 +128,25 @@ def _caption(
         frames = sample_frames(item.path, video, timeout_seconds=options.timeout, **times)
     finally:
         timer.cancel()
-    span = (item.start_seconds or 0.0, item.end_seconds)
-    return captioner.caption_frames([frames], paths=[item.path], spans=[span], search=search)[0]
+    place = Place(item.path, item.start_seconds or 0.0, item.end_seconds)
+    return caption_frames(captioner, [frames], places=[place], search=search)[0]
 
 
 def _segments(
-    captioner: Reader,
+    captioner: ClipModel,
     item: Item,
     options: argparse.Namespace,
     video: VideoConfig,
-    search: SearchConfig,
+    search: Any,
     monitor: Monitor,
 ) -> Iterator[Caption]:
     """Captions as they come, neighbours that say the same as one; a VideoError after the last that could be had."""
-    source = captioner.caption_segments(
+    parts = segment_frames(
         item.path,
+        video,
         segments=options.segments,
         start_seconds=item.start_seconds,
         end_seconds=item.end_seconds,
-        video=video,
-        search=search,
         timeout_seconds=options.timeout,
     )
     errors: list[VideoError] = []
@@ -156,7 +154,9 @@ def _segments(
 
     def up_to_the_error() -> Iterator[Caption]:
         try:
-            for caption in source:
+            for span, frames in parts:
+                place = Place(item.path, span.start_seconds, span.end_seconds)
+                [caption] = caption_frames(captioner, [frames], places=[place], search=search)
                 monitor.position(caption.end_seconds, start=item.start_seconds or 0.0, end=end)
                 yield caption
         except VideoError as error:

@@ -6,12 +6,10 @@ import argparse
 import typing
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from captioner.config import settings_of
-
-if TYPE_CHECKING:
-    from captioner.language.config import SearchConfig
+from captioner.language.config import SearchConfig
 
 C = TypeVar("C")
 
@@ -49,10 +47,8 @@ def override(config: C, options: argparse.Namespace, *, renamed: Mapping[str, st
     return replace(config, **changed)  # type: ignore[type-var]
 
 
-def search_settings(
-    search: SearchConfig, options: argparse.Namespace, *, renamed: Mapping[str, str] | None = None
-) -> SearchConfig:
-    """The checkpoint's search as the command line changes it; fewer beams than its n-best mean fewer of these."""
-    if options.beams is not None and options.n_best is None and search.n_best > options.beams:
-        search = replace(search, n_best=max(1, options.beams))
+def search_settings(search: C, options: argparse.Namespace, *, renamed: Mapping[str, str] | None = None) -> C:
+    """The model's settings as the command line changes them; fewer beams than its n-best mean fewer of these."""
+    if isinstance(search, SearchConfig) and options.beams is not None and options.n_best is None:
+        search = replace(search, n_best=min(search.n_best, max(1, options.beams)))
     return override(search, options, renamed=renamed)

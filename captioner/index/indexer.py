@@ -1,4 +1,4 @@
-"""A captioner that also keeps what an index holds of each clip: its vector, the words detected in it, a thumbnail."""
+"""Captions with what an index holds of each clip beside them: its vector, the words detected in it, a thumbnail."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from captioner.caption.captioner import Captioner
-from captioner.caption.reader import Place
-from captioner.caption.result import Caption, DetectedNoun, Embedding
+from captioner.caption.result import Caption, DetectedNoun, Embedding, Place
 from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
 from captioner.index.schema import Facts
 from captioner.index.thumbnails import thumbnail
@@ -27,8 +26,8 @@ _MOST = 24
 """Words kept of a clip."""
 
 
-class Indexer(Captioner):
-    """Captions with an :class:`~captioner.caption.result.Embedding` each."""
+class Indexer:
+    """A captioner whose captions have an :class:`~captioner.caption.result.Embedding` each."""
 
     def __init__(
         self,
@@ -39,7 +38,9 @@ class Indexer(Captioner):
         device: str | None = None,
     ) -> None:
         """Raises CheckpointError where the retriever does not read this captioner's features."""
-        super().__init__(checkpoint, device=device)
+        self._captioner = Captioner(checkpoint, device=device)
+        self.checkpoint, self.device = checkpoint, self._captioner.device
+        self.video, self.search = checkpoint.video, checkpoint.search
         self.retriever = Retriever(load_retriever(retriever), encoder=checkpoint.model.encoder)
         self._thumbnails = thumbnails
         detector = checkpoint.model.detector
@@ -67,6 +68,10 @@ class Indexer(Captioner):
             vectors="clips",
         )
 
+    def encode(self, frames: Frames) -> np.ndarray:
+        """Features (T, P, D) of a clip."""
+        return self._captioner.encode(frames)
+
     def keeps(self, frames: Frames) -> np.ndarray:
         """The frame in the middle, of which a thumbnail is made."""
         middle = len(frames.pixels) // 2
@@ -74,20 +79,24 @@ class Indexer(Captioner):
 
     def vector(self, frames: Frames) -> np.ndarray:
         """The vector (W,) of a clip or a photo."""
-        given = self._padded([self.encode(frames)], (0, 0))
-        return self.retriever.vectors(*given)[0].astype(np.float32)
+        batch = self._captioner.encoder.batch([self.encode(frames)])
+        return self.retriever.vectors(*batch)[0].astype(np.float32)
 
-    def _say(
+    @torch.inference_mode()
+    def caption_encoded(
         self,
         clips: Sequence[Frames],
         features: Sequence[np.ndarray],
-        places: Sequence[Place],
         *,
-        config: SearchConfig,
-        shape: tuple[int, int],
+        places: Sequence[Place] | None = None,
+        search: SearchConfig | None = None,
+        shape: tuple[int, int] = (0, 0),
     ) -> list[Caption]:
-        captions = super()._say(clips, features, places, config=config, shape=shape)
-        vectors = self.retriever.vectors(*self._padded(features, shape))
+        """What the captioner says, each with its embedding."""
+        if not clips:
+            return []
+        captions = self._captioner.caption_encoded(clips, features, places=places, search=search, shape=shape)
+        vectors = self.retriever.vectors(*self._captioner.encoder.batch(features, shape))
         return [
             replace(
                 caption,
@@ -102,10 +111,10 @@ class Indexer(Captioner):
 
     def _detected(self, features: np.ndarray, times_seconds: Sequence[float]) -> tuple[DetectedNoun, ...]:
         """The likeliest words of a clip, from its features (T, P, D), surest first."""
-        detector = self._model.detector
+        detector = self.checkpoint.model.detector
         if detector is None:
             return ()
-        own, _ = self._model.encoder.parts(torch.from_numpy(features))
+        own, _ = self.checkpoint.model.encoder.parts(torch.from_numpy(features))
         frames = detector.of_frames(own.float().mean(dim=1).to(self.device)).cpu().numpy()  # (T, W)
         mean = frames.mean(axis=0)
         found = [

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from captioner.errors import CaptionerError, DataError
 from captioner.manifest import SPLITS, Clip, read_manifest
+from captioner.video.frames import sample_frames
 from eval.report.table import add_overwrite, check_outputs, columns, printable, write_text
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ def measure(captioner: Captioner, clips: Sequence[Clip], *, seed: int) -> tuple[
     for clip in clips:
         try:
             assert clip.path is not None
-            frames = captioner.sample(clip.path, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds)
+            frames = sample_frames(
+                clip.path, captioner.video, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds
+            )
         except CaptionerError as error:
             print(f"eval: {printable(clip.id)}: {error}", file=sys.stderr)
             failed += 1

@@ -93,8 +93,9 @@ REPORTS = ("report.json", "report.html")
 
 def run(args: argparse.Namespace) -> int:
     """Recognise, score, print and write. Exit 1 if a clip could not be decoded."""
+    from captioner.actions.config import ActionSettings
     from captioner.actions.recognizer import Recognizer
-    from captioner.language.config import SearchConfig
+    from captioner.actions.rows import ActionRows
     from eval.inputs.captioning import Job, caption_clips, is_own
     from eval.report.page import require_jinja
 
@@ -112,14 +113,13 @@ def run(args: argparse.Namespace) -> int:
             f"{len(clips) - len(known)} clips left out: the checkpoint does not know {', '.join(sorted(unknown)[:3])}"
         )
         print(f"eval: {left}", file=sys.stderr)
-    every = len(recognizer.labels)
-    search = SearchConfig(beams=every, n_best=every)
     out = Path(args.out)
     mine = args.overwrite or is_own(out)  # a run in it goes on, and writes its reports anew
     check_outputs([out / name for name in REPORTS], overwrite=mine)
-    job = Job.of(recognizer, known, search=search)
+    rower, every = ActionRows(recognizer), ActionSettings(top=len(recognizer.labels))
+    job = Job.of(rower, known, search=every)
     chosen = known[: args.limit]
-    rows = caption_clips(recognizer, chosen, job=job, out=out, timeout_seconds=args.timeout)
+    rows = caption_clips(rower, chosen, job=job, out=out, timeout_seconds=args.timeout)
     recognition, kept = collect(chosen, rows, recognizer.labels)
     intervals = recognition.intervals()
     name = args.name or f"{Path(args.checkpoint).resolve().name} {recognizer.checkpoint.fingerprint}"

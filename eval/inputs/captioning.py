@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 from captioner import __version__
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
-from captioner.language.config import SearchConfig
 from captioner.manifest import Clip
 from captioner.safe.json_text import parse_json, read_settings
 from captioner.safe.whole import is_filled, write_whole, writing
 from captioner.video.config import VideoConfig
 
 if TYPE_CHECKING:
-    from captioner.caption.reader import Reader
+    from captioner.caption.clips import ClipModel
     from captioner.video.frames import Frames
 
 BATCH = 8
@@ -48,10 +47,10 @@ class Job:
     clips: str
     """Digest of the ids, files and times of all clips of the split."""
     video: VideoConfig
-    search: SearchConfig
+    search: Any
 
     @classmethod
-    def of(cls, captioner: Reader, clips: Sequence[Clip], *, search: SearchConfig) -> Job:
+    def of(cls, captioner: ClipModel, clips: Sequence[Clip], *, search: Any) -> Job:
         """The job of captioning ``clips`` with ``captioner``."""
         places = json.dumps([[c.id, str(c.path), c.start_seconds, c.end_seconds] for c in clips])
         return cls(
@@ -67,7 +66,7 @@ class Job:
 
 
 def caption_clips(
-    captioner: Reader, clips: Sequence[Clip], *, job: Job, out: Path, timeout_seconds: float = 60.0
+    captioner: ClipModel, clips: Sequence[Clip], *, job: Job, out: Path, timeout_seconds: float = 60.0
 ) -> dict[str, Row]:
     """Caption those of ``clips`` that ``out/predictions.jsonl`` lacks; returns the row of each clip by id.
 
@@ -192,16 +191,16 @@ def _decode(clip: Clip, video: VideoConfig, timeout_seconds: float) -> Frames | 
         return error
 
 
-def _rows(
-    captioner: Reader, batch: Sequence[tuple[Clip, Frames | CaptionerError]], search: SearchConfig
-) -> Iterator[Row]:
+def _rows(captioner: ClipModel, batch: Sequence[tuple[Clip, Frames | CaptionerError]], search: Any) -> Iterator[Row]:
+    from captioner.caption.clips import caption_frames
+    from captioner.caption.result import Place
     from captioner.outputs.writers import row
 
     usable = [(clip, frames) for clip, frames in batch if not isinstance(frames, CaptionerError)]
-    captions = captioner.caption_frames(
+    captions = caption_frames(
+        captioner,
         [frames for _, frames in usable],
-        paths=[str(clip.path) for clip, _ in usable],
-        spans=[(clip.start_seconds or 0.0, clip.end_seconds) for clip, _ in usable],
+        places=[Place(str(clip.path), clip.start_seconds or 0.0, clip.end_seconds) for clip, _ in usable],
         search=search,
     )
     for (clip, _), caption in zip(usable, captions, strict=True):

@@ -19,6 +19,7 @@ from captioner.errors import CheckpointError, ConfigError, DataError
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig
 from captioner.training.train import fit
+from captioner.video.frames import sample_frames
 from captioner.vision.config import EncoderConfig
 from eval.__main__ import main as evaluate
 from eval.commands.run_actions import Recognition, average_precision
@@ -98,7 +99,7 @@ def test_probabilities_are_those_of_the_temperature() -> None:
 def test_a_padded_batch_says_the_same_as_one_clip(trained: Path, manifest: Path) -> None:
     recognizer = Recognizer.load(trained)
     clips = read_manifest(manifest, split="test")[:2]
-    features = [recognizer.encode(recognizer.sample(clip.path)) for clip in clips if clip.path]
+    features = [recognizer.encode(sample_frames(clip.path, recognizer.video)) for clip in clips if clip.path]
     short = features[1][:3]
     both, over_time = recognizer.probabilities([features[0], short])
     np.testing.assert_allclose(both[1], recognizer.probabilities([short])[0][0], atol=1e-5)

@@ -12,6 +12,7 @@ import pytest
 from captioner.cli import main
 from captioner.index.archive import Archive
 from captioner.index.indexer import Indexer
+from captioner.video.frames import sample_frames
 from tests.media import render_clip
 from tests.tiny import tiny_checkpoint, tiny_retriever
 
@@ -73,7 +74,7 @@ def test_a_clip_finds_itself(models: tuple[Path, Path], clips: Path, made: Path)
     captioner, retriever = models
     indexer = Indexer.load(captioner, retriever=retriever)
     with Archive.open(made, retriever=retriever) as archive:
-        best = archive.like(indexer.vector(indexer.sample(clips / "1.mp4"))).found[0]
+        best = archive.like(indexer.vector(sample_frames(clips / "1.mp4", indexer.video))).found[0]
     assert Path(best.path).name == "1.mp4" and best.similarity == pytest.approx(1, abs=1e-2)
 
 

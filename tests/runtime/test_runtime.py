@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner import Caption, Captioner
+from captioner.caption.result import Place
 from captioner.caption.telling import BLANK, UNCALIBRATED
 from captioner.checkpoint.captioning import DEFAULT
 from captioner.cli import main
@@ -24,7 +25,7 @@ from captioner.errors import CaptionerError, CheckpointError
 from captioner.language.config import SearchConfig
 from captioner.language.search import search
 from captioner.runtime.beam import beam_search
-from captioner.video.frames import scale
+from captioner.video.frames import sample_frames, scale
 from captioner.video.scaling import scale as scale_without_torch
 from tests.clips import BY_KEYFRAME, OTHERS, render_case
 from tests.media import render_clip
@@ -161,8 +162,8 @@ def test_the_same_caption_with_and_without_torch(tiny: Path, tmp_path: Path, mon
     clips = [render_case(tmp_path, name, frames=8) for name in BY_KEYFRAME | OTHERS]
     clips.append(render_clip(tmp_path / "plain.mp4", images=[np.full((48, 64, 3), 90, np.uint8)] * 3))
     for clip in clips:
-        frames = captioner.sample(clip)
-        [ours] = captioner.caption_frames([frames], paths=[str(clip)], search=search)
+        frames = sample_frames(clip, captioner.video)
+        [ours] = captioner.caption_frames([frames], places=[Place(str(clip), 0.0, None)], search=search)
         assert_alike(runner.caption_frames(frames, path=str(clip)), ours)
     assert BLANK in ours.warnings and UNCALIBRATED in ours.warnings and ours.confidence == 0
 
