@@ -7,6 +7,7 @@ import argparse
 from captioner.commands.models import loading
 from captioner.commands.options import ABOUT, add, check_many, named_inputs, settle
 from captioner.commands.page import check_page, open_page
+from captioner.outputs.parquet import FORMAT as PARQUET
 
 __all__ = ["ABOUT", "add", "run"]
 
@@ -27,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
         or options.failures
         or options.shard
         or options.engine == "ray"
+        or PARQUET in options.format
     )
     if inputs.is_one_file and not many:
         with loading():

@@ -38,6 +38,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_inputs(parser.add_argument_group("input"))
     group = parser.add_argument_group("output")
     group.add_argument("--from", dest="captions", metavar="FILE", help="captions that were made before (JSON Lines)")
+    group.add_argument(
+        "--parquet", metavar="FILE", help="write all rows and vectors to FILE too; without PATH, those of INDEX"
+    )
     group.add_argument("--no-thumbnails", dest="thumbnails", action="store_false", help="keep no pictures")
     group.add_argument("--failures", metavar="FILE", help="list failures here (default: INDEX.failures.jsonl)")
     group.add_argument("--overwrite", action="store_true", help="index all anew, and replace what is there")
@@ -52,6 +55,21 @@ def run(options: argparse.Namespace) -> int:
     from captioner.io.progress import Monitor
 
     monitor = Monitor(quiet=options.quiet, as_json=options.log_json, verbose=options.verbose)
+    if not options.parquet:
+        return _make(options, monitor)
+    from captioner.index.table import write_table
+    from captioner.outputs.parquet import import_pyarrow
+    from captioner.safe.whole import refuse_to_replace
+
+    import_pyarrow()  # before the work
+    refuse_to_replace([options.parquet], overwrite=options.overwrite)
+    status = _make(options, monitor) if options.paths or options.manifest or options.captions else 0
+    rows = write_table(options.output, options.parquet, overwrite=options.overwrite)
+    monitor.say(f"{rows} rows are in {options.parquet}")
+    return status
+
+
+def _make(options: argparse.Namespace, monitor: Monitor) -> int:
     if options.captions:
         if options.paths or options.manifest:
             raise UsageError("--from and PATH exclude each other: an index is of clips, or of captions made before")

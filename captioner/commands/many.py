@@ -26,11 +26,13 @@ from captioner.io.files import (
     StandardOutput,
     Template,
     holds,
+    is_folder,
     is_there,
     refuse_to_overwrite,
 )
 from captioner.io.inputs import Inputs, Item
 from captioner.io.progress import Monitor
+from captioner.outputs.parquet import write_parquet, write_partitions
 from captioner.outputs.writers import FORMATS, Writer, writer
 from captioner.safe.whole import WholeFile, is_filled, is_regular, writing
 
@@ -67,7 +69,7 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
             )
             if journal.repaired:
                 monitor.say(f"the end of {places.journal} was cut off when a run was killed; it is repaired")
-            if places.output and is_regular(places.output):
+            if places.output and (options.partition_by or is_regular(places.output)):
                 _claim(journal, places.output, overwrite=options.overwrite)
         pool = None
         if options.engine == "local" and not options.dry_run:  # before the model: the children start meanwhile
@@ -105,7 +107,7 @@ def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
         template.check(inputs.items)
     output = Path(options.output) if options.output and not templates else None
     base = next((str(t.shared_folder(inputs.items) / _TEMPLATE_BASE) for t in templates.values()), None)
-    if output and is_regular(output):
+    if output and (options.partition_by or is_regular(output)):
         base = str(output)
     journal, failures = (
         Path(named) if named else Path(f"{base}.{suffix}") if base else None
@@ -123,13 +125,17 @@ def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
 
 
 def _is_foreign(output: Path, journal: Path) -> bool:
-    return is_filled(output) and not is_there(journal)
+    return _holds_something(output) and not is_there(journal)
+
+
+def _holds_something(output: Path) -> bool:
+    return is_filled(output) or (is_folder(output) and any(output.iterdir()))
 
 
 def _claim(journal: Journal, output: Path, *, overwrite: bool) -> None:
     """Make the output the journal's; raises CaptionerError where another run, of other outputs, wrote the journal."""
     name = str(output.absolute())
-    if is_filled(output) and not overwrite and journal.has_outputs and not journal.owns(name):
+    if _holds_something(output) and not overwrite and journal.has_outputs and not journal.owns(name):
         raise CaptionerError(
             f"{output} exists, and the journal {journal.path} is of a run that wrote another output; --overwrite "
             "replaces it"
@@ -203,7 +209,11 @@ def _run(
 ) -> int:
     say_unlisted(inputs, monitor)
     many = not places.templates and len(inputs.items) > 1
-    writers = {f: writer(f, words=options.words, many=many, segments=bool(options.segments)) for f in options.format}
+    writers = {
+        f: writer(f, words=options.words, many=many, segments=bool(options.segments))
+        for f in options.format
+        if f in FORMATS
+    }
     ended = "stopped"
     try:
         with Ledger(places.failures, monitor) as ledger:
@@ -211,6 +221,8 @@ def _run(
             captioned = tell(outcomes, ledger, monitor, to_a_file=options.output is not None)
             if places.templates:
                 _write_each(captioned, writers, places, archive, ledger, journal=journal, overwrite=options.overwrite)
+            elif not writers:
+                _write_table(captioned, places.output, partition_by=options.partition_by)
             else:
                 [(form, write)] = writers.items()
                 _write_all(captioned, write, places.output, form)
@@ -252,6 +264,15 @@ def _write_all(outcomes: Iterable[Outcome], write: Writer, output: Path | None, 
     with out:
         for text in write(captions):
             out.write(text)
+
+
+def _write_table(outcomes: Iterable[Outcome], output: Path | None, *, partition_by: Any) -> None:
+    assert output is not None
+    captions = (caption for outcome in outcomes for caption in outcome.captions)
+    if partition_by:
+        write_partitions(captions, output, by=partition_by, overwrite=True)  # what is there is this run's
+    else:
+        write_parquet(captions, output, overwrite=True)
 
 
 def _write_each(

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioner.commands.options import add_named
 from captioner.errors import CaptionerError, UsageError
-from captioner.outputs.writers import FORMATS, writer
+from captioner.outputs.parquet import FORMAT as PARQUET
+from captioner.outputs.parquet import import_pyarrow, write_parquet
+from captioner.outputs.writers import FORMATS, from_row, writer
 
 if TYPE_CHECKING:
     from captioner.archive.merge import Merge
     from captioner.io.inputs import Item
     from captioner.io.progress import Monitor
 
-_KINDS = tuple(name for name, form in FORMATS.items() if not form.of_one_video)
+_KINDS = (*(name for name, form in FORMATS.items() if not form.of_one_video), PARQUET)
 _NAMED_CONFLICTS = 20
 
 ABOUT = """\
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from captioner.archive.merge import Merge
     from captioner.io.files import refuse_to_overwrite
     from captioner.io.progress import Monitor
-    from captioner.safe.whole import WholeFile, refuse_to_replace
+    from captioner.safe.whole import refuse_to_replace
 
     failures = Path(options.failures or f"{options.output}.failures.jsonl")
     refuse_to_overwrite(options.files, [options.output, failures])
@@ -64,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     monitor = Monitor(quiet=options.quiet)
     suffix = Path(options.output).suffix.removeprefix(".").lower()
     form = options.format or (suffix if suffix in _KINDS else "jsonl")
+    if form == PARQUET:
+        import_pyarrow()  # before the work
     with Merge(options.files, expected=_expected(options)) as merge:
         malformed = 0
         for line in merge.read():
@@ -71,9 +74,7 @@ def run(options: argparse.Namespace) -> int:
             malformed += 1
         _refuse_conflicts(merge, monitor, prefer=options.prefer)
         lacking = _write_lacking(merge, failures, monitor, overwrite=options.overwrite)
-        with WholeFile(options.output, overwrite=options.overwrite) as out:
-            for text in _texts(merge, form, prefer=options.prefer or "first"):
-                out.write(text)
+        _write(merge, form, options)
         missing = merge.missing_shards()
         if missing:
             monitor.say(f"no file is of shard {', '.join(missing)}")
@@ -139,14 +140,21 @@ def _write_lacking(merge: Merge, ledger: Path, monitor: Monitor, *, overwrite: b
     return counts
 
 
-def _texts(merge: Merge, form: str, *, prefer: str) -> Iterator[str]:
-    from captioner.outputs.writers import from_row
+def _write(merge: Merge, form: str, options: argparse.Namespace) -> None:
+    from captioner.safe.whole import WholeFile
 
-    rows = merge.merged(prefer="last" if prefer == "last" else "first")
-    if form == "jsonl":  # as they are, with what a caption does not hold
-        yield from (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    else:
-        yield from writer(form, words=True, many=True)(from_row(row) for row in rows)
+    rows = merge.merged(prefer=options.prefer or "first")
+    captions = (from_row(row) for row in rows)
+    if form == PARQUET:
+        write_parquet(captions, options.output, overwrite=options.overwrite)
+        return
+    with WholeFile(options.output, overwrite=options.overwrite) as out:
+        if form == "jsonl":  # as they are, with what a caption does not hold
+            for row in rows:
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+        else:
+            for text in writer(form, words=True, many=True)(captions):
+                out.write(text)
 
 
 def _summary(merge: Merge, *, malformed: int, lacking: dict[str, int], output: str, failures: Path) -> str:

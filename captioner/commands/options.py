@@ -14,6 +14,8 @@ from captioner.commands.page import can_draw
 from captioner.commands.settings import add_settings
 from captioner.errors import ConfigError, UsageError
 from captioner.language.config import SearchConfig
+from captioner.outputs.parquet import FORMAT as PARQUET
+from captioner.outputs.parquet import PARTITIONS, import_pyarrow
 from captioner.outputs.writers import FORMATS
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def add_frames(group: Any) -> None:
     group.add_argument("--mode", choices=("exact", "segment"), help="segment: use nearby keyframes; faster, not exact")
 
 
-def formats(text: str, known: Collection[str] = FORMATS) -> tuple[str, ...]:
+def formats(text: str, known: Collection[str] = (*FORMATS, PARQUET)) -> tuple[str, ...]:
     """Names of formats, separated by commas, each once; raises ArgumentTypeError."""
     names = tuple(dict.fromkeys(text.lower().split(",")))
     for name in names:
@@ -119,13 +121,16 @@ def _add_outputs(group: Any) -> None:
         "--format",
         type=formats,
         metavar="FORMAT",
-        help=f"{', '.join(FORMATS)}, or several with commas (default: the suffix of -o, else txt)",
+        help=f"{', '.join(FORMATS)}, {PARQUET}, or several with commas (default: the suffix of -o, else txt)",
     )
     group.add_argument(
         "-o", "--output", metavar="FILE", help="output file (default: stdout); with {stem} in it, one file a video"
     )
     group.add_argument(
         "--sidecar", action="store_true", help="write one file beside each video: -o '{folder}/{stem}.{format}'"
+    )
+    group.add_argument(
+        "--partition-by", choices=PARTITIONS, help="-f parquet: -o is a folder, with a part for each (Hive's layout)"
     )
     group.add_argument("--words", action="store_true", help="add the attention of each word (json, jsonl)")
     group.add_argument("--journal", metavar="FILE", help="journal of results (default: beside the output)")
@@ -164,7 +169,8 @@ def settle(options: argparse.Namespace) -> None:
         raise UsageError("--split is of a --manifest; give one")
     if options.output == "-":
         options.output = None
-    if options.output and (options.output.endswith(("/", os.sep)) or is_folder(options.output)):
+    settled = _settle_parquet(options)
+    if options.output and not settled and (options.output.endswith(("/", os.sep)) or is_folder(options.output)):
         into = options.output.rstrip("/" + os.sep)
         raise UsageError(f"-o {options.output} is a folder; for a file a video give -o '{into}/{{stem}}.{{format}}'")
     if options.format is None:
@@ -177,6 +183,21 @@ def settle(options: argparse.Namespace) -> None:
         raise UsageError("several formats need a name with {format} in it: --sidecar, or -o '{stem}.{format}'")
     if options.min_confidence is not None and not 0 <= options.min_confidence <= 1:
         raise UsageError(f"--min-confidence is {options.min_confidence}; it must be 0 to 1")
+
+
+def _settle_parquet(options: argparse.Namespace) -> bool:
+    """Whether the output is a partitioned folder; raises UsageError for what Parquet cannot be."""
+    by_suffix = options.format is None and Path(options.output or "").suffix.lower() == f".{PARQUET}"
+    if by_suffix or (options.partition_by and options.format is None):
+        options.format = (PARQUET,)
+    if PARQUET not in (options.format or ()):
+        if options.partition_by:
+            raise UsageError("--partition-by is for -f parquet")
+        return False
+    if len(options.format) > 1 or options.sidecar or not options.output or "{" in options.output:
+        raise UsageError("-f parquet is one file of all captions, or one folder with --partition-by; give -o and no {}")
+    import_pyarrow()  # before the work
+    return bool(options.partition_by)
 
 
 def named_inputs(options: argparse.Namespace) -> Inputs:
@@ -210,7 +231,7 @@ def named_inputs(options: argparse.Namespace) -> Inputs:
 
 
 def check_many(options: argparse.Namespace, inputs: Inputs) -> None:
-    alone = any(FORMATS[form].of_one_video for form in options.format)
+    alone = any(form in FORMATS and FORMATS[form].of_one_video for form in options.format)
     if alone and not options.template and len(inputs.items) > 1:
         raise UsageError("subtitles belong to one video; with several give --sidecar, or -o '{stem}.{format}'")
     if options.overwrite and options.retry_failed:

@@ -83,6 +83,11 @@ def join_others(others: Sequence[str]) -> str:
     return _SEPARATOR.join(others)
 
 
+def separate_others(others: str) -> list[str]:
+    """What :func:`join_others` was given."""
+    return others.split(_SEPARATOR) if others else []
+
+
 def row_of(start: float, stop: float | None, caption: str, confidence: float, *, model: str) -> dict[str, Any]:
     """As much of a caption's row as an index has."""
     return {

@@ -31,6 +31,7 @@ _EXTRAS = {
     "search": "optuna",
     "onnx": "onnxruntime",
     "ray": "ray",
+    "parquet": "pyarrow",
     "timm": "timm",
     "meteor": "pycocoevalcap",
     "tensorboard": "tensorboard",

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet
 import pytest
 import srt
 import torch
@@ -326,6 +327,12 @@ def test_other_formats_come_from_the_same_journal(
     for form in ("json", "coco", "csv", "txt"):
         assert again(ran, checkpoint, "-q", out=f"o.{form}") == 1
     assert json.loads((ran / "o.json").read_text()) == rows
+    parts = ["-q", "--partition-by", "folder"]
+    for _ in range(2):  # the second run replaces the folder of the first
+        assert again(ran, checkpoint, *parts, out="o") == 1
+        [part] = (ran / "o").rglob("*.parquet")
+        written = pyarrow.parquet.ParquetFile(part).read().to_pylist()
+        assert [r["path"] for r in written] == [r["path"] for r in rows] and all(r["words"] for r in written)
     assert [r["caption"] for r in csv.DictReader((ran / "o.csv").open(newline=""))] == [r["caption"] for r in rows]
     assert (ran / "o.txt").read_text().splitlines() == [f"{r['path']}: {r['caption']}" for r in rows]
     capsys.readouterr()
