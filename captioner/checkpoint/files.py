@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from captioner import __version__
 from captioner.config import from_dict, to_dict
 from captioner.errors import CaptionerError, CheckpointError, DataError
+from captioner.io.model_folder import CNN, CONFIG, WEIGHTS
 from captioner.safe.json_text import read_settings
 from captioner.safe.whole import check_folder, whole_folder
 from captioner.vision.backbones import is_packaged, packaged_weights
@@ -28,7 +29,6 @@ from captioner.vision.encoder import FrameEncoder
 M = TypeVar("M", bound=nn.Module)
 
 FORMAT = 1
-WEIGHTS = "model.safetensors"
 
 
 def write_model(
@@ -50,7 +50,7 @@ def write_model(
     }
     write_folder(
         folder,
-        weights=half(model, without=frozenset(f"encoder.cnn.{name}" for name in shared)),
+        weights=half(model, without=frozenset(f"{CNN}{name}" for name in shared)),
         config=cnn | config,
         add_files=add_files,
         papers=papers,
@@ -81,14 +81,14 @@ def write_folder(
         add_files(temporary)
         digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
         whole = {"format": FORMAT, "captioner": __version__} | config | {"files": digests}
-        (temporary / "config.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        (temporary / CONFIG).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         for name, content in papers.items():
             (temporary / name).write_bytes(content)
 
 
 def own_files(folder: Path) -> set[str]:
     """The names of what a checkpoint folder consists of; papers are left out, for people add theirs."""
-    return {"config.json", *_peek(folder).get("files", ())}
+    return {CONFIG, *_peek(folder).get("files", ())}
 
 
 def is_ours(folder: Path) -> bool:
@@ -110,7 +110,7 @@ def check_output(folder: Path, *, overwrite: bool, inputs: Sequence[str | Path] 
 def _peek(folder: Path) -> dict[str, Any]:
     """The config.json of a folder that may be anything; empty where it has none."""
     try:
-        return read_settings(folder / "config.json")
+        return read_settings(folder / CONFIG)
     except DataError:
         return {}
 
@@ -124,9 +124,9 @@ def read_folder(
     """
     if not folder.is_dir():
         raise CheckpointError(f"there is no checkpoint folder {folder}")
-    if not (folder / "config.json").exists():
+    if not (folder / CONFIG).exists():
         raise CheckpointError(f"{folder} is not a checkpoint: it has no config.json")
-    config = read_settings(folder / "config.json", error=CheckpointError)
+    config = read_settings(folder / CONFIG, error=CheckpointError)
     if "format" not in config:
         raise CheckpointError(f"{folder} is not a captioner checkpoint: its config.json has no format number")
     if config["format"] is True or config["format"] != FORMAT:
@@ -228,7 +228,7 @@ def load_weights(model: nn.Module, file: Path, *, package: str = "") -> None:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"cannot read {file}: {error}") from error
     if package:
-        weights = {f"encoder.cnn.{name}": t.clone() for name, t in packaged_weights(package).items()} | weights
+        weights = {f"{CNN}{name}": t.clone() for name, t in packaged_weights(package).items()} | weights
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if expected != found:

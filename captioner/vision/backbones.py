@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
-import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from captioner.errors import CheckpointError, ConfigError, first_line
+from captioner.io.model_folder import CNN, cnn_source, cnn_weights
 from captioner.vision.config import EncoderConfig
 from captioner.vision.lite import EfficientNetLite, LiteConfig
 
@@ -185,16 +185,11 @@ class _Own(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _own() -> _Own:
-    from safetensors import safe_open
-
-    base = json.loads((OWN_FOLDER / "config.json").read_text(encoding="utf-8"))["encoder"]["source"]
+    base, stored, digest = cnn_source(OWN_FOLDER), cnn_weights(OWN_FOLDER), hashlib.sha256()
     assert base in PACKAGED, base
-    weights, digest, prefix = {}, hashlib.sha256(), "encoder.cnn."
-    with safe_open(OWN_FOLDER / "model.safetensors", "pt") as file:
-        for name in filter(lambda name: name.startswith(prefix), sorted(file.keys())):
-            tensor = file.get_tensor(name)
-            digest.update(name.encode() + tensor.numpy().tobytes())
-            weights[name.removeprefix(prefix)] = tensor.float() if tensor.is_floating_point() else tensor
+    for name, tensor in stored.items():
+        digest.update(f"{CNN}{name}".encode() + tensor.numpy().tobytes())
+    weights = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
     return _Own(base, weights, digest.hexdigest()[:12])
 
 
