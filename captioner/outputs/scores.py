@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
 from captioner.anomalies.scoring import Event, Moment
 from captioner.errors import CaptionerError
+from captioner.outputs import svg
 from captioner.outputs.subtitles import clock
 from captioner.safe.whole import put, refuse_to_replace, writing
 
@@ -86,7 +87,7 @@ class ScoreFiles:
     def close(self) -> None:
         """Give the files their names, with what was written so far."""
         try:
-            self._write("svg", svg(self._curve, self._events, threshold=self._threshold))
+            self._write("svg", plot(self._curve, self._events, threshold=self._threshold))
             for form, path in self._places.items():
                 with writing(path):
                     self._files[form].close()
@@ -140,34 +141,33 @@ class Curve:
         self.seconds = moment.seconds
 
 
-def svg(curve: Curve, events: list[Event], *, threshold: float) -> str:
-    """The scores over time, with the threshold as a line and the events as bands."""
+def plot(curve: Curve, events: list[Event], *, threshold: float) -> str:
+    """An SVG of the scores over time, with the threshold as a line and the events as bands."""
     top = 1.15 * max([threshold, *curve.values])
     length = max(curve.seconds, 1e-9)
-    x: Callable[[float], float] = lambda seconds: _MARGIN + (_WIDTH - 2 * _MARGIN) * seconds / length  # noqa: E731
-    y: Callable[[float], float] = lambda score: (_HEIGHT - _MARGIN) * (1 - score / top) + 8  # noqa: E731
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
-        'font-size="12"><title>How abnormal each moment is</title>',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
-    ]
-    parts += [
-        f'<rect x="{x(e.start_seconds):.1f}" y="8" width="{max(2.0, x(e.end_seconds) - x(e.start_seconds)):.1f}" '
-        f'height="{_HEIGHT - _MARGIN}" fill="#f4c7c3"><title>{clock(round(1000 * e.start_seconds), ".")}: {told(e)}'
-        "</title></rect>"
-        for e in events
-    ]
+    right, floor = _WIDTH - _MARGIN, _HEIGHT - _MARGIN
+
+    def x(seconds: float) -> float:
+        return _MARGIN + (right - _MARGIN) * seconds / length
+
+    def y(score: float) -> float:
+        return floor * (1 - score / top) + 8
+
+    def band(event: Event) -> str:
+        title = svg.title(f"{clock(round(1000 * event.start_seconds), '.')}: {told(event)}")
+        begin, end = x(event.start_seconds), x(event.end_seconds)
+        return svg.rect(begin, 8, max(2.0, end - begin), floor, title, fill="#f4c7c3")
+
     step = length / max(1, len(curve.values) - 1)
-    line = " ".join(f"{x(i * step):.1f},{y(value):.1f}" for i, value in enumerate(curve.values))
-    parts += [
-        f'<polyline points="{line}" fill="none" stroke="#1a4f8b" stroke-width="1.5"/>',
-        f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{y(threshold):.1f}" y2="{y(threshold):.1f}" '
-        'stroke="#b3261e" stroke-dasharray="5 4"/>',
-        f'<text x="{_WIDTH - _MARGIN}" y="{y(threshold) - 4:.1f}" text-anchor="end" fill="#b3261e">alarm</text>',
-    ]
-    parts += [
-        f'<text x="{x(length * i / 5):.1f}" y="{_HEIGHT - 8}" text-anchor="middle" fill="#444">'
-        f"{clock(round(1000 * length * i / 5), '.')[:8]}</text>"
-        for i in range(6)
-    ]
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    points = ((x(i * step), y(value)) for i, value in enumerate(curve.values))
+    hours = [(x(length * i / 5), clock(round(1000 * length * i / 5), ".")[:8]) for i in range(6)]
+    return svg.drawing(
+        _WIDTH,
+        _HEIGHT,
+        svg.title("How abnormal each moment is"),
+        *map(band, events),
+        svg.polyline(points, fill="none", stroke="#1a4f8b", stroke_width=1.5),
+        svg.line(_MARGIN, y(threshold), right, y(threshold), stroke="#b3261e", stroke_dasharray="5 4"),
+        svg.text(right, y(threshold) - 4, "alarm", text_anchor="end", fill="#b3261e"),
+        *(svg.text(at, _HEIGHT - 8, when, text_anchor="middle", fill="#444") for at, when in hours),
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from captioner.errors import CaptionerError
+from captioner.outputs import svg
 
 
 @dataclass(frozen=True)
@@ -54,30 +55,26 @@ def picture(trials: Sequence[Trial]) -> str:
     low, high = min(scores), max(max(scores), min(scores) + 1e-6)
     last = max([1, *(trial.number for trial in scored)])
 
-    def at(trial: Trial, score: float) -> str:
+    def at(trial: Trial, score: float) -> tuple[float, float]:
         x = left + (width - left - 20) * trial.number / last
-        return f"{x:.1f},{floor - (floor - top) * (score - low) / (high - low):.1f}"
+        return x, floor - (floor - top) * (score - low) / (high - low)
 
     best, line, dots = -math.inf, [], []
     for trial, score in zip(scored, scores, strict=False):
         if trial.state == "complete":
             best = max(best, score)
             line.append(at(trial, best))
-        x, y = at(trial, score).split(",")
         settings = ", ".join(f"{name} = {value}" for name, value in trial.values.items())
+        told = svg.title(f"trial {trial.number}: {score:.2f} ({trial.state}); {settings}")
         fill = "#0b62a8" if trial.state == "complete" else "none"
-        dots.append(
-            f'<circle cx="{x}" cy="{y}" r="4" stroke="#0b62a8" fill="{fill}">'
-            f"<title>trial {trial.number}: {score:.2f} ({trial.state}); {settings}</title></circle>"
-        )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
-        f'font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
-        f'<path d="M{left},{top}V{floor}H{width - 20}" fill="none" stroke="#999"/>'
-        f'<text x="{left - 6}" y="{top + 4}" text-anchor="end">{high:.1f}</text>'
-        f'<text x="{left - 6}" y="{floor}" text-anchor="end">{low:.1f}</text>'
-        f'<text x="{(left + width) / 2}" y="{height - 12}" text-anchor="middle">trial (hollow: pruned)</text>'
-        f'<polyline points="{" ".join(line)}" fill="none" stroke="#9a3412" stroke-width="1.5"/>'
-        + "".join(dots)
-        + "</svg>\n"
+        dots.append(svg.circle(*at(trial, score), 4, told, stroke="#0b62a8", fill=fill))
+    return svg.drawing(
+        width,
+        height,
+        svg.tag("path", d=f"M{left},{top}V{floor}H{width - 20}", fill="none", stroke="#999"),
+        svg.text(left - 6, top + 4, f"{high:.1f}", text_anchor="end"),
+        svg.text(left - 6, floor, f"{low:.1f}", text_anchor="end"),
+        svg.text((left + width) / 2, height - 12, "trial (hollow: pruned)", text_anchor="middle"),
+        svg.polyline(line, fill="none", stroke="#9a3412", stroke_width=1.5),
+        *dots,
     )

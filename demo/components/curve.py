@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from captioner.outputs import svg
 from demo import strings
 from demo.components.words import clock
 
@@ -28,18 +29,16 @@ def as_curve(moments: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str,
     def y(score: float) -> float:
         return HEIGHT * (1 - score / top)
 
-    bands = "".join(
-        f'<rect x="{x(event["start_seconds"]):.1f}" y="0" height="{HEIGHT}" '
-        f'width="{max(3.0, x(event["end_seconds"]) - x(event["start_seconds"])):.1f}"/>'
-        for event in events
-    )
+    def band(event: Mapping[str, Any]) -> str:
+        begin, end = x(event["start_seconds"]), x(event["end_seconds"])
+        return svg.rect(begin, 0, max(3.0, end - begin), HEIGHT)
+
     places = np.linspace(0, WIDTH, len(peaks))
-    points = " ".join(f"{place:.1f},{y(float(peak)):.1f}" for place, peak in zip(places, peaks, strict=True))
+    points = ((place, y(peak)) for place, peak in zip(places.tolist(), peaks.tolist(), strict=True))
+    parts = [*map(band, events), svg.polyline(points), svg.line(0, y(threshold), WIDTH, y(threshold))]
+    drawn = svg.picture(WIDTH, HEIGHT, *parts, preserveAspectRatio="none", aria_hidden="true")
     return (
         f'<div class="cap-curve" role="slider" tabindex="0" aria-label="{strings.CURVE}" aria-valuemin="{first:.3f}" '
-        f'aria-valuemax="{last:.3f}" aria-valuenow="{first:.3f}" aria-valuetext="{clock(first)}">'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
-        f'{bands}<polyline points="{points}"/>'
-        f'<line x1="0" x2="{WIDTH}" y1="{y(threshold):.1f}" y2="{y(threshold):.1f}"/></svg>'
+        f'aria-valuemax="{last:.3f}" aria-valuenow="{first:.3f}" aria-valuetext="{clock(first)}">{drawn}'
         f'<p class="cap-ends"><span>{clock(first)}</span><span>{clock(last)}</span></p></div>'
     )

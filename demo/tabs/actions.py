@@ -10,6 +10,7 @@ import gradio as gr
 
 from captioner.actions.recognizer import Action
 from captioner.caption.result import Caption
+from captioner.outputs import svg
 from demo import strings
 from demo.components.downloads import files_of, links
 from demo.components.player import player, shown
@@ -95,10 +96,8 @@ def result(actions: Sequence[Action], caption: Caption) -> str:
 def _course(course: Sequence[float]) -> str:
     """Probability over the frames as a small curve."""
     last = max(1, len(course) - 1)
-    points: Any = " ".join(f"{WIDTH * i / last:.1f},{2 + (HEIGHT - 4) * (1 - p):.1f}" for i, p in enumerate(course))
+    points = [(WIDTH * i / last, 2 + (HEIGHT - 4) * (1 - p)) for i, p in enumerate(course)]
     if len(course) == 1:
-        points += f" {WIDTH},{points.split(',')[1]}"
-    return (
-        f'<svg class="cap-course" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
-        f'<polyline points="{points}"/></svg>'
-    )
+        points.append((WIDTH, points[0][1]))
+    line = svg.polyline(points)
+    return svg.picture(WIDTH, HEIGHT, line, class_="cap-course", preserveAspectRatio="none", aria_hidden="true")

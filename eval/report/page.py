@@ -24,10 +24,9 @@ from eval.scores.human import HumanLine, leave_one_out
 from eval.scores.slices import slicings
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from captioner.checkpoint.captioning import Checkpoint
     from captioner.language.calibration import Calibration
+    from captioner.outputs.svg import Svg
     from eval.confidence.reliability import Reliability
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -88,7 +87,7 @@ class Metric:
     low: float
     high: float
     human: float | None
-    chart: Markup
+    chart: Svg
 
 
 def require_jinja() -> None:
@@ -223,7 +222,7 @@ def _metrics(evaluation: Evaluation, human: HumanLine | None, *, top: float) -> 
     ]
 
 
-def _histograms(evaluation: Evaluation) -> list[Markup]:
+def _histograms(evaluation: Evaluation) -> list[Svg]:
     from eval.report.plots import histogram
 
     return [
@@ -241,7 +240,7 @@ def _surest_mistakes(subject: Subject, *, but: Sequence[ClipScore]) -> list[Clip
     return sorted(said, key=lambda clip: (-subject.rows[clip.id]["confidence"], clip.id))[:SURE_SHOWN]
 
 
-def _reliability(confidence: Reliability | None) -> Markup | None:
+def _reliability(confidence: Reliability | None) -> Svg | None:
     from eval.report.plots import reliability
 
     if confidence is None:

@@ -12,7 +12,7 @@ from captioner.video.config import VideoConfig
 from eval.scores.evaluation import ClipScore
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
+    from captioner.outputs.svg import Svg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class WordView:
     """A word and the picture of its attention."""
 
     text: str
-    heat: Markup
+    heat: Svg
 
 
 @dataclass(frozen=True, kw_only=True)

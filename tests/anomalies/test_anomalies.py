@@ -33,7 +33,7 @@ from captioner.cli import main
 from captioner.errors import CheckpointError, ConfigError, VideoError
 from captioner.io.status import Status
 from captioner.manifest import write_manifest
-from captioner.outputs.scores import Curve, svg
+from captioner.outputs.scores import Curve, plot
 from data.shapes import write_clip
 from data.walkway import walkway
 from eval.__main__ import main as evaluate
@@ -224,7 +224,7 @@ def test_scores_over_time_are_few_however_long_the_film() -> None:
         curve.push(Moment(i / 5, float(i == 100_000), (1 / 9,) * 9))
     assert len(curve.values) <= 1000 and max(curve.values) == 1.0
     event = Event(start_seconds=1, end_seconds=2, peak_seconds=1.5, strength=2, where=(0, 0, 0, 0, 1, 0, 0, 0, 0))
-    assert event.place == "centre" and svg(curve, [event], threshold=0.5).startswith("<svg")
+    assert event.place == "centre" and plot(curve, [event], threshold=0.5).startswith("<svg")
 
 
 def test_what_moves_the_score_is_where_it_happens() -> None:
