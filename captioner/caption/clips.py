@@ -15,6 +15,7 @@ from captioner.errors import ConfigError
 from captioner.language.collate import collate_clips
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
+from captioner.vision.choice import distinct_frames, look_every
 
 
 class ClipModel(Protocol):
@@ -66,9 +67,16 @@ class ClipEncoder:
         self._fast = model.to(self.device).encoder.fast()
 
     def encode(self, frames: Frames) -> np.ndarray:
-        """Features (T, P, D) float32 of a clip."""
+        """Features (T, P, D) float32 of a clip. A frame that equals one before it shares its features."""
+        kept, shared = distinct_frames(frames.pixels)
+        looked, needed = np.zeros(len(shared), bool), np.zeros(len(kept), bool)
+        looked[look_every(len(shared))] = True
+        needed[shared[looked]] = True
         with torch.inference_mode():
-            return self._fast(torch.from_numpy(frames.pixels).to(self.device)).cpu().numpy()
+            pixels, at = (torch.from_numpy(a).to(self.device) for a in (frames.pixels[kept], needed))
+            features: np.ndarray = self._fast(pixels, looked=at).cpu().numpy()[shared]
+        features[~looked, self._fast.places :] = 0.0  # what the original CNN sees, where it does not look
+        return features
 
     def batch(self, features: Sequence[np.ndarray], shape: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
         """Features (B, T, P, D) and mask (B, T) on the device, padded to ``shape`` with copies and hidden frames.

@@ -26,7 +26,7 @@ from captioner.runtime.beam import Sentence, State, beam_search
 from captioner.safe.json_text import read_settings
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
-from captioner.vision.nouns import look_every
+from captioner.vision.choice import distinct_frames, look_every
 
 FORMAT = 4
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
@@ -154,13 +154,15 @@ class Runner:
 
     def _features(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features (T, P, D) of frames (T, S, S, 3), and the frames (T,) that nouns are read from."""
-        features, looked = _encode(self._encoder, pixels), np.ones(len(pixels), dtype=bool)
+        kept, places = distinct_frames(pixels)  # the others share features
+        features, looked = _encode(self._encoder, pixels[kept])[places], np.ones(len(pixels), dtype=bool)
         if self._untuned is None:
             return features, looked
         looked[:] = False
         looked[look_every(len(features))] = True
         shown = np.zeros_like(features[:, :1])
-        shown[looked] = _encode(self._untuned, pixels[looked])
+        needed, sharing = np.unique(places[looked], return_inverse=True)
+        shown[looked] = _encode(self._untuned, pixels[kept[needed]])[sharing]
         return np.concatenate([features, shown], axis=1), looked
 
     def _advance(self, memory: dict[str, np.ndarray], tokens: np.ndarray, state: State) -> list[np.ndarray]:

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from captioner.vision.backbones import build_backbone, feature_width, load_backbone, packaged_weights
+from captioner.vision.choice import looked_at
 from captioner.vision.config import EncoderConfig
 from captioner.vision.fast import LEAST_COSINE, FastCNN, can_fuse, dead_leaves, exact_convolutions, fast_dtype
 from captioner.vision.fold import fold
 from captioner.vision.graph import Graph, record
-from captioner.vision.original import load_untuned, looked_at, shared_until
+from captioner.vision.original import load_untuned, shared_until
 from captioner.vision.recorded import RecordedCNN, add_recording
 
 _NOT_ARCHITECTURE = {
@@ -270,13 +271,13 @@ class FastEncoder(nn.Module):
         self._ready: dict[tuple[int, int, torch.device], Look] = {}
 
     @torch.no_grad()
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Features ``(..., P, D)`` float32 of frames ``(..., H, W, 3)`` uint8."""
+    def forward(self, pixels: Tensor, *, looked: Tensor | None = None) -> Tensor:
+        """Features ``(..., P, D)`` float32 of frames ``(..., H, W, 3)`` uint8. ``looked``: as for ``encode``."""
         height, width = pixels.shape[-3:-1]
         key = (height, width, self.encoder.shift.device)
         if key not in self._ready:
             self._ready[key] = self._prepare(height, width)
-        return self.encoder.encode(pixels, self._ready[key])
+        return self.encoder.encode(pixels, self._ready[key], looked=looked)
 
     def _prepare(self, height: int, width: int) -> Look:
         device = self.encoder.shift.device

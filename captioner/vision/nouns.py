@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 CLASSES = 1000
-_FRAMES = 4
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,3 @@ def nouns() -> tuple[Noun, ...]:
             classes += range(int(first), int(last or first) + 1)
         found.append(Noun(name, broader, tuple(classes)))
     return tuple(found)
-
-
-def look_every(frames: int) -> slice:
-    """The frames of a clip that the untuned CNN looks at: all of up to seven, else four to seven, evenly spread."""
-    step = max(1, frames // _FRAMES)
-    return slice(step // 2, None, step)

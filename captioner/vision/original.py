@@ -15,16 +15,6 @@ from captioner.vision.backbones import load_backbone
 from captioner.vision.config import EncoderConfig
 from captioner.vision.graph import Graph, Weight
 from captioner.vision.lite import EfficientNetLite
-from captioner.vision.nouns import look_every
-
-
-def looked_at(mask: Tensor) -> Tensor:
-    """Which frames of each clip are looked at, (B, T), of those that ``mask`` (B, T) shows."""
-    looked = torch.zeros_like(mask)
-    for row, shown in enumerate(mask):
-        frames = shown.nonzero().flatten()
-        looked[row, frames[look_every(len(frames))]] = True
-    return looked
 
 
 def load_untuned(source: str, device: torch.device) -> EfficientNetLite:

@@ -27,6 +27,7 @@ from captioner.language.search import search
 from captioner.runtime.beam import beam_search
 from captioner.video.frames import sample_frames, scale
 from captioner.video.scaling import scale as scale_without_torch
+from captioner.vision.fast import dead_leaves
 from tests.clips import BY_KEYFRAME, OTHERS, render_case
 from tests.media import render_clip
 from tests.tiny import tiny_checkpoint
@@ -106,6 +107,7 @@ def test_the_packaged_captioner_says_the_same_without_torch(
     """In a process that never loads torch: sentence, confidence, words, times and evidence."""
     monkeypatch.setattr("captioner.vision.encoder.fast_dtype", lambda device: torch.float32)  # as the runtime computes
     clips = [shapes_clip(tmp_path / f"{n}.mp4", number=n) for n in range(3)]
+    clips.append(render_clip(tmp_path / "still.mp4", images=[dead_leaves(1, height=48, width=64)[0].numpy()] * 12))
     (tmp_path / "notes.mp4").write_text("no video", encoding="utf-8")
     code = (
         "import sys; from captioner.runtime.__main__ import main; code = main(sys.argv[1:]); "
