@@ -13,10 +13,9 @@ from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.decoder import AttentionGRU, State
 from captioner.language.grounding import Condition
 from captioner.language.search import Hypothesis, search
-from captioner.vision.detector import WordDetector
+from captioner.vision.detector import PeopleDetector, WordDetector
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.evidence import Evidence
-from captioner.vision.people import PeopleDetector
 
 
 class Observation(NamedTuple):

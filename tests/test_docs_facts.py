@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 
 import pytest
 
@@ -44,3 +45,15 @@ def test_every_file_that_a_page_names_exists() -> None:
         for found in NAMED.finditer(page.read_text(encoding="utf-8")):
             name = found.group(1) or found.group(0)
             assert (ROOT / name).exists(), f"{page.relative_to(ROOT)} names {name}"
+
+
+def test_the_design_lists_every_room_and_layer() -> None:
+    design = (ROOT / "docs/why/design.md").read_text(encoding="utf-8")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    [layers] = [found["layers"] for found in contracts if found.get("containers") == ["captioner"]]
+    listed = [line.strip() for line in re.findall(r"^    (\w.*)$", design, re.MULTILINE)]
+    assert [re.split(r" \| |, ", line) for line in listed] == [re.split(r" \| ", layer) for layer in layers[1:]]
+    rooms = {path.parent.name for path in (ROOT / "captioner").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `(\w+)/` \|", design, re.MULTILINE)) == rooms

@@ -153,7 +153,7 @@ class Captioner:
         places = places or [NOWHERE] * len(clips)
         observation = self._model.observe(*self.encoder.batch(features, shape))
         memory = observation.memory if config.evidence else observation.memory._replace(evidence=None)
-        evidence = _evidence(observation, grounded=config.evidence)
+        evidence = _evidence(observation, self._wording.reliability, grounded=config.evidence)
         found = self._search(memory, evidence, config)
         best = [
             choose(group, self._wording, evidence=seen, config=config)
@@ -261,7 +261,7 @@ def to_tensors(lexicon: Lexicon, device: torch.device) -> Lexicon:
     return replace(lexicon, **changed)
 
 
-def _evidence(observation: Observation, *, grounded: bool) -> list[Evidence]:
+def _evidence(observation: Observation, reliability: np.ndarray | None, *, grounded: bool) -> list[Evidence]:
     """Of each clip, as arrays; ``grounded``: with what the classifier saw."""
     noun_probs, word_probs, people_probs = (
         None if part is None else part.cpu().numpy()
@@ -272,6 +272,7 @@ def _evidence(observation: Observation, *, grounded: bool) -> list[Evidence]:
             noun_probs=noun_probs[i] if noun_probs is not None and grounded else None,
             word_probs=None if word_probs is None else word_probs[i],
             people_prob=None if people_probs is None else float(people_probs[i]),
+            reliability=reliability,
         )
         for i in range(len(observation.memory.mask))
     ]

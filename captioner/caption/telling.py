@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -59,19 +59,12 @@ class Wording:
         """The settings to search with: every beam is kept where the n-best list is reranked."""
         return _of_all_beams(config) if self.reranker and config.reranks else config
 
-    def nouns(self, evidence: Evidence) -> np.ndarray | None:
-        """Calibrated probabilities (N,) of the nouns in a clip; None where the checkpoint is not grounded."""
-        if self.reliability is None or evidence.noun_probs is None:
-            return None
-        return clip_nouns(evidence.noun_probs, self.reliability)
-
     def condition(self, evidence: Evidence) -> Condition | None:
         """What the search of a clip is conditioned on; None where the checkpoint is not grounded."""
-        nouns = self.nouns(evidence)
-        if self.lexicon is None or nouns is None:
+        if self.lexicon is None or evidence.nouns is None:
             return None
         nobody = evidence.people_prob is not None and evidence.people_prob < 0.5
-        pointed = nouns[self.lexicon.columns]
+        pointed = evidence.nouns[self.lexicon.columns]
         return Condition(lexicon=self.lexicon, noun_probs=pointed, nobody=np.array(nobody), token=np.array(-1))
 
     def required(self, condition: Condition | None, config: SearchConfig) -> int:
@@ -91,6 +84,15 @@ class Evidence:
     """(W,) of the detector's words in the clip; None without a detector."""
     people_prob: float | None = None
     """That a person is in the clip; None where the checkpoint is not grounded."""
+    reliability: np.ndarray | None = None
+    """(N,) of the classifier's nouns; None where the checkpoint is not grounded."""
+
+    @cached_property
+    def nouns(self) -> np.ndarray | None:
+        """Calibrated probabilities (N,) of the nouns in the clip; None where the checkpoint is not grounded."""
+        if self.reliability is None or self.noun_probs is None:
+            return None
+        return clip_nouns(self.noun_probs, self.reliability)
 
     def first_frames(self, count: int) -> Evidence:
         """The same without what pads the clip after so many frames."""
@@ -108,7 +110,7 @@ def choose(found: Sequence[H], wording: Wording, *, evidence: Evidence, config: 
         return list(found)
     texts = [wording.pieces.decode(hypothesis.tokens) for hypothesis in found]
     ranked = wording.reranker.rerank(
-        found, texts, word_probs=evidence.word_probs, noun_probs=wording.nouns(evidence), config=config
+        found, texts, word_probs=evidence.word_probs, noun_probs=evidence.nouns, config=config
     )
     return ranked[: config.n_best]
 

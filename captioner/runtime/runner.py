@@ -114,6 +114,7 @@ class Runner:
             noun_probs=nouns * looked[:, None] if observed else None,
             word_probs=words if self._wording.reranker else None,
             people_prob=float(people),
+            reliability=self._wording.reliability,
         )
         best = choose(self._find(memory, state, seen), self._wording, evidence=seen, config=self.search)
         return tell(

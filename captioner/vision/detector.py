@@ -1,7 +1,8 @@
-"""A detector of the words that people would use of a clip (Fang et al. 2015), read from the CNN's features.
+"""Linear detectors on the CNN's features: of the words that people would use of a clip, and of people in it.
 
-It was learned word by word, without any sentence, as the CNN was tuned (``training.words``), and knows things that the
-decoder does not. It is kept small: of the weights of some thousand words the part of ``rank`` that matters most.
+The word detector (Fang et al. 2015) was trained word by word, without any sentence, as the CNN was fine-tuned
+(``training.words``), and knows things that the decoder does not. It is kept small: of the weights of some thousand
+words the part of ``rank`` that matters most. The people detector is logistic regression on what captions say.
 """
 
 from __future__ import annotations
@@ -58,3 +59,45 @@ class WordDetector(nn.Module):
         """Probabilities (B, W), means over the frames, from features (B, T, P, D) and mask (B, T)."""
         shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
         return (shown[:, None] @ self.of_frames(features.float().mean(dim=2))).squeeze(1)
+
+
+class PeopleDetector(nn.Module):
+    """Features of a clip to the probability that its captions say a person. It is not trained with the decoder."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(width))
+        self.register_buffer("bias", torch.zeros(()))
+
+    def learn(self, features: Tensor, shares: Tensor, *, strength: float = 0.1) -> None:
+        """Fit it to clips: mean features (C, D), and the share (C,) of each clip's captions that say a person.
+
+        ``strength`` is of the ridge on the weights of standardised features.
+        """
+        middle, scale = features.mean(dim=0), features.std(dim=0) + 1e-6
+        standard = (features - middle) / scale
+        weight = torch.zeros(features.shape[1] + 1, requires_grad=True)
+        optimiser = torch.optim.LBFGS([weight], max_iter=100, line_search_fn="strong_wolfe")
+
+        def cost() -> Tensor:
+            optimiser.zero_grad()
+            logits = standard @ weight[:-1] + weight[-1]
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, shares) + strength * (weight[:-1] ** 2).sum()
+            loss.backward()
+            return loss
+
+        optimiser.step(cost)
+        with torch.no_grad():
+            self.weight.copy_(weight[:-1] / scale)
+            self.bias.copy_(weight[-1] - middle @ self.weight)
+
+    @torch.no_grad()
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Probabilities (B,) from features (B, T, P, D) and mask (B, T)."""
+        shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
+        mean = (shown[:, None] @ features.float().mean(dim=2)).squeeze(1)  # (B, D)
+        logits = (mean * self.weight).sum(dim=1) + self.bias  # no product by a vector: an 8-bit export takes none
+        return logits.sigmoid()

@@ -16,7 +16,7 @@ from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.trigrams import Trigrams
 from captioner.model import CaptionModel
 from captioner.video.config import VideoConfig
-from captioner.vision.detector import WordDetector
+from captioner.vision.detector import PeopleDetector, WordDetector
 from tests.media import render_clip
 from tests.tiny import tiny_model
 
@@ -118,3 +118,19 @@ def test_words_that_are_none_are_refused(checkpoint: Path) -> None:
         (checkpoint / "config.json").write_text(json.dumps(config | {"words": words}))
         with pytest.raises(CheckpointError, match=said):
             load_checkpoint(checkpoint)
+
+
+def test_people_are_told_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shares = (torch.rand(400, generator=generator) < 0.7).float()
+    features = torch.randn(400, 16, generator=generator) * 3 + 5
+    features[:, 3] += 6 * shares
+    people = PeopleDetector(16)
+    people.learn(features, shares)
+    clips = features[:, None, None].expand(-1, 2, 3, -1).clone()
+    mask = torch.ones(400, 2, dtype=torch.bool)
+    found = people(clips, mask)
+    assert ((found > 0.5) == shares.bool()).float().mean() > 0.8
+    clips[:, 1] = 0
+    mask[:, 1] = False
+    torch.testing.assert_close(people(clips, mask), found)  # hidden frames say nothing
