@@ -23,6 +23,7 @@ from captioner.language.grounding import Condition, Lexicon, make_lexicon, merge
 from captioner.language.reranker import Reranker
 from captioner.language.search import Hypothesis
 from captioner.model import CaptionModel, Observation
+from captioner.retrieval.retriever import Retriever
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.nouns import nouns
@@ -35,14 +36,20 @@ class Captioner:
     'a man is playing a guitar'
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
-        """Raises ConfigError for a device that is not there."""
+    def __init__(
+        self, checkpoint: Checkpoint, *, device: str | None = None, retriever: Retriever | None = None
+    ) -> None:
+        """``retriever`` says how well a sentence fits a clip; by default :func:`checkpoint_retriever`'s.
+
+        Raises ConfigError for a device that is not there.
+        """
         self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self._model = checkpoint.model
         self.encoder = ClipEncoder(self._model, device=device)
         self.device = self.encoder.device
         self._model.decoder.lay_out_by_columns()
+        self._retriever = retriever or checkpoint_retriever(checkpoint)
         lexicon = checkpoint_lexicon(checkpoint)
         self._lexicon = None if lexicon is None else to_tensors(lexicon, self.device)
         self._wording = Wording(
@@ -52,6 +59,7 @@ class Captioner:
             fingerprint=checkpoint.fingerprint,
             lexicon=lexicon,
             reliability=_reliability(self._model),
+            queries=self._retriever.queries() if self._retriever else None,
         )
         self._begins_word = torch.tensor(self._wording.pieces.begins_word())
 
@@ -151,9 +159,13 @@ class Captioner:
             return []
         config = search or self.search
         places = places or [NOWHERE] * len(clips)
-        observation = self._model.observe(*self.encoder.batch(features, shape))
+        batch = self.encoder.batch(features, shape)
+        observation = self._model.observe(*batch)
         memory = observation.memory if config.evidence else observation.memory._replace(evidence=None)
         evidence = _evidence(observation, self._wording.reliability, grounded=config.evidence)
+        if config.match_weight and self._retriever is not None:
+            vectors = self._retriever.vectors(*batch)
+            evidence = [replace(seen, vector=vector) for seen, vector in zip(evidence, vectors, strict=True)]
         found = self._search(memory, evidence, config)
         best = [
             choose(group, self._wording, evidence=seen, config=config)
@@ -233,7 +245,11 @@ def _reranker(model: CaptionModel) -> Reranker | None:
         return None
     table = None if model.phrases is None else model.phrases.cpu().numpy()
     return Reranker(
-        model.detector.forms, model.detector.usual.cpu().numpy(), table, nouns=[noun.name for noun in nouns()]
+        model.detector.forms,
+        model.detector.usual.cpu().numpy(),
+        table,
+        nouns=[noun.name for noun in nouns()],
+        broader=[noun.broader for noun in nouns()],
     )
 
 
@@ -241,6 +257,11 @@ def _reliability(model: CaptionModel) -> np.ndarray | None:
     if model.evidence is None or model.evidence.reliability is None:
         return None
     return model.evidence.reliability.cpu().numpy()
+
+
+def checkpoint_retriever(checkpoint: Checkpoint) -> Retriever | None:
+    """The package's retriever where the checkpoint's search wants it and it reads its features."""
+    return Retriever.packaged(checkpoint.model.encoder) if checkpoint.search.match_weight else None
 
 
 def checkpoint_lexicon(checkpoint: Checkpoint) -> Lexicon | None:

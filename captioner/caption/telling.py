@@ -19,6 +19,7 @@ from captioner.language.config import SearchConfig
 from captioner.language.grounding import Condition, Lexicon, clip_nouns, required_token
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker
+from captioner.retrieval.queries import Queries
 from captioner.video.frames import Frames
 
 BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
@@ -54,6 +55,8 @@ class Wording:
     """Of a grounded checkpoint."""
     reliability: np.ndarray | None = None
     """(N,) of the classifier's nouns, of a grounded checkpoint."""
+    queries: Queries | None = None
+    """Of the retriever that reads this checkpoint's features: how well a sentence fits a clip."""
 
     def searched(self, config: SearchConfig) -> SearchConfig:
         """The settings to search with: every beam is kept where the n-best list is reranked."""
@@ -73,6 +76,12 @@ class Wording:
             return -1
         return required_token(condition.noun_probs, condition.lexicon)
 
+    def matches(self, texts: Sequence[str], evidence: Evidence) -> np.ndarray | None:
+        """Cosines (H,) of sentences and a clip; None without a retriever that reads this checkpoint's features."""
+        if self.queries is None or evidence.vector is None:
+            return None
+        return self.queries.vectors(texts) @ evidence.vector.astype(np.float32)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -84,6 +93,8 @@ class Evidence:
     """(W,) of the detector's words in the clip; None without a detector."""
     people_prob: float | None = None
     """That a person is in the clip; None where the checkpoint is not grounded."""
+    vector: np.ndarray | None = None
+    """(W,) float16 of the clip, by the retriever; None without one."""
     reliability: np.ndarray | None = None
     """(N,) of the classifier's nouns; None where the checkpoint is not grounded."""
 
@@ -110,7 +121,12 @@ def choose(found: Sequence[H], wording: Wording, *, evidence: Evidence, config: 
         return list(found)
     texts = [wording.pieces.decode(hypothesis.tokens) for hypothesis in found]
     ranked = wording.reranker.rerank(
-        found, texts, word_probs=evidence.word_probs, noun_probs=evidence.nouns, config=config
+        found,
+        texts,
+        word_probs=evidence.word_probs,
+        noun_probs=evidence.nouns,
+        matches=wording.matches(texts, evidence) if config.match_weight else None,
+        config=config,
     )
     return ranked[: config.n_best]
 

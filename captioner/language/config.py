@@ -117,8 +117,13 @@ class SearchConfig:
         0.0, "rerank: weight of the caption's least visible word; 0 is off", metavar="W", low=0
     )
     """Times the logarithm of its probability."""
+    match_weight: float = setting(
+        0.0, "rerank: weight of how well a sentence fits the clip; 0 is off", metavar="W", low=0
+    )
+    """Times the cosine of their vectors by the package's retriever. For checkpoints that set it and whose features the
+    retriever reads."""
     noun_weight: float = setting(
-        1.5, "rerank: weight of nouns that training captions hardly have; 0 is off", metavar="W", low=0
+        2.0, "rerank: weight of nouns that training captions hardly have; 0 is off", metavar="W", low=0
     )
     """Times the logarithm of how much likelier the noun is in this clip than in any; for grounded checkpoints."""
     odd_price: float = setting(
@@ -146,4 +151,4 @@ class SearchConfig:
     @property
     def reranks(self) -> bool:
         """Whether the n-best list is reranked by the detected words, where a checkpoint can."""
-        return self.temperature == 0 and max(self.word_weight, self.least_weight, self.odd_price) > 0
+        return self.temperature == 0 and max(self.word_weight, self.least_weight, self.match_weight, self.odd_price) > 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from captioner.errors import CheckpointError
 from captioner.metrics.text import tokenize
-from captioner.retrieval.words import Vocabulary
+from captioner.retrieval.words import PAD, Vocabulary
 from captioner.safe.json_text import parse_json
 
 DEFAULT = Path(__file__).parent / "default"
@@ -26,6 +28,11 @@ class Queries:
         """``weights`` by the names of ``QueryReader``."""
         self.words, self.fingerprint = words, fingerprint
         self._weights = {name: array.astype(np.float32) for name, array in weights.items()}
+
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """By the names of ``QueryReader``, in float16."""
+        return {name: array.astype(np.float16) for name, array in self._weights.items()}
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Queries:
@@ -59,19 +66,26 @@ class Queries:
 
     def vector(self, text: str) -> np.ndarray:
         """The unit vector (W,) of a query."""
-        w = self._weights
-        state = np.zeros(w["gru.cells.0.recurrent.weight"].shape[1], np.float32)
-        for number in self.words.numbers(tokenize(text)):
-            state = self._step(w["embed.weight"][number], state)
-        vector: np.ndarray = w["out.weight"] @ state + w["out.bias"]
-        return vector / max(float(np.linalg.norm(vector)), 1e-12)
+        vector: np.ndarray = self.vectors([text])[0]
+        return vector
 
-    def _step(self, word: np.ndarray, state: np.ndarray) -> np.ndarray:
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """The unit vectors (Q, W) of queries."""
+        w = self._weights
+        queries = [self.words.numbers(tokenize(text)) for text in texts]
+        words = np.array(list(zip_longest(*queries, fillvalue=PAD)))  # (L, Q)
+        given = w["embed.weight"][words] @ w["gru.cells.0.input.weight"].T + w["gru.cells.0.input.bias"]
+        state = np.zeros((len(queries), w["gru.cells.0.recurrent.weight"].shape[1]), np.float32)
+        for step, numbers in zip(given, words, strict=True):
+            state = np.where(numbers[:, None] == PAD, state, self._next(step, state))
+        vectors: np.ndarray = state @ w["out.weight"].T + w["out.bias"]
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def _next(self, given: np.ndarray, state: np.ndarray) -> np.ndarray:
         """The GRU's next state: the equations of :mod:`captioner.recurrent.gru`, reset after the product."""
-        w, size = self._weights, len(state)
-        given = w["gru.cells.0.input.weight"] @ word + w["gru.cells.0.input.bias"]
-        past = w["gru.cells.0.recurrent.weight"] @ state + w["gru.cells.0.recurrent.bias"]
-        gates = 1 / (1 + np.exp(-(given[: 2 * size] + past[: 2 * size])))
-        candidate = np.tanh(given[2 * size :] + gates[size:] * past[2 * size :])
-        new: np.ndarray = state + gates[:size] * (candidate - state)
+        w, size = self._weights, state.shape[1]
+        past = state @ w["gru.cells.0.recurrent.weight"].T + w["gru.cells.0.recurrent.bias"]
+        gates = 1 / (1 + np.exp(-(given[:, : 2 * size] + past[:, : 2 * size])))
+        candidate = np.tanh(given[:, 2 * size :] + gates[:, size:] * past[:, 2 * size :])
+        new: np.ndarray = state + gates[:, :size] * (candidate - state)
         return new

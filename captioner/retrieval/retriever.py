@@ -11,6 +11,7 @@ from torch import Tensor
 from captioner.errors import CheckpointError
 from captioner.retrieval.checkpoint import RetrieverCheckpoint, load_retriever
 from captioner.retrieval.network import pooled
+from captioner.retrieval.queries import Queries
 from captioner.vision.encoder import FrameEncoder
 
 
@@ -32,6 +33,17 @@ class Retriever:
     def load(cls, folder: str | Path | None = None, *, encoder: FrameEncoder) -> Retriever:
         """Load a folder, by default the one inside the package. Raises CheckpointError."""
         return cls(load_retriever(folder), encoder=encoder)
+
+    @classmethod
+    def packaged(cls, encoder: FrameEncoder) -> Retriever | None:
+        """The one inside the package where it reads the features of ``encoder``, else None. Raises CheckpointError."""
+        checkpoint = load_retriever()
+        return cls(checkpoint, encoder=encoder) if checkpoint.reads == encoder.fingerprint() else None
+
+    def queries(self) -> Queries:
+        """What reads sentences for it, without torch."""
+        weights = {name: tensor.numpy() for name, tensor in self._head.queries.state_dict().items()}
+        return Queries(weights, self.checkpoint.words, fingerprint=self.checkpoint.fingerprint)
 
     @torch.inference_mode()
     def vectors(self, features: Tensor, mask: Tensor) -> np.ndarray:

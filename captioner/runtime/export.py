@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.caption.captioner import checkpoint_lexicon
+from captioner.caption.captioner import checkpoint_lexicon, checkpoint_retriever
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, ConfigError
@@ -26,14 +26,16 @@ from captioner.language.attention import Memory
 from captioner.language.decoder import AttentionGRU
 from captioner.language.grounding import Lexicon
 from captioner.model import CaptionModel
-from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, LEXICON_ARRAYS, MEMORY, STEP, UNTUNED
+from captioner.retrieval.network import pooled
+from captioner.retrieval.retriever import Retriever
+from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, LEXICON_ARRAYS, MEMORY, QUERIES, STEP, UNTUNED
 from captioner.safe.whole import whole_folder
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.fast import dead_leaves
 
 OPSET = 18
-_FILES = (CONFIG, ENCODER, UNTUNED, MEMORY, STEP)
+_FILES = (CONFIG, ENCODER, UNTUNED, MEMORY, STEP, QUERIES)
 
 
 class _Encoder(nn.Module):
@@ -55,15 +57,16 @@ class _Encoder(nn.Module):
 
 
 class _Memory(nn.Module):
-    """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), words (W), people (),
-    and the first state (1, H) each.
+    """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), words (W), people (), the clip's
+    vector (W), and the first state (1, H) each.
     """
 
-    def __init__(self, model: CaptionModel) -> None:
+    def __init__(self, model: CaptionModel, retriever: Retriever | None) -> None:
         super().__init__()
         self.decoder, self.evidence, self.detector = model.decoder, model.evidence, model.detector
         self.people = model.people
         self.parts = model.encoder.parts
+        self.retriever = None if retriever is None else retriever.checkpoint.head.clips
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         clip, shown = self.parts(features[None])
@@ -76,7 +79,11 @@ class _Memory(nn.Module):
             evidence, nouns = (part[0] for part in self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
         words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
         people = self.people(clip, mask)[0] if self.people is not None else features[0, 0, 0] * 0 + 1
-        return (memory.values[0], memory.keys[0], evidence, nouns, words, people, *(part[0] for part in state))
+        if self.retriever is None:
+            vector = features[0, 0, :1]
+        else:
+            vector = self.retriever(pooled(features[None], mask, places=clip.shape[2]))[0]
+        return (memory.values[0], memory.keys[0], evidence, nouns, words, people, vector, *(part[0] for part in state))
 
 
 class _Step(nn.Module):
@@ -147,11 +154,12 @@ def _check(checkpoint: Checkpoint) -> None:
 def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     model, size = checkpoint.model.eval(), checkpoint.video.size
     encoder = _Encoder(model.encoder, size).eval()
-    memory, step = _Memory(model).eval(), _Step(model.decoder).eval()
+    retriever = checkpoint_retriever(checkpoint)
+    memory, step = _Memory(model, retriever).eval(), _Step(model.decoder).eval()
     pixels = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     features = torch.zeros(3, model.encoder.places + model.encoder.config.untuned, model.encoder.width)
     with torch.no_grad():
-        values, keys, evidence, _, _, _, *state = memory(features)
+        values, keys, evidence, _, _, _, _, *state = memory(features)
     states = [f"state{i}" for i in range(len(state))]
     some = torch.export.Dim("some", min=1, max=4096)
     begin(ENCODER)
@@ -160,7 +168,7 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
         begin(UNTUNED)
         untuned = _Encoder(FrameEncoder.load(EncoderConfig(source=model.encoder.config.source)), size).eval()
         _save(untuned, (pixels,), folder / UNTUNED, ["pixels"], ["features"], [{0: some}])
-    outputs = ["values", "keys", "evidence", "nouns", "words", "people", *states]
+    outputs = ["values", "keys", "evidence", "nouns", "words", "people", "vector", *states]
     begin(MEMORY)
     _save(memory, (features,), folder / MEMORY, ["features"], outputs, [{0: some}])
     beams, positions = torch.export.Dim("beams", min=1, max=4096), torch.export.Dim("positions", min=1, max=1 << 20)
@@ -171,6 +179,9 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     _save(
         step, given, folder / STEP, names, ["log_probs", "attention", *(f"next{i}" for i in range(len(state)))], shapes
     )
+    queries = None if retriever is None else retriever.queries()
+    if queries is not None:
+        np.savez(folder / QUERIES, **queries.weights)  # type: ignore[arg-type]
     calibration, lexicon = checkpoint.calibration, checkpoint_lexicon(checkpoint)
     reliability = model.evidence.reliability if model.evidence is not None else None
     config = {
@@ -188,6 +199,7 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
         "usual": [round(x, 4) for x in model.detector.usual.tolist()] if model.detector is not None else [],
         "pieces": [piece.decode("latin-1") for piece in (lexicon or checkpoint.tokenizer).pieces.spelled],
         "lexicon": _plain(lexicon) if lexicon else None,
+        "query_words": [] if queries is None else list(queries.words.words),
         "reliability": [round(x, 4) for x in reliability.tolist()] if reliability is not None else [],
     }
     (folder / CONFIG).write_text(json.dumps(config) + "\n", encoding="utf-8")

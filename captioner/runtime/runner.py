@@ -22,15 +22,19 @@ from captioner.language.config import SearchConfig
 from captioner.language.grounding import Condition, Lexicon, merge
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker
+from captioner.retrieval.queries import Queries
+from captioner.retrieval.words import Vocabulary
 from captioner.runtime.beam import Sentence, State, beam_search
 from captioner.safe.json_text import read_settings
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.choice import distinct_frames, look_every
+from captioner.vision.nouns import nouns
 
-FORMAT = 4
+FORMAT = 5
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
+QUERIES = "queries.npz"
 LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "inputs")
 DEFAULT = Path(__file__).parent / "default"
 """The packaged captioner in eight bits; in captioner-runtime alone (recipes/runtime)."""
@@ -74,6 +78,7 @@ class Runner:
             fingerprint=str(values["fingerprint"]),
             lexicon=lexicon,
             reliability=np.array(values["reliability"], dtype=np.float32) if lexicon else None,
+            queries=_queries(folder / QUERIES, values["query_words"]) if values["query_words"] else None,
         )
         self._begins_word = np.array(self._wording.pieces.begins_word())
         self._places = int(values["places"])
@@ -107,14 +112,17 @@ class Runner:
 
     def _of(self, frames: Frames, place: Place) -> Caption:
         features, looked = self._features(frames.pixels)
-        values, keys, evidence, nouns, words, people, *start = self._memory.run(None, {"features": features})
+        values, keys, evidence, noun_probs, words, people, vector, *start = self._memory.run(
+            None, {"features": features}
+        )
         memory, state = {"values": values, "keys": keys, "evidence": evidence}, tuple(start)
         observed = self.search.evidence and self._has_evidence
         seen = Evidence(
-            noun_probs=nouns * looked[:, None] if observed else None,
+            noun_probs=noun_probs * looked[:, None] if observed else None,
             word_probs=words if self._wording.reranker else None,
             people_prob=float(people),
             reliability=self._wording.reliability,
+            vector=vector,
         )
         best = choose(self._find(memory, state, seen), self._wording, evidence=seen, config=self.search)
         return tell(
@@ -192,8 +200,23 @@ def _encode(session: Any, pixels: np.ndarray) -> np.ndarray:
 
 def _reranker(values: dict[str, Any]) -> Reranker:
     table = np.frombuffer(base64.b64decode(values["phrases"]), dtype=np.uint8)
-    nouns = values["lexicon"]["names"] if values["lexicon"] else ()
-    return Reranker(values["words"], np.array(values["usual"]), table if len(table) else None, nouns=nouns)
+    names = values["lexicon"]["names"] if values["lexicon"] else ()
+    broader = {noun.name: noun.broader for noun in nouns()}
+    return Reranker(
+        values["words"],
+        np.array(values["usual"]),
+        table if len(table) else None,
+        nouns=names,
+        broader=[broader[name] for name in names],
+    )
+
+
+def _queries(path: Path, words: list[str]) -> Queries:
+    try:
+        with np.load(path) as arrays:
+            return Queries(dict(arrays), Vocabulary(words), fingerprint="")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path}: {first_line(error)}") from None
 
 
 def _lexicon(values: dict[str, Any], pieces: Pieces) -> Lexicon:
