@@ -85,7 +85,7 @@ class Reranker:
         def worth(place: int) -> float:
             text = texts[place]
             said = self._columns(text)
-            unfamiliar = {noun: p for noun, p in nouns.items() if noun not in self._column and _says(text, noun)}
+            unfamiliar = _each_once({n: p for n, p in nouns.items() if n not in self._column and _says(text, n)})
             least = min([*known[said], *unfamiliar.values()], default=_NONE)
             worth = hypotheses[place].score + config.word_weight * float(likelier[said].sum())
             worth += config.noun_weight * sum(math.log(p / NOUN_PRIOR) for p in unfamiliar.values())
@@ -123,6 +123,11 @@ def _sums(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
     for name, value in zip(names, values.tolist(), strict=bool(names)):
         sums[name] = sums.get(name, 0.0) + value
     return sums
+
+
+def _each_once(nouns: dict[str, float]) -> dict[str, float]:
+    """Without those that are part of another: of "fire truck" and "truck" only the first."""
+    return {noun: p for noun, p in nouns.items() if not any(noun in other.split() for other in nouns if other != noun)}
 
 
 def _says(text: str, noun: str) -> bool:

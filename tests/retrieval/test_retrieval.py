@@ -73,6 +73,10 @@ def test_numpy_reads_queries_as_torch_does(trained: Path) -> None:
         assert np.allclose(queries.vector(text), expected, atol=1e-5)
         assert np.linalg.norm(queries.vector(text)) == pytest.approx(1, abs=1e-5)
     assert queries.unknown("two zebras, zebras") == ("zebras",)
+    texts = ["two red circles move left", "a zebra", "", "a blue square"]
+    assert np.allclose(queries.vectors(texts), [queries.vector(text) for text in texts], atol=1e-6)
+    again = Queries(queries.weights, queries.words, fingerprint="")  # as an export holds them
+    assert np.array_equal(again.vectors(texts), queries.vectors(texts))
 
 
 def test_clips_become_unit_vectors_whatever_stands_beside_them(trained: Path, recipe: Recipe) -> None:
