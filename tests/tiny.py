@@ -69,7 +69,7 @@ def tiny_retriever(folder: Path, *, captioner: Path | None = None) -> Path:
     from captioner.retrieval.checkpoint import save_retriever
     from captioner.retrieval.config import RetrieverConfig
     from captioner.retrieval.network import RetrieverHead
-    from captioner.retrieval.words import Vocabulary
+    from captioner.retrieval.queries import Vocabulary
 
     torch.manual_seed(0)
     encoder = load_checkpoint(captioner).model.encoder if captioner else None

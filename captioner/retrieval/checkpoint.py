@@ -13,7 +13,7 @@ from captioner.config import to_dict
 from captioner.errors import CheckpointError
 from captioner.retrieval.config import RetrieverConfig
 from captioner.retrieval.network import RetrieverHead
-from captioner.retrieval.words import Vocabulary
+from captioner.retrieval.queries import Vocabulary
 
 DEFAULT = Path(__file__).parent / "default"
 """The retriever inside the package."""

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from captioner.recurrent.network import Recurrent
 from captioner.retrieval.config import RetrieverConfig
-from captioner.retrieval.words import PAD
+from captioner.retrieval.queries import PAD
 
 
 def pooled(features: Tensor, mask: Tensor, *, places: int) -> Tensor:

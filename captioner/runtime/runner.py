@@ -22,8 +22,7 @@ from captioner.language.config import SearchConfig
 from captioner.language.grounding import Condition, Lexicon, merge
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker
-from captioner.retrieval.queries import Queries
-from captioner.retrieval.words import Vocabulary
+from captioner.retrieval.queries import Queries, Vocabulary
 from captioner.runtime.beam import Sentence, State, beam_search
 from captioner.safe.json_text import read_settings
 from captioner.video.config import VideoConfig
@@ -68,6 +67,8 @@ class Runner:
             raise CheckpointError(f"{folder} has export format {known!r}; this version of captioner reads {FORMAT}")
         self.video = from_dict(VideoConfig, values["video"], where="video")
         self.search = from_dict(SearchConfig, values["search"], where="search")
+        self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
+        self._untuned = _session(folder / UNTUNED, threads) if values["untuned"] else None
         calibration, words = values["calibration"], values["words"]
         pieces = Pieces([piece.encode("latin-1") for piece in values["pieces"]])
         lexicon = _lexicon(values["lexicon"], pieces) if values["lexicon"] else None
@@ -83,8 +84,6 @@ class Runner:
         self._begins_word = np.array(self._wording.pieces.begins_word())
         self._places = int(values["places"])
         self._has_evidence = bool(values["evidence"])
-        self._encoder, self._memory, self._step = (_session(folder / name, threads) for name in (ENCODER, MEMORY, STEP))
-        self._untuned = _session(folder / UNTUNED, threads) if values["untuned"] else None
 
     @property
     def fingerprint(self) -> str:
@@ -216,7 +215,7 @@ def _queries(path: Path, words: list[str]) -> Queries:
         with np.load(path) as arrays:
             return Queries(dict(arrays), Vocabulary(words), fingerprint="")
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {first_line(error)}") from None
+        raise CheckpointError(f"cannot load {path}: {first_line(error)}") from None
 
 
 def _lexicon(values: dict[str, Any], pieces: Pieces) -> Lexicon:

@@ -18,8 +18,8 @@ from captioner.manifest import Clip, read_manifest
 from captioner.metrics.text import tokenize
 from captioner.retrieval.checkpoint import save_retriever
 from captioner.retrieval.network import RetrieverHead, contrast, pooled
+from captioner.retrieval.queries import Vocabulary
 from captioner.retrieval.ranks import ranks
-from captioner.retrieval.words import Vocabulary
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog

@@ -16,10 +16,9 @@ from captioner.errors import CheckpointError, ConfigError
 from captioner.retrieval.checkpoint import load_retriever
 from captioner.retrieval.config import RetrieverConfig
 from captioner.retrieval.network import contrast, pooled
-from captioner.retrieval.queries import Queries
+from captioner.retrieval.queries import UNKNOWN, Queries, Vocabulary
 from captioner.retrieval.ranks import ranks
 from captioner.retrieval.retriever import Retriever
-from captioner.retrieval.words import UNKNOWN, Vocabulary
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig
 from captioner.training.train import fit
 from data.shapes import render
