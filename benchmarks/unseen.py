@@ -6,9 +6,9 @@ Of ``first`` and ``second`` each holds out twenty nouns (Hendricks et al. 2016):
 have one leaves the training of words, captions and trigrams, and is the test. Captions without clips (``--text``) keep
 them. ``msvd`` and ``flickr8k`` train on that data set alone and test on the other. The CNN is the packaged one, not
 fine-tuned, so that it never learned the words. Decide on ``first``; ``second`` is for the report. Test splits are never
-read. Rows: decoder and reranking alone, with the conditions of ``language/grounding.py``, and with the retriever's match
-of sentence and clip too. A captioner trains in some five minutes of one core and a retriever in four; both are kept in
-``runs/unseen``.
+read. Rows: decoder and reranking alone; with the conditions of ``language/grounding.py``; with the match of sentence
+and clip by a retriever too. A captioner trains in some five minutes of one core and a retriever in four; both stay
+in ``runs/unseen``.
 """
 
 from __future__ import annotations
