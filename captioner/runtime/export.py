@@ -27,6 +27,7 @@ from captioner.language.decoder import AttentionGRU
 from captioner.language.grounding import Lexicon
 from captioner.model import CaptionModel
 from captioner.retrieval.network import pooled
+from captioner.retrieval.queries import Queries
 from captioner.retrieval.retriever import Retriever
 from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, LEXICON_ARRAYS, MEMORY, QUERIES, STEP, UNTUNED
 from captioner.safe.whole import whole_folder
@@ -182,9 +183,17 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     queries = None if retriever is None else retriever.queries()
     if queries is not None:
         np.savez(folder / QUERIES, **queries.weights)  # type: ignore[arg-type]
+    (folder / CONFIG).write_text(json.dumps(_settings(checkpoint, queries)) + "\n", encoding="utf-8")
+    for name, paper in checkpoint.papers.items():
+        (folder / name).write_bytes(paper)
+
+
+def _settings(checkpoint: Checkpoint, queries: Queries | None) -> dict[str, Any]:
+    """What stands in config.json."""
+    model = checkpoint.model
     calibration, lexicon = checkpoint.calibration, checkpoint_lexicon(checkpoint)
     reliability = model.evidence.reliability if model.evidence is not None else None
-    config = {
+    return {
         "runtime": FORMAT,
         "opset": OPSET,
         "fingerprint": checkpoint.fingerprint,
@@ -202,9 +211,6 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
         "query_words": [] if queries is None else list(queries.words.words),
         "reliability": [round(x, 4) for x in reliability.tolist()] if reliability is not None else [],
     }
-    (folder / CONFIG).write_text(json.dumps(config) + "\n", encoding="utf-8")
-    for name, paper in checkpoint.papers.items():
-        (folder / name).write_bytes(paper)
 
 
 def _plain(lexicon: Lexicon) -> dict[str, Any]:
