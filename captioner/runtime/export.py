@@ -80,10 +80,8 @@ class _Memory(nn.Module):
             evidence, nouns = (part[0] for part in self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
         words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
         people = self.people(clip, mask)[0] if self.people is not None else features[0, 0, 0] * 0 + 1
-        if self.retriever is None:
-            vector = features[0, 0, :1]
-        else:
-            vector = self.retriever(pooled(features[None], mask, places=clip.shape[2]))[0]
+        clips = None if self.retriever is None else pooled(features[None], mask, places=clip.shape[2])
+        vector = features[0, 0, :1] if self.retriever is None else self.retriever(clips)[0]
         return (memory.values[0], memory.keys[0], evidence, nouns, words, people, vector, *(part[0] for part in state))
 
 
