@@ -23,7 +23,6 @@ from data.progress import progress
 from data.shapes import write_clip
 from data.sources import VIDEO_SUFFIXES, read_table, require_folder
 
-LAYOUTS = ("ucsd", "avenue", "folder")
 UCSD_RATE = 10
 """Frames a second."""
 Span = tuple[float, float]
