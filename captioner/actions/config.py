@@ -42,7 +42,7 @@ TOP = 5
 class ActionSettings:
     """What is reported of a clip; the options of ``captioner actions`` are made from these fields."""
 
-    top: int = setting(TOP, f"actions reported for each clip (default: {TOP})", metavar="K", low=1)
+    top: int = setting(TOP, "actions reported for each clip (default: 5)", metavar="K", low=1)
     min_confidence: float = setting(
         0.0, "threshold below which a result is marked as unsure", metavar="C", low=0, high=1
     )
