@@ -16,6 +16,7 @@ from captioner.archive.journal import Entry
 from captioner.errors import CaptionerError
 from captioner.index.rows import Moment, join_others, moment_of, pack, row_of
 from captioner.index.schema import BLOCK, Facts, connect, create, read_facts
+from captioner.io.addresses import protocol
 from captioner.io.platform import BINARY, try_lock
 
 _BATCH = 16
@@ -212,10 +213,15 @@ class IndexWriter:
             blob.write(vector or bytes(size))
 
     def _mark_gone(self) -> None:
-        """Which files are there; one that went where its content is found under another name is forgotten."""
+        """Which files are there; one that went where its content is found under another name is forgotten.
+
+        Objects of stores count as there: asking for each would take too long.
+        """
         states = self._connection.execute("SELECT id, path, gone FROM files").fetchall()
         changed = [
-            (not os.path.lexists(path), number) for number, path, gone in states if gone == os.path.lexists(path)
+            (not there, number)
+            for number, path, gone in states
+            if gone == (there := bool(protocol(path)) or os.path.lexists(path))
         ]
         self._connection.executemany("UPDATE files SET gone = ? WHERE id = ?", changed)
         self._connection.execute(
@@ -240,7 +246,7 @@ class IndexWriter:
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(path)  # noqa: PTH100 - links stay as they are
+    return path if protocol(path) else os.path.abspath(path)  # noqa: PTH100 - links stay as they are
 
 
 def _modified(path: str) -> float:
