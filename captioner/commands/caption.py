@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> int:
         or options.shard
         or options.engine == "ray"
         or PARQUET in options.format
+        or inputs.stores.takes(options.output or "")
     )
     if inputs.is_one_file and not many:
         with loading():

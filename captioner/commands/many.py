@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import posixpath
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from captioner.commands.one import looked_at
 from captioner.commands.reporting import Ledger, check_ledger, say_plan, say_unlisted, show_progress, summary
 from captioner.commands.settings import override, search_settings
 from captioner.errors import CaptionerError, UsageError
+from captioner.io.addresses import shown
 from captioner.io.files import (
     ResumedFile,
     StandardOutput,
@@ -32,6 +34,7 @@ from captioner.io.files import (
 )
 from captioner.io.inputs import Inputs, Item
 from captioner.io.progress import Monitor
+from captioner.io.stored import check_output, stored
 from captioner.outputs.parquet import write_parquet, write_partitions
 from captioner.outputs.writers import FORMATS, Writer, writer
 from captioner.safe.whole import WholeFile, is_filled, is_regular, writing
@@ -49,6 +52,8 @@ class _Places:
     """By format: one file a video. Empty: one file for all."""
     journal: Path | None
     failures: Path | None
+    address: str = ""
+    """Of the one output, where that lies in a store."""
 
 
 def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
@@ -69,8 +74,8 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
             )
             if journal.repaired:
                 monitor.say(f"the end of {places.journal} was cut off when a run was killed; it is repaired")
-            if places.output and (options.partition_by or is_regular(places.output)):
-                _claim(journal, places.output, overwrite=options.overwrite)
+        if not options.dry_run:
+            _claim(journal, places, inputs, options)
         pool = None
         if options.engine == "local" and not options.dry_run:  # before the model: the children start meanwhile
             pool = stack.enter_context(decode_pool(options, inputs))
@@ -105,8 +110,12 @@ def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
     templates = {form: Template(options.output, form=form) for form in options.format} if options.template else {}
     for template in templates.values():
         template.check(inputs.items)
-    output = Path(options.output) if options.output and not templates else None
+    address = options.output if options.output and inputs.stores.takes(options.output) else ""
+    _check_address(address, options, inputs)
+    output = Path(options.output) if options.output and not templates and not address else None
     base = next((str(t.shared_folder(inputs.items) / _TEMPLATE_BASE) for t in templates.values()), None)
+    if address:
+        base = posixpath.basename(address)
     if output and (options.partition_by or is_regular(output)):
         base = str(output)
     journal, failures = (
@@ -121,7 +130,21 @@ def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
             "give another -o, or --overwrite to replace it"
         )
     check_ledger(failures)
-    return _Places(output, templates, journal, failures)
+    return _Places(output, templates, journal, failures, address)
+
+
+def _check_address(address: str, options: argparse.Namespace, inputs: Inputs) -> None:
+    """Raise CaptionerError for an output that a store cannot have."""
+    remote = {item.remote.address for item in inputs.items if item.remote}
+    if address and options.partition_by:
+        raise UsageError(f"-o {shown(address)}: --partition-by writes a folder; give a local one, and copy it")
+    if options.template and (address or (remote and "{folder}" in options.output)):
+        raise UsageError(
+            f"-o {options.output} would write one file a video to a store; give a local folder, such as "
+            "'out/{stem}.{format}', or -o s3://bucket/captions.jsonl for all in one"
+        )
+    if address in remote:
+        raise CaptionerError(f"writing {shown(address)} would destroy an input; give another output")
 
 
 def _is_foreign(output: Path, journal: Path) -> bool:
@@ -132,15 +155,20 @@ def _holds_something(output: Path) -> bool:
     return is_filled(output) or (is_folder(output) and any(output.iterdir()))
 
 
-def _claim(journal: Journal, output: Path, *, overwrite: bool) -> None:
-    """Make the output the journal's; raises CaptionerError where another run, of other outputs, wrote the journal."""
-    name = str(output.absolute())
-    if _holds_something(output) and not overwrite and journal.has_outputs and not journal.owns(name):
+def _claim(journal: Journal | None, places: _Places, inputs: Inputs, options: argparse.Namespace) -> None:
+    """Make the one output the journal's; raises CaptionerError where it exists, and another run wrote it."""
+    output = places.output if places.output and (options.partition_by or is_regular(places.output)) else None
+    name = places.address or (str(output.absolute()) if output else "")
+    ours = options.overwrite or (journal is not None and journal.owns(name))
+    if places.address:
+        check_output(places.address, inputs.stores, overwrite=ours)
+    elif output and journal and _holds_something(output) and journal.has_outputs and not ours:
         raise CaptionerError(
             f"{output} exists, and the journal {journal.path} is of a run that wrote another output; --overwrite "
             "replaces it"
         )
-    journal.claim(name)
+    if name and journal:
+        journal.claim(name)
 
 
 def _is_taken(path: Path, journal: Journal | None, *, overwrite: bool) -> bool:
@@ -221,11 +249,13 @@ def _run(
             captioned = tell(outcomes, ledger, monitor, to_a_file=options.output is not None)
             if places.templates:
                 _write_each(captioned, writers, places, archive, ledger, journal=journal, overwrite=options.overwrite)
-            elif not writers:
-                _write_table(captioned, places.output, partition_by=options.partition_by)
             else:
-                [(form, write)] = writers.items()
-                _write_all(captioned, write, places.output, form)
+                with _output(places, inputs, options) as output:
+                    if writers:
+                        [(form, write)] = writers.items()
+                        _write_all(captioned, write, output, form)
+                    else:
+                        _write_table(captioned, output, partition_by=options.partition_by)
         ended = "done"
     finally:
         counts = archive.counts
@@ -251,6 +281,13 @@ def tell(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a_
                 for warning in caption.warnings:
                     monitor.warning(caption.path, warning)
         yield outcome
+
+
+def _output(places: _Places, inputs: Inputs, options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:
+    """The file to write the one output to; None: stdout."""
+    if not places.address:
+        return contextlib.nullcontext(places.output)
+    return stored(places.address, inputs.stores, scratch=options.scratch)
 
 
 def _write_all(outcomes: Iterable[Outcome], write: Writer, output: Path | None, form: str) -> None:

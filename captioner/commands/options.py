@@ -157,6 +157,7 @@ def add_run(group: Any) -> None:
 
 def settle(options: argparse.Namespace) -> None:
     """Format and template of the output, and what contradicts itself."""
+    from captioner.io.addresses import protocol
     from captioner.io.files import is_folder
 
     if not (options.paths or options.manifest):
@@ -169,7 +170,7 @@ def settle(options: argparse.Namespace) -> None:
         raise UsageError("--split is of a --manifest; give one")
     if options.output == "-":
         options.output = None
-    settled = _settle_parquet(options)
+    settled = _settle_parquet(options) or protocol(options.output or "")
     if options.output and not settled and (options.output.endswith(("/", os.sep)) or is_folder(options.output)):
         into = options.output.rstrip("/" + os.sep)
         raise UsageError(f"-o {options.output} is a folder; for a file a video give -o '{into}/{{stem}}.{{format}}'")

@@ -16,6 +16,9 @@ _DENIED = (401, 403, 407)
 _GONE = (404, 410)
 
 
+NO_BUCKET = "the bucket does not exist"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """Why a request failed."""
@@ -28,28 +31,30 @@ class Fault:
 
     def error(self, repeated: int) -> CaptionerError:
         """To raise, after so many repetitions."""
-        message = f"{self.message}, also after {repeated} retries" if repeated else self.message
+        message = f"{self.message}, also after {repeated} retries" if repeated and self.passes else self.message
         return VideoError(self.code, message) if self.code else CaptionerError(message)
 
 
-def fault_of(error: BaseException, name: str) -> Fault:
+def fault_of(error: BaseException, name: str, *, doing: str = "read") -> Fault:
     """The fault behind an exception; ``name`` is the object's, as it may be shown."""
     causes = list(_causes(error))
     kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
     if any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes):
-        return Fault(code=None, message=f"cannot fetch {name}: the disk of --scratch is full; name one with room")
+        return Fault(code=None, message=f"the disk of --scratch is full: {name} cannot be fetched; give one with room")
     if kinds & {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "CredentialRetrievalError"}:
         return Fault(code=None, message=f"{name} needs credentials: set AWS_PROFILE, or {_ANONYMOUS} for a public one")
     status = next((number for cause in causes if (number := _status(cause))), 0)
     if status in _DENIED or "PermissionError" in kinds:
-        return Fault(code="forbidden", message=f"{name} may not be read with these credentials")
+        return Fault(code="forbidden", message=f"{name} may not be {doing} with these credentials")
+    if any(_code(cause) == "NoSuchBucket" for cause in causes):
+        return Fault(code="not_found", message=f"{name} cannot be {doing}: {NO_BUCKET}")
     if status in _GONE or (not status and isinstance(causes[-1], FileNotFoundError)):
         return Fault(code="not_found", message=f"{name} does not exist")
     if kinds & {"ParamValidationError", "NotImplementedError", "ValueError", "TypeError"} and not status:
         return Fault(code="not_found", message=f"{name} is not a name that this store knows")
     reason = f"the server answered {status}" if status else f"the connection failed ({type(causes[-1]).__name__})"
     passes = not 400 <= status < 500 or status in (408, 412, 425, 429)
-    return Fault(code="unreachable", message=f"{name} cannot be read: {reason}", passes=passes)
+    return Fault(code="unreachable", message=f"{name} cannot be {doing}: {reason}", passes=passes)
 
 
 _ANONYMOUS = """FSSPEC_S3='{"anon": true}'"""
@@ -60,6 +65,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
+
+
+def _code(error: BaseException) -> str:
+    """The name that S3 gives a fault."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def _status(error: BaseException) -> int:

@@ -1,4 +1,4 @@
-"""Objects in stores and on web servers, through fsspec: listed, identified and fetched (extra captioner[cloud]).
+"""Objects in stores and on web servers, through fsspec: listed, looked up, fetched and put (extra captioner[cloud]).
 
 Every request that fails for a passing reason is tried again, each time after a longer pause. Credentials are the
 store's own (environment, profile): none is taken or told here.
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from captioner.errors import CaptionerError, VideoError
 from captioner.io.addresses import is_web, protocol, shown
-from captioner.io.faults import fault_of
+from captioner.io.faults import NO_BUCKET, fault_of
 
 T = TypeVar("T")
 
@@ -26,6 +26,8 @@ _CONNECT_SECONDS = 10.0
 _SILENT_SECONDS = 30.0  # a server that sends nothing for so long is given up
 _LOCAL = frozenset({"file", "local", "dir", "data", "zip", "tar", "libarchive", "reference", "generic", "cached"})
 _COMMON = frozenset({"http", "https", "s3", "gs", "az"})
+_WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
+_PAGE = 1000  # the most that S3 gives at once
 _TIMES = ("Last-Modified", "LastModified", "last_modified", "updated", "mtime", "created")
 
 
@@ -39,6 +41,11 @@ class Remote:
     """Of the content, by the store's ETag or time of change; empty: not looked up yet."""
     size: int | None = None
     """In bytes; None: not known."""
+
+
+def keeps_whole(address: str) -> bool:
+    """Whether what is put at an address is there all at once or not at all."""
+    return protocol(address) in _WHOLE
 
 
 class Stores:
@@ -116,6 +123,20 @@ class Stores:
 
         self._attempt(remote.address, fetch, stopped)
 
+    def look_at(self, address: str) -> Remote | None:
+        """What lies at an address, None if nothing does; raises VideoError also where its bucket does not exist."""
+        try:
+            return self.look(Remote(address=address))
+        except VideoError as error:
+            if error.code == "not_found" and NO_BUCKET not in str(error):
+                return None
+            raise
+
+    def put(self, file: Path, address: str) -> None:
+        """Write a file to an address; until all of it is there, nothing is. Raises VideoError."""
+        system, path = self._open(address)
+        self._attempt(address, lambda: system.put_file(str(file), path), doing="written")
+
     def _open(self, address: str) -> tuple[Any, str]:
         """The file system of an address and its name there."""
         kind = protocol(address)
@@ -140,7 +161,12 @@ class Stores:
             yield from found.values() if recursive else found
             return
         bucket, _, prefix = root.partition("/")
-        asked = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else "", "Delimiter": "" if recursive else "/"}
+        asked: dict[str, Any] = {
+            "Bucket": bucket,
+            "Prefix": f"{prefix}/" if prefix else "",
+            "Delimiter": "" if recursive else "/",
+        }
+        asked["MaxKeys"] = _PAGE
         while True:  # s3fs itself would hold all pages at once
             page = self._attempt(folder, lambda: system.call_s3("list_objects_v2", **asked))
             for found in page.get("Contents", ()):
@@ -152,7 +178,9 @@ class Stores:
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
 
-    def _attempt(self, address: str, do: Callable[[], T], stopped: threading.Event | None = None) -> T:
+    def _attempt(
+        self, address: str, do: Callable[[], T], stopped: threading.Event | None = None, *, doing: str = "read"
+    ) -> T:
         """What ``do`` gives; where it fails for a passing reason, it is done again after a pause."""
         stopped = stopped or threading.Event()
         for number in itertools.count():
@@ -161,7 +189,7 @@ class Stores:
             except CaptionerError:
                 raise
             except Exception as error:
-                fault = fault_of(error, shown(address))
+                fault = fault_of(error, shown(address), doing=doing)
                 if not fault.passes or number >= self.retries or stopped.is_set():
                     raise fault.error(number) from error
             with self._turn:
@@ -220,6 +248,12 @@ def _remote(address: str, info: dict[str, Any]) -> Remote:
     """What a store tells of an object. An ETag of S3 is of the content; all else counts for its own name alone."""
     size = info.get("size")
     tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("content_md5")
-    mark = tag or next((str(info[name]) for name in _TIMES if info.get(name)), "")
+    mark = tag or next((_time(info[name]) for name in _TIMES if info.get(name)), "")
     name = "" if tag and protocol(address) in ("s3", "s3a") else shown(address)
     return Remote(address=address, version=repr((mark, size, name)), size=size)
+
+
+def _time(value: Any) -> str:
+    """A time as one text, whichever of its forms a store gives."""
+    seconds = value.timestamp() if hasattr(value, "timestamp") else value
+    return f"{seconds:.3f}" if isinstance(seconds, float | int) else str(seconds)

@@ -178,6 +178,17 @@ def test_changed_gone_and_moved_files_are_followed(
     assert not words, "what the changed file said before is forgotten"
 
 
+def test_an_object_of_a_store_keeps_its_address_and_is_not_gone(index: Path, retriever: Path, queries: Queries) -> None:
+    key = hashlib.sha256(b"red").hexdigest()[:32]
+    item = Item(path="s3://bucket/red.mp4")
+    for _ in range(2):
+        with IndexWriter(index, facts(queries)) as writer:
+            writer.place(Outcome(task=Task(index=0, item=item, key=key)))
+    with Archive.open(index, retriever=retriever) as archive:
+        rows = archive.connection.execute("SELECT gone FROM files WHERE path = 's3://bucket/red.mp4'").fetchall()
+    assert rows == [(0,)]
+
+
 def test_a_failure_is_kept_until_the_file_changes(tmp_path: Path, queries: Queries) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_text("no film")
