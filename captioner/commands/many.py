@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import posixpath
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,46 +18,28 @@ from captioner.caption.clips import ClipModel
 from captioner.caption.result import UNSURE
 from captioner.commands.models import load_model
 from captioner.commands.one import looked_at
-from captioner.commands.reporting import Ledger, check_ledger, say_plan, say_unlisted, show_progress, summary
+from captioner.commands.places import Places, all_taken, claim, find_places, is_taken
+from captioner.commands.reporting import Ledger, say_plan, say_unlisted, show_progress, summary
 from captioner.commands.settings import override, search_settings
 from captioner.errors import CaptionerError, UsageError
-from captioner.io.addresses import shown
 from captioner.io.files import (
     ResumedFile,
     StandardOutput,
-    Template,
     holds,
-    is_folder,
-    is_there,
-    refuse_to_overwrite,
 )
-from captioner.io.inputs import Inputs, Item
+from captioner.io.inputs import Inputs
 from captioner.io.progress import Monitor
-from captioner.io.stored import check_output, stored
+from captioner.io.stored import stored
 from captioner.outputs.parquet import write_parquet, write_partitions
 from captioner.outputs.writers import FORMATS, Writer, writer
 from captioner.safe.whole import WholeFile, is_filled, is_regular, writing
 
 _MOST_JOBS = 16
-_TEMPLATE_BASE = "captioner"  # of the journal's name, where there is no one output
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Where everything of a run goes; None: nowhere."""
-
-    output: Path | None
-    templates: dict[str, Template]
-    """By format: one file a video. Empty: one file for all."""
-    journal: Path | None
-    failures: Path | None
-    address: str = ""
-    """Of the one output, where that lies in a store."""
 
 
 def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
     """Caption all items; returns the exit status."""
-    places = _places(options, inputs)
+    places = find_places(options, inputs)
     with contextlib.ExitStack() as stack:
         journal = None
         if places.journal and options.dry_run:
@@ -75,7 +56,7 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
             if journal.repaired:
                 monitor.say(f"the end of {places.journal} was cut off when a run was killed; it is repaired")
         if not options.dry_run:
-            _claim(journal, places, inputs, options)
+            claim(journal, places, options)
         pool = None
         if options.engine == "local" and not options.dry_run:  # before the model: the children start meanwhile
             pool = stack.enter_context(decode_pool(options, inputs))
@@ -91,7 +72,7 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
             model=captioner.checkpoint.fingerprint,
             journal=journal,
             retry_failed=options.retry_failed,
-            is_taken=_all_taken(places, journal, overwrite=options.overwrite),
+            is_taken=all_taken(places, journal, overwrite=options.overwrite),
             stores=inputs.stores,
         )
         if options.dry_run:
@@ -104,86 +85,6 @@ def decode_pool(options: argparse.Namespace, inputs: Inputs) -> DecodePool:
     """The processes that decode, as many as the command asks for and there is work for."""
     jobs = min(options.jobs or _MOST_JOBS, cores(), max(1, len(inputs.items)))
     return DecodePool(workers=jobs, timeout_seconds=options.timeout)
-
-
-def _places(options: argparse.Namespace, inputs: Inputs) -> _Places:
-    templates = {form: Template(options.output, form=form) for form in options.format} if options.template else {}
-    for template in templates.values():
-        template.check(inputs.items)
-    address = options.output if options.output and inputs.stores.takes(options.output) else ""
-    _check_address(address, options, inputs)
-    output = Path(options.output) if options.output and not templates and not address else None
-    base = next((str(t.shared_folder(inputs.items) / _TEMPLATE_BASE) for t in templates.values()), None)
-    if address:
-        base = posixpath.basename(address)
-    if output and (options.partition_by or is_regular(output)):
-        base = str(output)
-    journal, failures = (
-        Path(named) if named else Path(f"{base}.{suffix}") if base else None
-        for named, suffix in ((options.journal, "journal"), (options.failures, "failures.jsonl"))
-    )
-    outputs = [t.path(index, item) for t in templates.values() for index, item in enumerate(inputs.items)]
-    refuse_to_overwrite((*(item.path for item in inputs.items), *inputs.lists), (*outputs, output, journal, failures))
-    if output and journal and _is_foreign(output, journal) and not options.overwrite:
-        raise CaptionerError(
-            f"{output} exists, but not the journal {journal} of a run that wrote it; "
-            "give another -o, or --overwrite to replace it"
-        )
-    check_ledger(failures)
-    return _Places(output, templates, journal, failures, address)
-
-
-def _check_address(address: str, options: argparse.Namespace, inputs: Inputs) -> None:
-    """Raise CaptionerError for an output that a store cannot have."""
-    remote = {item.remote.address for item in inputs.items if item.remote}
-    if address and options.partition_by:
-        raise UsageError(f"-o {shown(address)}: --partition-by writes a folder; give a local one, and copy it")
-    if options.template and (address or (remote and "{folder}" in options.output)):
-        raise UsageError(
-            f"-o {options.output} would write one file a video to a store; give a local folder, such as "
-            "'out/{stem}.{format}', or -o s3://bucket/captions.jsonl for all in one"
-        )
-    if address in remote:
-        raise CaptionerError(f"writing {shown(address)} would destroy an input; give another output")
-
-
-def _is_foreign(output: Path, journal: Path) -> bool:
-    return _holds_something(output) and not is_there(journal)
-
-
-def _holds_something(output: Path) -> bool:
-    return is_filled(output) or (is_folder(output) and any(output.iterdir()))
-
-
-def _claim(journal: Journal | None, places: _Places, inputs: Inputs, options: argparse.Namespace) -> None:
-    """Make the one output the journal's; raises CaptionerError where it exists, and another run wrote it."""
-    output = places.output if places.output and (options.partition_by or is_regular(places.output)) else None
-    name = places.address or (str(output.absolute()) if output else "")
-    ours = options.overwrite or (journal is not None and journal.owns(name))
-    if places.address:
-        check_output(places.address, inputs.stores, overwrite=ours)
-    elif output and journal and _holds_something(output) and journal.has_outputs and not ours:
-        raise CaptionerError(
-            f"{output} exists, and the journal {journal.path} is of a run that wrote another output; --overwrite "
-            "replaces it"
-        )
-    if name and journal:
-        journal.claim(name)
-
-
-def _is_taken(path: Path, journal: Journal | None, *, overwrite: bool) -> bool:
-    """Whether an item's own output exists, and no run with this journal wrote it."""
-    return not overwrite and is_there(path) and not (journal and journal.owns(str(path.absolute())))
-
-
-def _all_taken(places: _Places, journal: Journal | None, *, overwrite: bool) -> Callable[[int, Item], bool]:
-    """Whether there is nothing to write for an item, since each of its outputs exists and is not ours."""
-
-    def all_taken(index: int, item: Item) -> bool:
-        paths = [template.path(index, item) for template in places.templates.values()]
-        return bool(paths) and all(_is_taken(path, journal, overwrite=overwrite) for path in paths)
-
-    return all_taken
 
 
 def _load(options: argparse.Namespace) -> ClipModel:
@@ -230,7 +131,7 @@ def _run(
     engine: Engine,
     options: argparse.Namespace,
     inputs: Inputs,
-    places: _Places,
+    places: Places,
     monitor: Monitor,
     *,
     journal: Journal | None,
@@ -283,7 +184,7 @@ def tell(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a_
         yield outcome
 
 
-def _output(places: _Places, inputs: Inputs, options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:
+def _output(places: Places, inputs: Inputs, options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:
     """The file to write the one output to; None: stdout."""
     if not places.address:
         return contextlib.nullcontext(places.output)
@@ -315,7 +216,7 @@ def _write_table(outcomes: Iterable[Outcome], output: Path | None, *, partition_
 def _write_each(
     outcomes: Iterable[Outcome],
     writers: dict[str, Writer],
-    places: _Places,
+    places: Places,
     archive: Archive,
     ledger: Ledger,
     *,
@@ -326,7 +227,7 @@ def _write_each(
         for form, write in writers.items():
             path = places.templates[form].path(outcome.task.index, outcome.task.item)
             text = "".join(write(outcome.captions))
-            if holds(path, text) or _is_taken(path, journal, overwrite=overwrite):
+            if holds(path, text) or is_taken(path, journal, overwrite=overwrite):
                 continue
             if journal:
                 journal.claim(str(path.absolute()))

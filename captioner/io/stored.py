@@ -13,20 +13,18 @@ from captioner.io.scratch import Scratch
 from captioner.io.stores import Stores, keeps_whole
 
 
-def check_output(address: str, stores: Stores, *, overwrite: bool) -> None:
-    """Raise CaptionerError where a file in a store could not be written, or exists and must not be replaced."""
+def is_stored(address: str, stores: Stores) -> bool:
+    """Whether there may be something at the address of an output; raises CaptionerError where none can be."""
     if not keeps_whole(address):
         raise UsageError(f"-o {shown(address)}: {protocol(address)}:// cannot be written whole; name a file or s3://")
     if not posixpath.basename(address):
         raise UsageError(f"-o {shown(address)} is a folder; name a file in it, such as {shown(address)}captions.jsonl")
     try:
-        if stores.look_at(address) is not None and not overwrite:
-            raise CaptionerError(f"{shown(address)} exists; --overwrite replaces it")
+        return stores.look_at(address) is not None
     except VideoError as error:
         if error.code != "forbidden":
             raise
-        if not overwrite:  # who may write need not be allowed to look
-            raise CaptionerError(f"{error}, so it may exist already; --overwrite writes it all the same") from error
+        return True  # who may write need not be allowed to look
 
 
 @contextlib.contextmanager

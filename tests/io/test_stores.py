@@ -11,7 +11,7 @@ import pytest
 from captioner.errors import CaptionerError, UsageError, VideoError
 from captioner.io import stores as module
 from captioner.io.inputs import Item, find_inputs
-from captioner.io.stored import check_output, stored
+from captioner.io.stored import is_stored, stored
 from captioner.io.stores import Remote, Stores
 from tests.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.s3_server import S3, environment
@@ -154,7 +154,7 @@ def test_an_output_is_there_whole_or_not_at_all(
     bucket(s3, "outputs", old=b"x")
     address = "s3://outputs/rows.jsonl"
     rows = "row\n" * 3_200_000  # three parts of an upload
-    check_output(address, Stores(), overwrite=False)
+    assert not is_stored(address, Stores())
     with pytest.raises(KeyboardInterrupt), stored(address, Stores(), scratch=str(tmp_path)) as out:
         out.write_text(rows)
         raise KeyboardInterrupt
@@ -171,18 +171,18 @@ def test_an_output_is_there_whole_or_not_at_all(
         out.write_text(rows)
     assert s3.client.get_object(Bucket="outputs", Key="rows.jsonl")["Body"].read().decode() == rows
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(CaptionerError, match="exists; --overwrite"):
-        check_output(address, Stores(), overwrite=False)
-    check_output(address, Stores(), overwrite=True)
+    assert is_stored(address, Stores())
+    proxy.faults.append(Fault("HEAD /outputs", status=403))
+    assert is_stored("s3://outputs/unseen.jsonl", Stores())  # perhaps
 
 
 def test_an_output_that_cannot_be_is_refused_before_the_work(proxy: Proxy) -> None:
     with pytest.raises(CaptionerError, match="bucket does not exist"):
-        check_output("s3://no-such/rows.jsonl", Stores(), overwrite=False)
+        is_stored("s3://no-such/rows.jsonl", Stores())
     with pytest.raises(UsageError, match="cannot be written whole"):
-        check_output("https://host/rows.jsonl?sig=secret", Stores(), overwrite=False)
+        is_stored("https://host/rows.jsonl?sig=secret", Stores())
     with pytest.raises(UsageError, match="is a folder"):
-        check_output("s3://outputs/", Stores(), overwrite=False)
+        is_stored("s3://outputs/", Stores())
 
 
 def test_a_store_that_lacks_a_package_names_it() -> None:
