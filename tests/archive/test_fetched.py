@@ -254,9 +254,7 @@ def test_rows_go_to_a_store_when_all_are_there(
     text = s3.client.get_object(Bucket="rows", Key="out/rows.jsonl")["Body"].read().decode()
     assert [json.loads(line)["path"] for line in text.splitlines()] == ["s3://rows/in/a.mp4", "s3://rows/in/b.mp4"]
     (tmp_path / "rows.jsonl.journal").unlink()
-    assert (
-        main(command) == 1 and "may exist, and this run did not write it; --overwrite" in capsys.readouterr().err
-    )  # another run's
+    assert main(command) == 1 and "no run with this journal wrote it; --overwrite" in capsys.readouterr().err
     assert main([*command[:2], "--sidecar", "-f", "vtt"]) == 2
     assert "'out/{stem}.{format}'" in capsys.readouterr().err
     assert main([*command[:2], "-o", "out/{stem}.txt", *command[4:]]) == 0
