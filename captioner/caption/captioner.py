@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,27 @@ import torch
 from torch import Tensor
 
 from captioner.caption.clips import ClipEncoder, caption_frames
+from captioner.caption.parts import (
+    checkpoint_lexicon,
+    checkpoint_reliability,
+    checkpoint_reranker,
+    checkpoint_retriever,
+    to_tensors,
+)
 from captioner.caption.result import NOWHERE, Caption, Place
+from captioner.caption.scenes import surest
 from captioner.caption.segments import Segments, segment_frames
 from captioner.caption.telling import Evidence, Wording, choose, tell
 from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
 from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions
 from captioner.language.config import SearchConfig
-from captioner.language.grounding import Condition, Lexicon, make_lexicon, merge
-from captioner.language.reranker import Reranker
+from captioner.language.grounding import Condition, merge
 from captioner.language.search import Hypothesis
-from captioner.model import CaptionModel, Observation
+from captioner.model import Observation
 from captioner.retrieval.retriever import Retriever
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
-from captioner.vision.nouns import nouns
 
 
 class Captioner:
@@ -54,11 +61,11 @@ class Captioner:
         self._lexicon = None if lexicon is None else to_tensors(lexicon, self.device)
         self._wording = Wording(
             pieces=checkpoint.tokenizer.pieces if lexicon is None else lexicon.pieces,
-            reranker=_reranker(self._model),
+            reranker=checkpoint_reranker(self._model),
             calibration=checkpoint.calibration,
             fingerprint=checkpoint.fingerprint,
             lexicon=lexicon,
-            reliability=_reliability(self._model),
+            reliability=checkpoint_reliability(self._model),
             queries=self._retriever.queries() if self._retriever else None,
         )
         self._begins_word = torch.tensor(self._wording.pieces.begins_word())
@@ -154,11 +161,38 @@ class Captioner:
         search: SearchConfig | None = None,
         shape: tuple[int, int] = (0, 0),
     ) -> list[Caption]:
-        """The captions of clips from their features, in one batch that is padded to ``shape`` clips and frames."""
+        """The captions of clips from their features, in one batch that is padded to ``shape`` clips and frames.
+
+        A clip of several scenes takes a second batch, of its scenes (:mod:`captioner.caption.scenes`).
+        """
         if not clips:
             return []
         config = search or self.search
         places = places or [NOWHERE] * len(clips)
+        told = self._tell(clips, features, places, config=config, shape=shape)
+        if not config.reranks or not config.scene_change:
+            return told
+        own = self._model.encoder.places
+
+        def tell_parts(i: int, parts: Sequence[Frames], scenes: Sequence[slice]) -> list[Caption]:
+            arrays = [features[i][scene] for scene in scenes]
+            return self._tell(parts, arrays, [places[i]] * len(parts), config=config)
+
+        return [
+            surest(caption, frames, array[:, :own], partial(tell_parts, i), change=config.scene_change)
+            for i, (caption, frames, array) in enumerate(zip(told, clips, features, strict=True))
+        ]
+
+    def _tell(
+        self,
+        clips: Sequence[Frames],
+        features: Sequence[np.ndarray],
+        places: Sequence[Place],
+        *,
+        config: SearchConfig,
+        shape: tuple[int, int] = (0, 0),
+    ) -> list[Caption]:
+        """The captions of clips, each as one scene."""
         batch = self.encoder.batch(features, shape)
         observation = self._model.observe(*batch)
         memory = observation.memory if config.evidence else observation.memory._replace(evidence=None)
@@ -238,48 +272,6 @@ class Captioner:
         weights, gates = self._model.decoder.trace(memory, inputs)
         looked = weights[:, 0].reshape(len(best), inputs.shape[2], -1, self._model.encoder.places)
         return looked.float().cpu().numpy(), None if gates is None else gates[:, 0].float().cpu().numpy()
-
-
-def _reranker(model: CaptionModel) -> Reranker | None:
-    if model.detector is None:
-        return None
-    table = None if model.phrases is None else model.phrases.cpu().numpy()
-    return Reranker(
-        model.detector.forms,
-        model.detector.usual.cpu().numpy(),
-        table,
-        nouns=[noun.name for noun in nouns()],
-        broader=[noun.broader for noun in nouns()],
-    )
-
-
-def _reliability(model: CaptionModel) -> np.ndarray | None:
-    if model.evidence is None or model.evidence.reliability is None:
-        return None
-    return model.evidence.reliability.cpu().numpy()
-
-
-def checkpoint_retriever(checkpoint: Checkpoint) -> Retriever | None:
-    """The package's retriever where the checkpoint's search wants it and it reads its features."""
-    return Retriever.packaged(checkpoint.model.encoder) if checkpoint.search.match_weight else None
-
-
-def checkpoint_lexicon(checkpoint: Checkpoint) -> Lexicon | None:
-    """What grounds the captions of a checkpoint; None where it is not grounded."""
-    evidence, detector = checkpoint.model.evidence, checkpoint.model.detector
-    if evidence is None or evidence.reliability is None:
-        return None
-    familiar = {form for row in detector.forms for form in row.split()} if detector else set()
-    names = [noun.name for noun in nouns()]
-    return make_lexicon(
-        checkpoint.tokenizer.pieces, names=names, alike=evidence.likeness().cpu().numpy(), familiar=familiar
-    )
-
-
-def to_tensors(lexicon: Lexicon, device: torch.device) -> Lexicon:
-    arrays = {name: value for name, value in vars(lexicon).items() if isinstance(value, np.ndarray)}
-    changed: dict[str, Any] = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-    return replace(lexicon, **changed)
 
 
 def _evidence(observation: Observation, reliability: np.ndarray | None, *, grounded: bool) -> list[Evidence]:

@@ -27,7 +27,12 @@ def read_frames(noun_probs: np.ndarray, times_seconds: Sequence[float]) -> tuple
 def detected_nouns(
     noun_probs: np.ndarray, times_seconds: Sequence[float], *, said: list[str]
 ) -> tuple[DetectedNoun, ...]:
-    """The likeliest nouns of a clip, from their probabilities (T, N) in its frames; ``said`` is its caption."""
+    """The likeliest nouns of a clip, from their probabilities (T, N) in its frames; ``said`` is its caption.
+
+    There are none where the classifier looked at no frame.
+    """
+    if not len(noun_probs):
+        return ()
     mean = noun_probs.mean(axis=0)
     found = [
         DetectedNoun(

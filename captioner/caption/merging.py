@@ -40,6 +40,8 @@ def _same(a: Caption, b: Caption) -> bool:
     return (
         (a.path, a.text, a.model, a.abstained) == (b.path, b.text, b.model, b.abstained)
         and [w.text for w in a.words] == [w.text for w in b.words]
+        and a.scene_seconds is None
+        and b.scene_seconds is None
         and a.end_seconds is not None
         and b.end_seconds is not None
         and abs(b.start_seconds - a.end_seconds) <= _GAP_SECONDS

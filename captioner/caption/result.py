@@ -105,6 +105,8 @@ class Caption:
     start_seconds: float
     end_seconds: float | None
     """The part that was captioned; None when the length is not known."""
+    scene_seconds: tuple[float, float] | None = None
+    """Start and end of the scene that the caption describes, where the part has several; None: all of the part."""
     warnings: tuple[str, ...]
     model: str
     """Fingerprint of the checkpoint."""

@@ -129,6 +129,14 @@ class SearchConfig:
     odd_price: float = setting(
         1.0, "rerank: penalty for each trigram that no training caption has; 0 is off", metavar="P", low=0
     )
+    scene_change: float = setting(
+        0.0,
+        "describe the surest scene of several: their least distance (cosine); 0 is off",
+        metavar="D",
+        low=0,
+        high=2,
+    )
+    """Of the fine-tuned CNN's mean features; for checkpoints with a detector of words."""
     min_confidence: float = setting(
         0.0,
         "mark captions with a lower confidence as unsure",

@@ -43,11 +43,17 @@ def cues(captions: Iterable[Caption]) -> Iterator[Cue]:
 
 
 def shown_ms(caption: Caption) -> tuple[int, int]:
-    """Start and end in milliseconds; a picture, which has no length of its own, is shown for a second."""
-    start = _milliseconds(caption.start_seconds)
+    """Start and end in milliseconds, of the scene that the caption describes, or of all.
+
+    A picture, which has no length of its own, is shown for a second.
+    """
+    if caption.scene_seconds is not None:
+        start, end = caption.scene_seconds
+        return _milliseconds(start), _milliseconds(end)
+    begin = _milliseconds(caption.start_seconds)
     if caption.end_seconds is not None:
-        return start, _milliseconds(caption.end_seconds)
-    return start, max(start + 1000, _milliseconds(max(caption.times_seconds, default=0.0)))
+        return begin, _milliseconds(caption.end_seconds)
+    return begin, max(begin + 1000, _milliseconds(max(caption.times_seconds, default=0.0)))
 
 
 def srt(captions: Iterable[Caption]) -> Iterator[str]:

@@ -23,6 +23,7 @@ Writer = Callable[[Iterable[Caption]], Iterator[str]]
 CSV_FIELDS = (
     *("path", "id", "caption", "confidence", "calibrated", "abstained", "score", "log_prob"),
     *("start_seconds", "end_seconds", "times_seconds", "alternatives", "warnings", "model"),
+    "scene_seconds",
 )
 
 
@@ -42,6 +43,8 @@ def row(caption: Caption, *, words: bool = True) -> dict[str, Any]:
         "end_seconds": None if caption.end_seconds is None else round(caption.end_seconds, 3),
         "times_seconds": [round(t, 3) for t in caption.times_seconds],
     }
+    if caption.scene_seconds:
+        values["scene_seconds"] = [round(t, 3) for t in caption.scene_seconds]
     if words:
         values["words"] = [
             {
@@ -84,6 +87,7 @@ def from_row(values: dict[str, Any]) -> Caption:
             log_prob=values["log_prob"],
             start_seconds=values["start_seconds"],
             end_seconds=values["end_seconds"],
+            scene_seconds=tuple(values["scene_seconds"]) if "scene_seconds" in values else None,
             times_seconds=tuple(values["times_seconds"]),
             words=tuple(
                 Word(
@@ -107,21 +111,33 @@ def from_row(values: dict[str, Any]) -> Caption:
 
 
 def txt(captions: Iterable[Caption]) -> Iterator[str]:
-    """The caption alone, one a line, prefixed ``unsure:`` if its confidence is low."""
+    """The caption alone, one a line, prefixed ``unsure:`` if its confidence is low.
+
+    Where it describes one scene of several, the scene's time follows.
+    """
     for caption in captions:
-        yield caption.told + "\n"
+        yield f"{caption.told}{_scene(caption)}\n"
 
 
 def named_txt(captions: Iterable[Caption]) -> Iterator[str]:
     """``path: sentence``, one a line: the text format when there are several files."""
     for caption in captions:
-        yield f"{visible(caption.path)}: {caption.told}\n"
+        yield f"{visible(caption.path)}: {caption.told}{_scene(caption)}\n"
+
+
+def _scene(caption: Caption) -> str:
+    return "" if caption.scene_seconds is None else " ({} - {})".format(*_clocks(caption))
+
+
+def _clocks(caption: Caption) -> list[str]:
+    """Start and end as ``00:00:04.2``."""
+    return [clock(moment, ".")[:-2] for moment in shown_ms(caption)]
 
 
 def timed_txt(captions: Iterable[Caption]) -> Iterator[str]:
     """``start - end  sentence``, one a line: the text format of a film in segments."""
     for caption in captions:
-        begin, end = (clock(moment, ".")[:-2] for moment in shown_ms(caption))
+        begin, end = _clocks(caption)
         yield f"{begin} - {end}  {caption.told}\n"
 
 
@@ -158,6 +174,7 @@ def as_csv(captions: Iterable[Caption]) -> Iterator[str]:
             "times_seconds": " ".join(f"{t:.3f}" for t in caption.times_seconds),
             "alternatives": "; ".join(a.text for a in caption.alternatives[1:]),
             "warnings": "; ".join(caption.warnings),
+            "scene_seconds": " ".join(f"{t:.3f}" for t in caption.scene_seconds or ()),
         }
         values = row(caption, words=False) | lists | {"id": caption.id or caption.path}
         yield csv_line(values[name] for name in CSV_FIELDS)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.caption.captioner import checkpoint_lexicon, checkpoint_retriever
+from captioner.caption.parts import checkpoint_lexicon, checkpoint_retriever
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, ConfigError

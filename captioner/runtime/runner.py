@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from captioner.caption.result import Caption, Place
+from captioner.caption.scenes import surest
 from captioner.caption.segments import Segments, merge_captions, segment_frames
 from captioner.caption.telling import Evidence, Wording, choose, tell
 from captioner.config import from_dict
@@ -111,6 +112,18 @@ class Runner:
 
     def _of(self, frames: Frames, place: Place) -> Caption:
         features, looked = self._features(frames.pixels)
+        whole = self._tell(features, looked, frames, place)
+        if not self.search.reranks:
+            return whole
+
+        def tell_parts(parts: Sequence[Frames], scenes: Sequence[slice]) -> list[Caption]:
+            some = zip(parts, scenes, strict=True)
+            return [self._tell(features[scene], looked[scene], part, place) for part, scene in some]
+
+        return surest(whole, frames, features[:, : self._places], tell_parts, change=self.search.scene_change)
+
+    def _tell(self, features: np.ndarray, looked: np.ndarray, frames: Frames, place: Place) -> Caption:
+        """The caption of a clip as one scene."""
         values, keys, evidence, noun_probs, words, people, vector, *start = self._memory.run(
             None, {"features": features}
         )

@@ -108,6 +108,12 @@ def test_the_longer_part_counts_more() -> None:
     assert sum(one.words[0].attention[:4]) == pytest.approx(0.9)
 
 
+def test_a_caption_of_one_scene_stays_alone() -> None:
+    """Its neighbour says the same of another span."""
+    three = [caption(0, 10, scene_seconds=(2.0, 7.0)), caption(10, 20), caption(20, 30)]
+    assert [(c.start_seconds, c.end_seconds) for c in merge_captions(three)] == [(0, 10), (10, 30)]
+
+
 def test_merging_in_steps_is_merging_at_once() -> None:
     a, b, c = caption(0, 1, confidence=0.9), caption(1, 4, confidence=0.2), caption(4, 6, confidence=0.6)
     [at_once] = merge_captions([a, b, c])

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captioner.caption.captioner import to_tensors
+from captioner.caption.parts import to_tensors
 from captioner.language.config import SearchConfig
 from captioner.language.grounding import (
     NOUN_PRIOR,

@@ -55,6 +55,20 @@ def test_what_was_seen_is_written_and_read_back() -> None:
     assert "evidence" not in json.loads(written("jsonl", caption()))
 
 
+def test_the_scene_that_a_caption_describes_is_written_and_read_back() -> None:
+    one = caption(scene_seconds=(0.75, 2.0))
+    line = json.loads(written("jsonl", one))
+    assert line["scene_seconds"] == [0.75, 2.0] and from_row(line).scene_seconds == (0.75, 2.0)
+    assert "scene_seconds" not in json.loads(written("jsonl", caption()))
+    assert [r["scene_seconds"] for r in csv.DictReader(io.StringIO(written("csv", one, caption())))] == [
+        "0.750 2.000",
+        "",
+    ]
+    assert written("vtt", one) == "WEBVTT\n\n00:00:00.750 --> 00:00:02.000\na man runs\n\n"
+    assert written("txt", one) == "a man runs (00:00:00.7 - 00:00:02.0)\n"
+    assert list(named_txt([one])) == ["clips/a.mp4: a man runs (00:00:00.7 - 00:00:02.0)\n"]
+
+
 @pytest.mark.parametrize("name", ["json", "coco"])
 def test_an_empty_list_is_still_a_document(name: str) -> None:
     assert json.loads(written(name)) == []

@@ -25,9 +25,11 @@ from captioner.errors import CaptionerError, CheckpointError
 from captioner.language.config import SearchConfig
 from captioner.language.search import search
 from captioner.runtime.beam import beam_search
+from captioner.video.config import VideoConfig
 from captioner.video.frames import sample_frames, scale
 from captioner.video.scaling import scale as scale_without_torch
 from captioner.vision.fast import dead_leaves
+from data.shapes import write_clip
 from tests.clips import BY_KEYFRAME, OTHERS, render_case
 from tests.media import render_clip
 from tests.tiny import tiny_checkpoint
@@ -108,6 +110,12 @@ def test_the_packaged_captioner_says_the_same_without_torch(
     monkeypatch.setattr("captioner.vision.encoder.fast_dtype", lambda device: torch.float32)  # as the runtime computes
     clips = [shapes_clip(tmp_path / f"{n}.mp4", number=n) for n in range(3)]
     clips.append(render_clip(tmp_path / "still.mp4", images=[dead_leaves(1, height=48, width=64)[0].numpy()] * 12))
+    clips.append(tmp_path / "scenes.mp4")
+    shapes, leaves = (
+        sample_frames(clips[0], VideoConfig(frames=8, size=128)).pixels,
+        dead_leaves(1, height=128, width=128),
+    )
+    write_clip(clips[-1], np.concatenate([shapes, np.repeat(leaves.numpy(), 8, axis=0)]), rate=4)
     (tmp_path / "notes.mp4").write_text("no video", encoding="utf-8")
     code = (
         "import sys; from captioner.runtime.__main__ import main; code = main(sys.argv[1:]); "
@@ -128,11 +136,13 @@ def test_the_packaged_captioner_says_the_same_without_torch(
         assert row["model"] == expected.model and row["times_seconds"] == pytest.approx(
             expected.times_seconds, abs=1e-3
         )
+        assert row.get("scene_seconds") == (list(expected.scene_seconds) if expected.scene_seconds else None)
         assert row["confidence"] == pytest.approx(expected.confidence, abs=2e-3)
         assert row["log_prob"] == pytest.approx(expected.log_prob, abs=0.02)
         assert row.get("support") == pytest.approx(expected.support, abs=2e-3)
         for word, own in zip(row["words"], expected.words, strict=True):
             np.testing.assert_allclose(word["attention"], own.attention, atol=5e-3)
+    assert rows[-1]["scene_seconds"] == [1.875, 4.0]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,58 @@
+"""What a checkpoint brings to the search and to the reranking, as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from captioner.checkpoint.captioning import Checkpoint
+from captioner.language.grounding import Lexicon, make_lexicon
+from captioner.language.reranker import Reranker
+from captioner.model import CaptionModel
+from captioner.retrieval.retriever import Retriever
+from captioner.vision.nouns import nouns
+
+
+def checkpoint_reranker(model: CaptionModel) -> Reranker | None:
+    if model.detector is None:
+        return None
+    table = None if model.phrases is None else model.phrases.cpu().numpy()
+    return Reranker(
+        model.detector.forms,
+        model.detector.usual.cpu().numpy(),
+        table,
+        nouns=[noun.name for noun in nouns()],
+        broader=[noun.broader for noun in nouns()],
+    )
+
+
+def checkpoint_reliability(model: CaptionModel) -> np.ndarray | None:
+    if model.evidence is None or model.evidence.reliability is None:
+        return None
+    return model.evidence.reliability.cpu().numpy()
+
+
+def checkpoint_retriever(checkpoint: Checkpoint) -> Retriever | None:
+    """The package's retriever where the checkpoint's search wants it and it reads its features."""
+    return Retriever.packaged(checkpoint.model.encoder) if checkpoint.search.match_weight else None
+
+
+def checkpoint_lexicon(checkpoint: Checkpoint) -> Lexicon | None:
+    """What grounds the captions of a checkpoint; None where it is not grounded."""
+    evidence, detector = checkpoint.model.evidence, checkpoint.model.detector
+    if evidence is None or evidence.reliability is None:
+        return None
+    familiar = {form for row in detector.forms for form in row.split()} if detector else set()
+    names = [noun.name for noun in nouns()]
+    return make_lexicon(
+        checkpoint.tokenizer.pieces, names=names, alike=evidence.likeness().cpu().numpy(), familiar=familiar
+    )
+
+
+def to_tensors(lexicon: Lexicon, device: torch.device) -> Lexicon:
+    arrays = {name: value for name, value in vars(lexicon).items() if isinstance(value, np.ndarray)}
+    changed: dict[str, Any] = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    return replace(lexicon, **changed)
