@@ -49,7 +49,7 @@ class Setting:
         return f"above {self.above}" + (f" and at most {self.high}" if self.high is not None else "")
 
     def takes(self, value: Any) -> bool:
-        """Whether it is one of them; whatever is no number is."""
+        """Whether a number is allowed; other values always are."""
         if not isinstance(value, int | float):
             return True
         return (

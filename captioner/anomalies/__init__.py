@@ -1,1 +1,1 @@
-"""Detection of anomalies: what normal footage does not have, and when."""
+"""Detection of anomalies in footage, and when they happen."""

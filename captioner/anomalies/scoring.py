@@ -1,4 +1,4 @@
-"""From maps of surprise to one score a moment, to a threshold that keeps a promise, to events."""
+"""From error maps to one score a moment, to a threshold for a rate of false alarms, to events."""
 
 from __future__ import annotations
 

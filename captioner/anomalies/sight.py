@@ -24,7 +24,7 @@ class Seen(NamedTuple):
     maps: Tensor
     """(T, C, h, w), of mean 0 and standard deviation 1 on normal footage."""
     beyond: Tensor
-    """(T, h, w): the mean square of what lies outside the C dimensions, in the same units; 0 for pixels."""
+    """(T, h, w): the mean square of the rest, outside the C dimensions, in the same units; 0 for pixels."""
 
 
 class Sight(nn.Module):

@@ -1,7 +1,7 @@
 """The decoding process itself: a hostile file may hang or crash it without harm to the run.
 
 It answers requests on stdin with frames on stdout, as JSON headers and raw pixels. The parent never runs anything that
-comes out of it (no pickle), whatever a file makes of the child.
+comes out of it (no pickle), even where a file takes over the child.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def serve() -> None:
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)  # whatever a library prints must not come among the answers
+    os.dup2(2, 1)  # a library's output must not come among the answers
     die_with_parent()
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, waiting.put), daemon=True).start()

@@ -1,7 +1,7 @@
 """Captions many files on this machine: child processes decode, threads encode, searches run in batches.
 
 Memory is bounded by the batch and the number of children, however long the list. Results come in the order in which
-they are ready; each is the same whatever the order (decision 0071).
+they are ready; a result does not depend on the order (decision 0071).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A pool of decoding processes that can be killed: a file that hangs or crashes its decoder fails alone.
 
-Memory is bounded: a child has one file in hand and stops when nobody takes its frames.
+Memory is bounded: a child decodes one file and waits until its frames are taken.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class DecodePool:
         self.close()
 
     def close(self) -> None:
-        """End the children, whatever they are doing."""
+        """End the children at once."""
         for child in self._children:
             child.close()
 
@@ -159,7 +159,7 @@ class _Run(Generic[J]):
                 yield result
 
     def stop(self) -> None:
-        """Whatever is in hand is given up."""
+        """Give up the work in hand."""
         self._stopped.set()
         for thread in self._threads:
             while thread.is_alive():
@@ -205,7 +205,7 @@ class _Run(Generic[J]):
         return Decoded(label=label, part=(span, replace(frames, pixels=self._keep(frames))), features=features)
 
     def _put(self, result: Decoded[J] | BaseException | None) -> bool:
-        """False if nobody wants it any more."""
+        """False if the run no longer waits for it."""
         while not self._stopped.is_set():
             with contextlib.suppress(queue.Full):
                 self._ready.put(result, timeout=0.1)

@@ -174,7 +174,7 @@ class Archive:
                 yield task
 
     def _find(self, task: Task) -> Entry | None:
-        """The journal's result for a task; one that does not say what a result says is as good as none."""
+        """The journal's result for a task; a malformed one counts as missing."""
         entry = self.journal.find(task.key, task.item.path) if self.journal else None
         if entry is None or self.journal is None:
             return None

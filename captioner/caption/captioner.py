@@ -97,7 +97,7 @@ class Captioner:
     ) -> Caption:
         """Caption one video file or image, or the part from ``start_seconds`` to ``end_seconds`` of it.
 
-        Raises VideoError, with a code and one sentence, for whatever cannot be captioned.
+        Raises VideoError, with a code and one sentence, for a file that cannot be captioned.
         """
         frames = sample_frames(
             path,

@@ -81,8 +81,7 @@ class ClipEncoder:
     def batch(self, features: Sequence[np.ndarray], shape: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
         """Features (B, T, P, D) and mask (B, T) on the device, padded to ``shape`` with copies and hidden frames.
 
-        In batches of one shape the results of a clip are the same to the last bit, whatever the others are
-        (decision 0071).
+        In batches of one shape a clip's results do not depend on the other clips, to the last bit (decision 0071).
         """
         filler = [features[0]] * (shape[0] - len(features))
         padded, mask = collate_clips([*features, *filler], like=features[0])

@@ -108,7 +108,7 @@ def check_output(folder: Path, *, overwrite: bool, inputs: Sequence[str | Path] 
 
 
 def _peek(folder: Path) -> dict[str, Any]:
-    """The config.json of a folder that may be anything; empty where it has none."""
+    """The config.json of any folder; empty without one."""
     try:
         return read_settings(folder / CONFIG)
     except DataError:

@@ -1,4 +1,4 @@
-"""``captioner anomalies``: learns what is normal from footage, and finds in other footage what is not."""
+"""``captioner anomalies``: learns normal footage, and finds what is abnormal in other footage."""
 
 from __future__ import annotations
 

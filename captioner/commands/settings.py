@@ -48,7 +48,7 @@ def override(config: C, options: argparse.Namespace, *, renamed: Mapping[str, st
 
 
 def search_settings(search: C, options: argparse.Namespace, *, renamed: Mapping[str, str] | None = None) -> C:
-    """The model's settings as the command line changes them; fewer beams than its n-best mean fewer of these."""
+    """The model's settings as the command line changes them; n-best is lowered to the number of beams."""
     if isinstance(search, SearchConfig) and options.beams is not None and options.n_best is None:
         search = replace(search, n_best=min(search.n_best, max(1, options.beams)))
     return override(search, options, renamed=renamed)

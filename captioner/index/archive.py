@@ -123,7 +123,7 @@ class Archive:
         return int(self._rows("SELECT count(*) FROM moments")[0][0])
 
     def find(self, query: str | Query, *, count: int = 10, least_score: float = -1.0) -> Results:
-        """The best ``count`` rows with at least ``least_score``. Raises ConfigError for a query that is none."""
+        """The best ``count`` rows with at least ``least_score``. Raises ConfigError for a malformed query."""
         if isinstance(query, str):
             query = parse(query)
         if count < 1:
@@ -146,7 +146,7 @@ class Archive:
         return Results(found=tuple(row for row in found if row.score >= least_score)[:count])
 
     def vector(self, row: int) -> np.ndarray:
-        """The vector (W,) of a row. Raises ConfigError where there is none of this number."""
+        """The vector (W,) of a row. Raises ConfigError for a number without a row."""
         if not self._rows("SELECT 1 FROM moments WHERE id = ?", row):
             raise ConfigError(f"{self.path} has no row @{row}; rows are numbered as captioner find -f jsonl shows them")
         vector: np.ndarray = self.vectors[row - 1].astype(np.float32)
@@ -256,5 +256,5 @@ class Archive:
 
 
 def _quoted(words: str) -> str:
-    """Words as a phrase of FTS5, whatever is in them."""
+    """Words as a phrase of FTS5, quoted."""
     return '"' + words.replace('"', '""') + '"'

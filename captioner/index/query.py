@@ -45,7 +45,7 @@ class Query:
 
 
 def parse(written: str) -> Query:
-    """The query that ``written`` is; raises ConfigError for a date that is none, and for two paths or dates.
+    """Parse a query; raises ConfigError for a malformed date, and for two paths or dates.
 
     A quotation mark that nothing closes reaches to the end. What has no letter or digit in it is passed by.
     """

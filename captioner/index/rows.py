@@ -28,9 +28,9 @@ class Moment:
     seen: tuple[DetectedNoun, ...]
     """Words and nouns that were detected, surest first."""
     vector: bytes
-    """W numbers, float16; empty where there is none."""
+    """W numbers, float16; may be empty."""
     thumbnail: bytes = b""
-    """A WebP picture; empty where there is none."""
+    """A WebP picture; may be empty."""
 
 
 def moment_of(row: dict[str, Any]) -> Moment:

@@ -73,7 +73,7 @@ def create(path: Path, facts: Facts) -> None:
 
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
-    """Open an index. Raises CaptionerError, in one sentence, for what is none, and for a newer format."""
+    """Open an index. Raises CaptionerError for a file that is no index, and for a newer format."""
     if not path.is_file():
         raise CaptionerError(f"there is no index {path}; make one with captioner index FOLDER -r -o {path.name}")
     try:
@@ -102,7 +102,7 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
         connection.close()
         if mode != "ro" or os.access(path.parent, os.W_OK):
             raise
-        # A folder that cannot be written to has no room for SQLite's shared memory: nobody writes there.
+        # A folder that cannot be written to has no room for SQLite's shared memory, and no run can write there.
         return sqlite3.connect(f"{name}?immutable=1", uri=True, check_same_thread=False)
     return connection
 

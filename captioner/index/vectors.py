@@ -21,7 +21,7 @@ _SCALE = np.float32(2.0**112)
 
 
 def read_vectors(connection: sqlite3.Connection, width: int) -> np.ndarray:
-    """The vectors (N, W) float16 of an index: that of moment ``n`` in row ``n - 1``, zeros where there is none."""
+    """The vectors (N, W) float16 of an index: row ``n - 1`` is moment ``n``'s, zeros where it has no vector."""
     [(blocks,)] = connection.execute("SELECT coalesce(max(block) + 1, 0) FROM vectors")
     numbers = np.zeros((blocks, BLOCK * width), np.float16)
     for block, data in connection.execute("SELECT block, numbers FROM vectors"):

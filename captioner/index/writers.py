@@ -30,7 +30,7 @@ def moment(seconds: float) -> str:
 
 
 def why(found: Found) -> str:
-    """The reasons in words: "dog 92 % at 0:14; beach in the caption"; the similarity where there are none."""
+    """The reasons in words: "dog 92 % at 0:14; beach in the caption"; without reasons, the similarity."""
     said = [_reason(reason) for reason in found.reasons]
     return "; ".join(said) or f"looks like it ({found.similarity:.2f})"
 

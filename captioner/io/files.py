@@ -67,7 +67,7 @@ class ResumedFile:
 
 
 class StandardOutput:
-    """stdout, written through at once, whatever the terminal's encoding is."""
+    """stdout, written through at once, for a terminal of any encoding."""
 
     def __init__(self, *, mark: str = "") -> None:
         """``mark`` is a text that stands out on a terminal (not with NO_COLOR).
@@ -119,7 +119,7 @@ def is_there(path: str | Path) -> bool:
 
 
 def refuse_to_overwrite(inputs: Iterable[str], outputs: Iterable[str | Path | None]) -> None:
-    """Raise CaptionerError if a file to be written is one that is read, under whatever name or link it goes."""
+    """Raise CaptionerError if a file to be written is also read, under any name or link."""
     read = {identity: path for path in inputs if (identity := _identity(path))}
     for output in outputs:
         identity = _identity(output) if output is not None else None
@@ -128,7 +128,7 @@ def refuse_to_overwrite(inputs: Iterable[str], outputs: Iterable[str | Path | No
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:
-    """Device and inode of the regular file behind a name; None where there is none."""
+    """Device and inode of the regular file behind a name; None without one."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):

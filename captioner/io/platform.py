@@ -102,7 +102,7 @@ def terminable(*, status: Callable[[], int] | None = None, lasting: bool = False
 
 
 def _is_deaf(frame: FrameType | None) -> bool:
-    """Whether an exception raised here may be lost: many modules pass over whatever goes wrong with an import."""
+    """Whether an exception raised here may be lost, because many modules ignore errors of an import."""
     while frame is not None:
         if frame.f_code.co_name == "__del__" or "importlib._bootstrap" in frame.f_code.co_filename:
             return True

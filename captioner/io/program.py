@@ -124,7 +124,7 @@ def _line_of(error: BaseException) -> str | None:
 
 
 def _lacks_memory(error: BaseException | None) -> bool:
-    """Whether memory, or what a thread needs of it, was refused: as an error of its own or through a library's."""
+    """Whether the error says that there is too little memory, directly or through a library's error."""
     allowed = allowed_bytes()
     if allowed and peak_bytes() > 0.8 * allowed:  # libraries call it by all kinds of names
         return True

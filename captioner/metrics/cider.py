@@ -167,7 +167,7 @@ class CiderScorer:
         return documents
 
     def _idf(self, order: int, ngram: Integers) -> Floats:
-        """log(clips / document frequency); an n-gram nobody has seen counts as seen once."""
+        """log(clips / document frequency); an n-gram that no reference has counts as seen once."""
         known = ngram < self._index.sizes[order]
         return np.where(known, self._idfs[order][np.where(known, ngram, 0)], self._log_clips)
 

@@ -65,7 +65,7 @@ _UNKNOWN = re.compile(
     r"|[\u2012\u2024\u2025\u2027\u203c\u203d\u2043\u2045-\u205e\u20a1-\u20a3\u20a5-\u20ab\u20ad-\u20f0"
     r"\u2e00-\u2e2e\u3003\u3008-\u3011\u3014-\u3030\ufe00-\ufe6b]"
 )
-"""Characters in use that Stanford deletes, besides emoji and whatever Unicode does not call a character."""
+"""Characters that Stanford deletes, besides emoji and what Unicode does not call a character."""
 
 
 def tokenize(caption: str) -> list[str]:

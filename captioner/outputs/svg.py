@@ -24,14 +24,14 @@ def tag(name: str, *content: str, **attributes: str | float) -> Svg:
 
 
 def picture(width: float, height: float, *content: str, **attributes: str | float) -> Svg:
-    """A picture to put into a page, of these units; with ``label`` for those who cannot see it."""
+    """A picture inside a page, of so many units; screen readers say ``label``."""
     label = attributes.pop("label", "")
     seen = {"role": "img", "aria_label": label} if label else {}
     return tag("svg", *content, **attributes, viewBox=f"0 0 {_written(width)} {_written(height)}", **seen)
 
 
 def drawing(width: float, height: float, *content: str) -> Svg:
-    """A picture that is a file of its own: on white, in letters of one kind."""
+    """A picture as a file: on white, in one font."""
     paper = tag("rect", width="100%", height="100%", fill="#fff")
     attributes = {"xmlns": "http://www.w3.org/2000/svg", "font_family": "sans-serif", "font_size": 12}
     return picture(width, height, paper, *content, **attributes)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ _LARGEST_SETTINGS = 64 * 2**20
 
 
 def parse_json(text: str | bytes, *, name: str | Path, error: Callable[[str], CaptionerError] = DataError) -> Any:
-    """JSON text as a value; ``name`` is for the ``error`` that is raised where it is none or too deep."""
+    """JSON text as a value. Raises ``error``, with ``name`` in it, for text that is no JSON or nested too deep."""
     try:
         return _parse(text)
     except ValueError as problem:

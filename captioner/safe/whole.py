@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, and that never replace what nobody said to replace.
+"""Writes files and folders whole or not at all, and replaces a file only where the user said so.
 
 Every command and page that makes a file writes it through here. Errors name the file, and nothing half-written stays.
 """
@@ -23,7 +23,7 @@ _LIBRARIES = re.compile(r"os error \d+|PytorchStreamWriter|inline_container|writ
 
 
 def encode(text: str) -> bytes:
-    """UTF-8; what is none (half of a character in a file's name) is escaped."""
+    """UTF-8; a lone half of a character, as a file's name may hold, is escaped."""
     return text.encode("utf-8", "backslashreplace")
 
 

@@ -97,7 +97,7 @@ def _checked(name: str, find: Callable[[], str]) -> Finding:
         return Finding(name=name, detail=find())
     except CaptionerError as error:
         return Finding(name=name, detail=str(error), ok=False)
-    except Exception as error:  # whatever is wrong with an installation is what is looked for
+    except Exception as error:  # any fault of the installation is a finding
         return Finding(name=name, detail=f"{type(error).__name__}: {error}", ok=False)
 
 

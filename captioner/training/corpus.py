@@ -47,7 +47,7 @@ class Corpus:
 def load_corpora(
     recipe: Recipe, encoder: FrameEncoder | None, *, video: VideoConfig, log: TrainingLog, in_memory: bool
 ) -> tuple[Corpus, dict[str, Corpus]]:
-    """The training clips and each validation set's, with their features; what is missing of these is made.
+    """The clips of training and of each validation set, with their features; missing features are computed.
 
     Without an encoder the arrays are pixels. Arrays that are not ``in_memory`` are read from disk as they are needed.
     Clips that cannot be decoded are left out and reported; raises DataError when nothing is left.

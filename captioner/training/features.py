@@ -77,7 +77,7 @@ class FeatureCache:
     def load(self, clip: Clip, view: int = 0, *, in_memory: bool = True) -> np.ndarray:
         """The cached array of a clip's view; raises DataError when it is not there or damaged.
 
-        Not ``in_memory``: what stands for it, see :class:`Stored`.
+        Not ``in_memory``: a :class:`Stored`, which is read when needed.
         """
         path = self.path(clip, view)
         try:

@@ -162,7 +162,7 @@ class RetrievalTask:
 
 
 def _tokens(clip: Clip) -> list[list[str]]:
-    """The captions that have words; raises DataError for a clip that has none."""
+    """The captions that have words; raises DataError for a clip without such a caption."""
     found = [words for words in map(tokenize, clip.captions) if words]
     if not found:
         raise DataError(f"no caption of {clip.id!r} has a word: {list(clip.captions)[:1]}")

@@ -1,7 +1,7 @@
 """Averages the weights of checkpoints that were trained from one start: a model soup (Wortsman et al. 2022).
 
-Between a fine-tuning and what it began with (Wortsman et al., WiSE-FT, 2022) lies a network that has learned the
-one's lesson and has not forgotten the other's.
+The mean of a fine-tuned network and the one it began with knows the new task and keeps the old (Wortsman et al.,
+WiSE-FT, 2022).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a training begins with: a checkpoint to go on from, or a CNN and a frame recipe of its own."""
+"""What a training begins with: a checkpoint, or a CNN and a frame recipe."""
 
 from __future__ import annotations
 

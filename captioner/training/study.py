@@ -103,13 +103,13 @@ def _run(optuna: Any, study: Any, trial: Any, recipe: Recipe, space: Space, out:
 def _tell(study: Any, trial: Any, **end: Any) -> None:
     try:
         study.tell(trial.number, **end)
-    except RuntimeError:  # of Optuna's grid, which stops Optuna's own loop after the last trial, here there is none
+    except RuntimeError:  # Optuna's grid stops Optuna's own loop after the last trial; there is no such loop here
         if not study.trials[trial.number].state.is_finished():
             raise
 
 
 def _tidy(study: Any, out: Path, ended: int) -> None:
-    """Delete what nobody needs of a trial that ended, and the checkpoints of all that are not the best."""
+    """Delete the run state of an ended trial, and the checkpoints of all but the best."""
     trials = [_row(trial) for trial in study.get_trials(deepcopy=False)]
     with contextlib.suppress(CaptionerError):
         best = best_of(trials).number
@@ -122,7 +122,7 @@ def _tidy(study: Any, out: Path, ended: int) -> None:
 
 
 def _abandoned(optuna: Any, study: Any, out: Path, held: contextlib.ExitStack) -> Any:
-    """A trial whose process was killed, its lock now in ``held``; None where there is none."""
+    """A trial whose process was killed, with its lock now in ``held``; None without one."""
     for frozen in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         age = (datetime.now() - frozen.datetime_start).total_seconds()
         time.sleep(max(0.0, min(_LOCKED_SECONDS, _LOCKED_SECONDS - age)))

@@ -77,7 +77,7 @@ def fit(
 
 
 def _check_own(out: Path) -> None:
-    """Raise CaptionerError where what a run would replace lies in a folder that no run has written to."""
+    """Raise CaptionerError where the folder has files of the run's names that no run wrote."""
     if any((out / name).exists() for name in ("run.lock", "state.pt")):
         return
     for name in ("checkpoint", "best.pt", "metrics.jsonl"):

@@ -21,7 +21,7 @@ class Box(NamedTuple):
 
 
 def top_boxes(path: Path) -> Iterator[Box]:
-    """The boxes at the top of a file, up to the first thing that is none; nothing for a file of another kind."""
+    """The boxes at the top of a file, up to the first thing that is no box."""
     size, place = path.stat().st_size, 0
     with path.open("rb") as file:
         for _ in range(_MOST_BOXES):
@@ -49,7 +49,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def movie_index(path: Path) -> bytes:
-    """The index (moov), as far as it is read; empty where there is none."""
+    """The index (moov), as far as it is read; empty without one."""
     for box in top_boxes(path):
         if box.kind == b"moov":
             with path.open("rb") as file:

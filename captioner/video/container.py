@@ -284,7 +284,7 @@ def _refusal(path: Path, head: bytes, error: av.FFmpegError, deadline: Deadline)
 
 
 def _text(head: bytes) -> str | None:
-    """The first bytes as text, or None if they are none."""
+    """The first bytes as text, or None if they are not text."""
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last letter may be cut in two
     except UnicodeDecodeError:

@@ -18,7 +18,7 @@ _MOST_BLOCKS = 10_000
 
 
 def exif_orientation(path: Path) -> int | None:
-    """1 to 8 for a photo (1 where it does not say), None for a file that is none of those formats."""
+    """1 to 8 for a photo (1 where it does not say), None for a file of another format."""
     try:
         with path.open("rb") as file:
             head = file.read(12)

@@ -1,7 +1,7 @@
 """Samples frames without decoding all of a clip, from the keyframe before each moment.
 
 Gives the very frames that decoding everything would give, but leaves out those that no wanted frame needs and decodes
-none twice. Whatever it cannot be sure of raises :class:`Doubt`, and the caller decodes everything instead.
+none twice. Anything unexpected raises :class:`Doubt`, and the caller decodes everything instead.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from captioner.video.timeline import LOOKAHEAD
 
 # Codecs whose keyframes start afresh: decoding from one gives what decoding everything gives.
 _RESTARTING = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg1video", "mpeg2video", "mjpeg", "prores", "dnxhd")
-# Of these, the ones that mark the frames on which no other frame, and no other state of the decoder, depends.
+# Of these, the marks of frames on which no other frame and no state of the decoder depends.
 _SKIPPABLE = ("h264", "mpeg4", "mpeg1video", "mpeg2video")
 
 
 class Doubt(Exception):
-    """Something about this clip is not as this module relies on."""
+    """This clip breaks an assumption of this module."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Packets(Protocol):
     """The packets of a clip, to be read from any keyframe on."""
 
     def keyframe(self, tick: int) -> Keyframe:
-        """The last one that is shown at ``tick`` or earlier; raises Doubt if there is none."""
+        """The last one that is shown at ``tick`` or earlier; raises Doubt without one."""
 
     def read_from(self, key: Keyframe) -> Iterator[Any]:
         """Its packet and all that follow in the file."""
 
 
 class PacketsInMemory:
-    """All packets of a short clip, whatever its container."""
+    """All packets of a short clip, of any container."""
 
     def __init__(self, packets: list[Any]) -> None:
         self._packets = packets

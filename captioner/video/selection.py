@@ -12,7 +12,7 @@ from captioner.video.timeline import Timeline
 
 
 class Aim(NamedTuple):
-    """Where one of the equal parts of a clip lies, each of which gives a frame, in ticks."""
+    """One of the equal parts of a clip, in ticks; each part gives a frame."""
 
     first: int
     """The first tick that lies in the part."""

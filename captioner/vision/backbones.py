@@ -178,9 +178,9 @@ class _Own(NamedTuple):
     base: str
     """The packaged CNN that it began with."""
     weights: dict[str, Tensor]
-    """Those that it has in place of that one's, in float32."""
+    """Weights that replace the packaged CNN's, in float32."""
     digest: str
-    """Of these, 12 hex digits."""
+    """12 hex digits of these weights' digest."""
 
 
 @lru_cache(maxsize=1)

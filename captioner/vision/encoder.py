@@ -56,7 +56,7 @@ class FrameEncoder(nn.Module):
         self._untuned: list[nn.Module] = []  # in a list, so that it is no part of this module
         self.exact: dict[tuple[int, int], int] = {}
         """By the frames' height and width: how many convolutions, from the first on, must stay in float32 where the
-        others are in bfloat16. A size that is not there: nobody knows yet (:meth:`find_exact`)."""
+        others are in bfloat16. A size that is missing is not known yet (:meth:`find_exact`)."""
         self._graphs: dict[tuple[int, int], Graph | None] = {}
         mean, std = torch.tensor(config.mean), torch.tensor(config.std)
         self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
@@ -116,7 +116,7 @@ class FrameEncoder(nn.Module):
     def find_exact(self, size: int) -> None:
         """Find :attr:`exact` for frames of ``size`` pixels, on a processor that is quick in bfloat16 (0.2 s).
 
-        Others would emulate bfloat16 for many seconds: there it stays open, and whoever is quick finds it at the start.
+        Other processors would emulate bfloat16 for many seconds, so they leave it open. A quick one finds it at its start.
         """
         device = self.shift.device
         if (size, size) in self.exact or device.type != "cpu" or fast_dtype(device) is not torch.bfloat16:
@@ -220,7 +220,7 @@ class FrameEncoder(nn.Module):
         return self.normalise(dead_leaves(4, height=height, width=width).to(self.shift.device))
 
     def graph(self, height: int, width: int) -> Graph | None:
-        """The CNN's recording for frames of this size, None where it has none; made once."""
+        """The CNN's recording for frames of this size, made once; None where it cannot be recorded."""
         if (height, width) not in self._graphs:
             self._leave_recording()
             training = self.training

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from captioner.language.tokenizer import CaptionTokenizer
 
 _PROMISE = 0.05
-"""Probabilities below this promise nothing."""
+"""Probabilities below this do not count when the reliability is learned."""
 _RELIABLE_CLIPS = 5.0
 """As many clips in which it was right stand for each noun at first."""
 _SCALE = 50.0

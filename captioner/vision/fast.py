@@ -31,7 +31,7 @@ _FUSED = {"relu": "relu", "silu": "swish", "sigmoid": "sigmoid", "hardswish": "h
 
 @dataclass(frozen=True)
 class _Call:
-    """One operation on values by number; nobody needs the values ``done`` after it."""
+    """One operation on numbered values; the values ``done`` are not needed after it."""
 
     result: int
     run: Callable[..., Tensor]
@@ -143,7 +143,7 @@ def _seconds_of_a_product(dtype: torch.dtype) -> float:
 
 
 def can_fuse(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether oneDNN's fused convolutions can be had: torch keeps them for its compiler, and promises nothing."""
+    """Whether oneDNN's fused convolutions are there: torch has them for its compiler, without a guarantee."""
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     names = ("_convolution_pointwise", "_reorder_convolution_weight", "_is_mkldnn_bf16_supported")
@@ -203,7 +203,7 @@ def _is_fusible(step: Step, weights: Mapping[str, Tensor], dtype: torch.dtype) -
 
 
 def _activation(step: Step) -> tuple[str, list[float]] | None:
-    """oneDNN's name and numbers for an elementwise step, None if it has none."""
+    """oneDNN's name and numbers for an elementwise step; None for a step that it does not know."""
     if step.op not in _FUSED:
         return None
     numbers = [*step.args[1:], *step.options.values()] if step.op == "hardtanh" else []

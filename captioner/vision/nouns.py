@@ -11,7 +11,7 @@ CLASSES = 1000
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun, the one that takes it in, and the classes that it stands for."""
+    """A noun, its broader noun, and its ImageNet classes."""
 
     name: str
     broader: str
