@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--out", type=Path, required=True, metavar="DIR", help="output folder for manifest.jsonl and text.jsonl"
         )
-        command.add_argument("--overwrite", action="store_true", help="replace what is there")
+        command.add_argument("--overwrite", action="store_true", help="replace existing files")
         return command
 
     for build, summary in (

@@ -77,7 +77,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help=f"{', '.join(FORMATS)}, or several with commas (default with -o: all)",
     )
-    score.add_argument("--overwrite", action="store_true", help="score again, and replace what is there")
+    score.add_argument("--overwrite", action="store_true", help="score again and replace existing files")
     score.add_argument(
         "--alarms-per-hour", type=float, default=1.0, metavar="N", help="false alarms an hour to accept (default: 1)"
     )

@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("video", metavar="VIDEO", help="any video file")
     parser.add_argument("captions", metavar="CAPTIONS", help="JSON Lines; - is stdin")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="an MP4 file")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this long (default: never)")
 
 

@@ -32,18 +32,20 @@ _PLAYERS = {"mpv": "--start={seconds:.3f}", "vlc": "--start-time={seconds:.3f}"}
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", metavar="INDEX", help="the file that captioner index made")
-    parser.add_argument("query", nargs="*", metavar="QUERY", help="what is looked for")
+    parser.add_argument("query", nargs="*", metavar="QUERY", help="sentence or words to find")
     parser.add_argument("-n", "--count", type=int, default=10, metavar="N", help="results (default: 10)")
     parser.add_argument(
-        "--min-score", type=float, default=-1.0, metavar="S", help="leave out what scores less (default: nothing)"
+        "--min-score", type=float, default=-1.0, metavar="S", help="leave out results below this score (default: none)"
     )
     parser.add_argument("-f", "--format", choices=FORMATS, default="txt", help="default: txt")
-    parser.add_argument("--like", metavar="FILE", help="what looks like this photo or clip, or like @ROW of the index")
+    parser.add_argument(
+        "--like", metavar="FILE", help="find what looks like this photo or clip, or like @ROW of the index"
+    )
     parser.add_argument("--open", action="store_true", help="show thumbnails in the browser, without a server")
-    parser.add_argument("--play", action="store_true", help="play the best in the system's player")
+    parser.add_argument("--play", action="store_true", help="play the best result in the system's player")
     parser.add_argument("--retriever", metavar="DIR", help="retriever's folder (default: the one in the package)")
     parser.add_argument("-m", "--model", metavar="DIR", help="with --like FILE: the captioner that made the index")
-    parser.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
 def run(options: argparse.Namespace) -> int:

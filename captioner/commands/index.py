@@ -24,9 +24,8 @@ N_BEST = 4
 ABOUT = """\
 Index video files for captioner find: a caption, words, a vector and a thumbnail of each clip, in one file.
 
-PATH is what captioner caption takes. The same command given again indexes what is new or has changed, finds files
-that were moved by their content, and marks those that are gone. A run that was stopped goes on where it was; while it
-writes, captioner find reads."""
+PATH is what captioner caption takes. The same command given again resumes a stopped run and indexes what is new or
+changed. It recognises moved files by their content, and marks files that are gone. captioner find can read meanwhile."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -41,11 +40,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--parquet", metavar="FILE", help="write all rows and vectors to FILE too; without PATH, those of INDEX"
     )
-    group.add_argument("--no-thumbnails", dest="thumbnails", action="store_false", help="keep no pictures")
+    group.add_argument("--no-thumbnails", dest="thumbnails", action="store_false", help="keep no thumbnails")
     group.add_argument("--failures", metavar="FILE", help="list failures here (default: INDEX.failures.jsonl)")
-    group.add_argument("--overwrite", action="store_true", help="index all anew, and replace what is there")
-    group.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
-    group.add_argument("--log-json", action="store_true", help="what is said on stderr as JSON, one object a line")
+    group.add_argument("--overwrite", action="store_true", help="index everything again and replace the file")
+    group.add_argument("--retry-failed", action="store_true", help="retry files that failed in an earlier run")
+    group.add_argument("--log-json", action="store_true", help="write stderr as JSON Lines")
     add_run(parser.add_argument_group("run"))
     add_frames(parser.add_argument_group("frames"))
     add_settings(parser.add_argument_group("search (defaults: the checkpoint's)"), SearchConfig)
