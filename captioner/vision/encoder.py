@@ -116,7 +116,7 @@ class FrameEncoder(nn.Module):
     def find_exact(self, size: int) -> None:
         """Find :attr:`exact` for frames of ``size`` pixels, on a processor that is quick in bfloat16 (0.2 s).
 
-        Other processors would emulate bfloat16 for many seconds, so they leave it open. A quick one finds it at its start.
+        Other processors would emulate bfloat16 for many seconds, so they leave it open until a quick one starts.
         """
         device = self.shift.device
         if (size, size) in self.exact or device.type != "cpu" or fast_dtype(device) is not torch.bfloat16:
