@@ -1,5 +1,6 @@
 # The web demo on a CPU: docker build -t captioner . && docker run -p 7860:7860 captioner
 FROM python:3.12-slim
+ARG EXTRAS=web
 
 RUN useradd --create-home --uid 1000 user
 WORKDIR /app
@@ -7,7 +8,7 @@ COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY captioner captioner
 # torch comes from PyTorch's own index: PyPI's Linux build brings gigabytes of CUDA.
 RUN pip install --no-cache-dir -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch \
- && pip install --no-cache-dir -c constraints.txt ".[web]"
+ && pip install --no-cache-dir -c constraints.txt ".[${EXTRAS}]"
 COPY app.py ./
 COPY demo demo
 COPY data data

@@ -51,6 +51,10 @@ class Task:
     """Hex digits for its content, the model and the settings."""
 
 
+NOTHING_YET = Task(index=-1, item=Item(path=""))
+"""A list that is still growing has it where there is nothing to do; its outcome says that the engine waits."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failure:
     """Why there is no caption."""
@@ -105,9 +109,16 @@ def caption_tasks(
         raise ConfigError(f"the batch size is {batch_size}; it must be at least 1")
     bench = _Bench(captioner, settings, batch_size)
     captioner.encode(_blank(settings.video))  # prepares the encoder, which threads must not do at once
-    jobs = ((task, _job(task.item, settings)) for task in tasks)
+    grows = False
+
+    def jobs() -> Iterator[tuple[Task, DecodeJob] | None]:
+        nonlocal grows
+        for task in tasks:
+            grows |= task is NOTHING_YET
+            yield None if task is NOTHING_YET else (task, _job(task.item, settings))
+
     for result in pool.decode_all(
-        jobs, encode=captioner.encode, keep=captioner.keeps, tick_seconds=_LINGER_SECONDS / 4, on_stop=on_stop
+        jobs(), encode=captioner.encode, keep=captioner.keeps, tick_seconds=_LINGER_SECONDS / 4, on_stop=on_stop
     ):
         if result is not None and result.part is not None:
             assert result.features is not None
@@ -115,6 +126,8 @@ def caption_tasks(
         elif result is not None:
             on_decoded(result.label)
             yield from bench.end(result.label, result.error)
+        elif grows:
+            yield Outcome(task=NOTHING_YET)
         if bench.is_due():
             yield from bench.run()
     yield from bench.run()

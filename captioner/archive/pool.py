@@ -23,6 +23,8 @@ from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
 
 _HELD = 4  # parts decoded ahead of their taker, for each child
+_IDLE_SECONDS = 0.1
+_END = object()
 
 
 J = TypeVar("J")
@@ -89,7 +91,7 @@ class DecodePool:
 
     def decode_all(
         self,
-        jobs: Iterable[tuple[J, DecodeJob]],
+        jobs: Iterable[tuple[J, DecodeJob] | None],
         *,
         encode: Callable[[Frames], np.ndarray] | None = None,
         keep: Callable[[Frames], np.ndarray] = lambda frames: frames.pixels[:0].copy(),
@@ -98,7 +100,8 @@ class DecodePool:
     ) -> Iterator[Decoded[J] | None]:
         """Many files at once, each under a label, what is ready first coming first; a few parts are held, no more.
 
-        ``jobs`` is read as children become free, from threads of its own but never from two at a time. ``encode`` is
+        ``jobs`` is read as children become free, from threads of its own but never from two at a time; None says that
+        there is nothing yet. ``encode`` is
         called in those threads, one for each child, and its result comes in place of the pixels, of which ``keep``
         says what stays. An error that they raise is raised here. With ``tick_seconds``, None comes whenever nothing
         else has for so long. ``on_stop`` is called before what is in hand is given up: ``jobs`` must then wait for
@@ -129,7 +132,7 @@ class _Run(Generic[J]):
     def __init__(
         self,
         pool: DecodePool,
-        jobs: Iterable[tuple[J, DecodeJob]],
+        jobs: Iterable[tuple[J, DecodeJob] | None],
         encode: Callable[[Frames], np.ndarray] | None,
         keep: Callable[[Frames], np.ndarray],
     ) -> None:
@@ -171,10 +174,13 @@ class _Run(Generic[J]):
         try:
             while not self._stopped.is_set():
                 with self._turn:
-                    label, job = next(self._jobs, (None, None))
-                if job is None:
+                    taken: Any = next(self._jobs, _END)
+                if taken is _END:
                     break
-                self._decode(cast(J, label), job)
+                if taken is None:
+                    self._stopped.wait(_IDLE_SECONDS)
+                else:
+                    self._decode(*taken)
         except BaseException as error:
             self._put(error)
         self._put(None)

@@ -9,12 +9,12 @@ import base64
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Protocol
 
-from captioner.archive.engine import Failure, Outcome, Settings, Task
+from captioner.archive.engine import NOTHING_YET, Failure, Outcome, Settings, Task
 from captioner.archive.journal import Entry
 from captioner.caption.result import Caption
 from captioner.config import to_dict
@@ -64,6 +64,8 @@ class Counts:
     """Results in the journal that could not be read, and are made again."""
     unwritten: int = 0
     """Captioned, but their own output could not be written."""
+    codes: dict[str, int] = field(default_factory=dict)
+    """Failures of any run, by code."""
 
     @property
     def settled(self) -> int:
@@ -89,7 +91,7 @@ class Archive:
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Iterable[Item | None],
         *,
         settings: Settings,
         model: str,
@@ -98,8 +100,13 @@ class Archive:
         is_taken: Callable[[int, Item], bool] = lambda index, item: False,
         stores: Stores | None = None,
     ) -> None:
-        """``model`` is the checkpoint's fingerprint; ``is_taken`` says that an item's output is there and not ours."""
-        self.counts = Counts(len(items))
+        """``model`` is the checkpoint's fingerprint; ``is_taken`` says that an item's output is there and not ours.
+
+        ``items`` without a length grow while the run lasts, with None where there is nothing yet. Their outcomes come
+        as they are ready, not in the order of the list.
+        """
+        self._in_order = isinstance(items, Sized)
+        self.counts = Counts(len(items) if isinstance(items, Sized) else 0)
         self._items = items
         self.journal = journal
         self._retry_failed = retry_failed
@@ -111,7 +118,7 @@ class Archive:
     def outcomes(
         self, engine: Engine, *, on_result: Callable[[Counts], None] = lambda counts: None
     ) -> Iterator[Outcome]:
-        """Every outcome, earlier ones too, in the order of the list; each is in the journal before it comes.
+        """Every outcome, earlier ones too, in the order of a list that has an end; each is in the journal before.
 
         When the run is stopped or the journal cannot be written, what is known comes all the same, then the error.
         """
@@ -122,7 +129,7 @@ class Archive:
         while True:
             try:
                 outcome = next(results, None)
-                if outcome is not None:
+                if outcome is not None and outcome.task is not NOTHING_YET:
                     outcome = self._record(outcome)
                     pending[outcome.task.index] = outcome
             except (KeyboardInterrupt, CaptionerError) as error:
@@ -133,6 +140,9 @@ class Archive:
                 self._count(settled)
                 pending[settled.task.index] = settled
             on_result(self.counts)
+            if not self._in_order:
+                for index in sorted(pending):
+                    yield from self._load(pending.pop(index))
             while following in pending:
                 yield from self._load(pending.pop(following))
                 following += 1
@@ -156,6 +166,10 @@ class Archive:
     def _tasks(self) -> Iterator[Task]:
         """What there is to do; called from the engine's threads."""
         for index, item in enumerate(self._items):
+            if item is None:
+                yield NOTHING_YET
+                continue
+            self.counts.total += not self._in_order
             task = Task(index=index, item=item)
             try:
                 if item.remote is not None:
@@ -237,11 +251,14 @@ class Archive:
             counts.warned += any(caption.warnings for caption in settled.captions)
 
     def _load(self, settled: Outcome | _Earlier | _Kept) -> Iterator[Outcome]:
-        if isinstance(settled, Outcome):
-            yield settled
-        elif isinstance(settled, _Earlier):
+        if isinstance(settled, _Kept):
+            return
+        if isinstance(settled, _Earlier):
             assert self.journal is not None
-            yield outcome_of(settled.task, self.journal.read(settled.offset))
+            settled = outcome_of(settled.task, self.journal.read(settled.offset))
+        if settled.failure:
+            self.counts.codes[settled.failure.code] = self.counts.codes.get(settled.failure.code, 0) + 1
+        yield settled
 
 
 def _state(settled: Outcome | _Earlier | _Kept) -> str:

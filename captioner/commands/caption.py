@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from captioner.commands.models import loading
-from captioner.commands.options import ABOUT, add, check_many, named_inputs, settle
+from captioner.commands.options import ABOUT, add, check_many, check_watch, named_inputs, settle
 from captioner.commands.page import check_page, open_page
 from captioner.outputs.parquet import FORMAT as PARQUET
 
@@ -16,6 +16,8 @@ def run(options: argparse.Namespace) -> int:
     from captioner.io.progress import Monitor
 
     settle(options)
+    if options.watch:
+        return _watch(options)
     wants_page = getattr(options, "open", False)
     if wants_page:
         check_page(options)
@@ -30,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
         or options.engine == "ray"
         or PARQUET in options.format
         or inputs.stores.takes(options.output or "")
+        or options.metrics_port is not None
     )
     if inputs.is_one_file and not many:
         with loading():
@@ -45,3 +48,13 @@ def run(options: argparse.Namespace) -> int:
     if wants_page:
         open_page(options, inputs, monitor)
     return code
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from captioner.io.progress import Monitor
+
+    check_watch(options)
+    with loading():
+        from captioner.commands.watched import run_watch
+
+    return run_watch(options, Monitor(quiet=options.quiet, as_json=options.log_json, verbose=options.verbose))

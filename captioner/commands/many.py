@@ -19,7 +19,7 @@ from captioner.caption.result import UNSURE
 from captioner.commands.models import load_model
 from captioner.commands.one import looked_at
 from captioner.commands.places import Places, all_taken, claim, find_places, is_taken
-from captioner.commands.reporting import Ledger, say_plan, say_unlisted, show_progress, summary
+from captioner.commands.reporting import Ledger, metered, say_plan, say_unlisted, show_progress, summary
 from captioner.commands.settings import override, search_settings
 from captioner.errors import CaptionerError, UsageError
 from captioner.io.files import (
@@ -34,7 +34,8 @@ from captioner.outputs.parquet import write_parquet, write_partitions
 from captioner.outputs.writers import FORMATS, Writer, writer
 from captioner.safe.whole import WholeFile, is_filled, is_regular, writing
 
-_MOST_JOBS = 16
+MOST_JOBS = 16
+"""Decoding processes, unless --jobs says more."""
 
 
 def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
@@ -47,25 +48,14 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
                 journal = Journal(places.journal, read_only=True)
                 stack.callback(journal.close)
         elif places.journal:
-            if places.templates:
-                with writing(places.journal):
-                    places.journal.parent.mkdir(parents=True, exist_ok=True)
-            journal = stack.enter_context(
-                Journal(places.journal, overwrite=options.overwrite, shard=options.shard or "")
-            )
-            if journal.repaired:
-                monitor.say(f"the end of {places.journal} was cut off when a run was killed; it is repaired")
+            journal = stack.enter_context(open_journal(places.journal, options, monitor))
         if not options.dry_run:
             claim(journal, places, options)
         pool = None
         if options.engine == "local" and not options.dry_run:  # before the model: the children start meanwhile
             pool = stack.enter_context(decode_pool(options, inputs))
-        captioner = _load(options)
-        settings = Settings(
-            video=override(captioner.video, options),
-            search=search_settings(captioner.search, options),
-            segments=options.segments,
-        )
+        captioner = load_alone(options)
+        settings = settings_of(captioner, options)
         archive = Archive(
             inputs.items,
             settings=settings,
@@ -78,16 +68,38 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
         if options.dry_run:
             return say_plan(archive, inputs, monitor)
         engine = _engine(options, captioner, settings, pool, fetching_of(options, inputs))
+        engine = stack.enter_context(metered(options.metrics_port, archive, monitor))(engine)
         return _run(archive, engine, options, inputs, places, monitor, journal=journal)
+
+
+def open_journal(path: Path, options: argparse.Namespace, monitor: Monitor) -> Journal:
+    """The journal to write to, in a folder that is made where there is none."""
+    if options.template:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    journal = Journal(path, overwrite=options.overwrite, shard=options.shard or "")
+    if journal.repaired:
+        monitor.say(f"the end of {path} was cut off when a run was killed; it is repaired")
+    return journal
+
+
+def settings_of(captioner: ClipModel, options: argparse.Namespace) -> Settings:
+    """How each file is captioned, by the options and else by the model."""
+    return Settings(
+        video=override(captioner.video, options),
+        search=search_settings(captioner.search, options),
+        segments=options.segments,
+    )
 
 
 def decode_pool(options: argparse.Namespace, inputs: Inputs) -> DecodePool:
     """The processes that decode, as many as the command asks for and there is work for."""
-    jobs = min(options.jobs or _MOST_JOBS, cores(), max(1, len(inputs.items)))
+    jobs = min(options.jobs or MOST_JOBS, cores(), max(1, len(inputs.items)))
     return DecodePool(workers=jobs, timeout_seconds=options.timeout)
 
 
-def _load(options: argparse.Namespace) -> ClipModel:
+def load_alone(options: argparse.Namespace) -> ClipModel:
+    """The model, for a process that does nothing else."""
     import torch
 
     from captioner.io.platform import keep_freed_memory
@@ -149,7 +161,7 @@ def _run(
             outcomes = archive.outcomes(engine, on_result=lambda counts: show_progress(monitor, counts))
             captioned = tell(outcomes, ledger, monitor, to_a_file=options.output is not None)
             if places.templates:
-                _write_each(captioned, writers, places, archive, ledger, journal=journal, overwrite=options.overwrite)
+                write_each(captioned, writers, places, archive, ledger, journal=journal, overwrite=options.overwrite)
             else:
                 with _output(places, inputs, options) as output:
                     if writers:
@@ -213,7 +225,7 @@ def _write_table(outcomes: Iterable[Outcome], output: Path | None, *, partition_
         write_parquet(captions, output, overwrite=True)
 
 
-def _write_each(
+def write_each(
     outcomes: Iterable[Outcome],
     writers: dict[str, Writer],
     places: Places,

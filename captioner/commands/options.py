@@ -57,6 +57,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add_inputs(parser.add_argument_group("input"))
     _add_outputs(parser.add_argument_group("output"))
     add_run(parser.add_argument_group("run"))
+    _add_watch(parser.add_argument_group("watch"))
     add_frames(parser.add_argument_group("frames"))
 
 
@@ -155,6 +156,18 @@ def add_run(group: Any) -> None:
     )
 
 
+def _add_watch(group: Any) -> None:
+    group.add_argument("--watch", action="store_true", help="go on with the files that come into the folders")
+    group.add_argument(
+        "--settle",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="with --watch: take a file that has not changed for this long (default: 5)",
+    )
+    group.add_argument("--metrics-port", type=int, metavar="PORT", help="serve metrics for Prometheus on 127.0.0.1")
+
+
 def settle(options: argparse.Namespace) -> None:
     """Format and template of the output, and what contradicts itself."""
     from captioner.io.addresses import protocol
@@ -237,3 +250,26 @@ def check_many(options: argparse.Namespace, inputs: Inputs) -> None:
         raise UsageError("subtitles belong to one video; with several give --sidecar, or -o '{stem}.{format}'")
     if options.overwrite and options.retry_failed:
         raise UsageError("--overwrite does everything again, failures too; leave --retry-failed out")
+
+
+def check_watch(options: argparse.Namespace) -> None:
+    """Raises UsageError for what a watched folder cannot be."""
+    from captioner.io.stores import Stores
+    from captioner.safe.whole import is_regular
+
+    for name in ("manifest", "dry_run", "open", "null"):
+        if getattr(options, name, None):
+            raise UsageError(f"--watch is of folders; leave --{name.replace('_', '-')} out")
+    if options.engine == "ray":
+        raise UsageError("--watch runs on this machine; leave --engine ray out, and give each machine a --shard")
+    for path in options.paths:
+        if path == "-" or path.startswith("@") or Stores().takes(path):
+            raise UsageError(f"--watch is of folders of this machine, and {path} is none")
+    if not options.output:
+        raise UsageError("--watch needs -o FILE (JSON Lines), or one file a video (--sidecar, or -o with {stem})")
+    if Stores().takes(options.output) or not is_regular(options.output):
+        raise UsageError(f"--watch writes to a file of this machine, and {options.output} is none")
+    if not options.template and options.format != ("jsonl",):
+        raise UsageError("--watch adds lines to its output: give -f jsonl, or one file a video with {stem} in -o")
+    if not 0 <= options.settle <= 86400:
+        raise UsageError(f"--settle is {options.settle}; it must be 0 to 86400 seconds")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from captioner.archive.engine import Failure
-from captioner.archive.run import Archive, Counts
+from captioner.archive.run import Archive, Counts, Engine
 from captioner.errors import CaptionerError, DataError
 from captioner.io.files import ResumedFile, StandardOutput
+from captioner.io.growing import GrowingFile
 from captioner.io.inputs import Inputs, Item
 from captioner.io.progress import Monitor
 from captioner.io.text import visible
@@ -45,6 +48,21 @@ def show_progress(monitor: Monitor, counts: Counts) -> None:
     )
 
 
+@contextlib.contextmanager
+def metered(
+    port: int | None, archive: Archive, monitor: Monitor, *, waiting: Callable[[], int] = lambda: 0
+) -> Iterator[Callable[[Engine], Engine]]:
+    """Serve the metrics of a run where a port is given; what comes takes the time of an engine's clips."""
+    if port is None:
+        yield lambda engine: engine
+        return
+    from captioner.archive.monitoring import Metrics
+
+    with Metrics(port, archive.counts, waiting=waiting) as metrics:
+        monitor.say(f"metrics are at {metrics.address}")
+        yield metrics.timed
+
+
 def check_ledger(path: Path | None) -> None:
     """Raise CaptionerError for a file that is no list of failures, as a :class:`Ledger` writes it."""
     if path is None or not is_filled(path):
@@ -61,16 +79,17 @@ def check_ledger(path: Path | None) -> None:
 class Ledger:
     """What could not be captioned: each file is named, and listed in a file of its own if there is one."""
 
-    def __init__(self, path: Path | None, monitor: Monitor) -> None:
+    def __init__(self, path: Path | None, monitor: Monitor, *, grows: bool = False) -> None:
+        """One that ``grows`` keeps what is there; else it is written anew."""
         check_ledger(path)
-        self._path, self._monitor = path, monitor
-        self._file: ResumedFile | None = None
+        self._path, self._monitor, self._grows = path, monitor, grows
+        self._file: ResumedFile | GrowingFile | None = None
 
     def add(self, item: Item, failure: Failure) -> None:
         self._monitor.failure(item.path, failure.code, failure.message)
         if self._path:
             if self._file is None:
-                self._file = ResumedFile(self._path)
+                self._file = GrowingFile(self._path) if self._grows else ResumedFile(self._path)
             name = {"id": item.id} if item.id else {}
             values = {"path": item.path, **name, "code": failure.code, "error": failure.message}
             self._file.write(json.dumps(values, ensure_ascii=False) + "\n")
@@ -81,7 +100,7 @@ class Ledger:
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if self._file is not None:
             self._file.__exit__(kind, error, traceback)
-        elif self._path and kind is None:
+        elif self._path and kind is None and not self._grows:
             self._path.unlink(missing_ok=True)  # nothing failed: an earlier list is out of date
 
 

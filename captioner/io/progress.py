@@ -14,6 +14,7 @@ from captioner.io.text import visible
 
 _REFRESH_SECONDS = 0.2
 _LOG_SECONDS = 10.0
+_STATUS_SECONDS = 60.0
 
 
 def has_colour() -> bool:
@@ -66,6 +67,18 @@ class Monitor:
             if failed:
                 text += ", " + self._red(f"{failed} failed")
             self._write("\r\x1b[K" + text)
+
+    def watching(self, *, captioned: int, known: int, failed: int, waiting: int) -> None:
+        """How a run without an end is: said every minute, also while nothing comes."""
+        now = time.monotonic()
+        if now - self._shown < (_STATUS_SECONDS if self._json else _REFRESH_SECONDS):
+            return
+        self._shown = now
+        numbers = {"captioned": captioned, "known": known, "failed": failed, "waiting": waiting}
+        if self._json:
+            self._event("status", **numbers, seconds=round(now - self._began, 1))
+        elif self.live:
+            self._write("\r\x1b[K" + ", ".join(f"{number} {name}" for name, number in numbers.items()))
 
     def position(self, seconds: float | None, *, start: float, end: float | None) -> None:
         """How far one film has been read, of the part from ``start`` to ``end`` (None: not known)."""

@@ -32,6 +32,7 @@ _EXTRAS = {
     "onnx": "onnxruntime",
     "ray": "ray",
     "parquet": "pyarrow",
+    "watch": "watchfiles",
     "timm": "timm",
     "meteor": "pycocoevalcap",
     "tensorboard": "tensorboard",

@@ -313,8 +313,9 @@ def test_the_command_keeps_rows_and_failures_apart(
     ledger = [json.loads(line) for line in (ran / "out.jsonl.failures.jsonl").read_text().splitlines()]
     assert [(r["path"], r["code"]) for r in ledger] == [(str(clips[5]), "no_video"), (str(clips[-1]), "not_found")]
     before = (ran / "out.jsonl").read_bytes()
-    assert again(ran, checkpoint, "--words") == 1
+    assert again(ran, checkpoint, "--words", "--metrics-port", "0") == 1
     said = capsys.readouterr()
+    assert "metrics are at http://127.0.0.1:" in said.err
     assert said.out == "" and "12 known already" in said.err and "1 of them before" in said.err
     assert all(r["words"] for r in map(json.loads, (ran / "out.jsonl").read_text().splitlines()))
     assert again(ran, checkpoint) == 1 and (ran / "out.jsonl").read_bytes() == before
