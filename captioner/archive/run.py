@@ -16,11 +16,12 @@ from typing import Any, Protocol
 
 from captioner.archive.engine import NOTHING_YET, Failure, Outcome, Settings, Task
 from captioner.archive.journal import Entry
+from captioner.archive.lookup import looked_up
 from captioner.caption.result import Caption
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
 from captioner.io.inputs import Item
-from captioner.io.stores import Remote, Stores
+from captioner.io.stores import Stores
 from captioner.outputs.writers import from_row, row
 from captioner.video.container import check_file
 
@@ -165,16 +166,15 @@ class Archive:
 
     def _tasks(self) -> Iterator[Task]:
         """What there is to do; called from the engine's threads."""
-        for index, item in enumerate(self._items):
+        for index, (item, problem) in enumerate(looked_up(self._items, self._stores)):
             if item is None:
                 yield NOTHING_YET
                 continue
             self.counts.total += not self._in_order
             task = Task(index=index, item=item)
             try:
-                if item.remote is not None:
-                    item = self._looked_up(item, item.remote)
-                    task = replace(task, item=item)
+                if problem is not None:
+                    raise problem
                 task = replace(task, key=self._key(item))
             except VideoError as error:
                 self._without_work.append(Outcome(task=task, failure=Failure.of(error)))
@@ -199,14 +199,6 @@ class Archive:
             self.counts.malformed += 1
             return None
         return entry
-
-    def _looked_up(self, item: Item, remote: Remote) -> Item:
-        """With the version that its store has; raises VideoError for one that holds nothing."""
-        if not remote.version:
-            remote = self._stores.look(remote)
-        if remote.size == 0:
-            raise VideoError("empty", f"{item.path} is empty (0 bytes)")
-        return replace(item, remote=remote)
 
     def _key(self, item: Item) -> str:
         """Of the content, the part of it, the model and the settings.

@@ -47,4 +47,5 @@ def shown(address: str) -> str:
         named = [pair for pair in parse_qsl(query, keep_blank_values=True) if not _SIGNED.fullmatch(pair[0])]
         if named:
             path += "?" + hashlib.sha256(urlencode(named).encode()).hexdigest()[:12]
-    return f"{scheme}{host}{slash}{path}"
+    said = f"{scheme}{host}{slash}{path}"
+    return address if said == address else said  # of a hundred thousand, each is held once

@@ -26,7 +26,7 @@ VIDEO_SUFFIXES = frozenset(
 IMAGE_SUFFIXES = frozenset(f".{name}" for name in ("apng", "avif", "bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """A file to caption, or a part of it."""
 
@@ -138,7 +138,7 @@ class _Collector:
 
     def add_prefix(self, folder: str, make: Callable[[str], Item], stores: Stores) -> None:
         """What a folder would give, had it the same names: of each folder first its files, then its subfolders."""
-        found: list[tuple[list[tuple[bool, str]], Remote]] = []
+        found: list[tuple[str, Remote]] = []
         hidden: set[str] = set()
         try:
             for name, remote in stores.walk(folder, recursive=self.recursive):
@@ -147,7 +147,7 @@ class _Collector:
                 if dark is not None:
                     hidden.add("/".join((*folders, file)[: dark + 1]))
                 elif os.path.splitext(file)[1].lower() in self.suffixes:
-                    found.append(([*((True, part) for part in folders), (False, file)], remote))
+                    found.append(("".join(f"\1{part}\0" for part in folders) + f"\0{file}", remote))
                 else:
                     self.others += 1
         except VideoError as error:

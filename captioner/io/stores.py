@@ -31,7 +31,7 @@ _PAGE = 1000  # the most that S3 gives at once
 _TIMES = ("Last-Modified", "LastModified", "last_modified", "updated", "mtime", "created")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Remote:
     """An object in a store: where it lies, and which version of it was found there."""
 

@@ -171,6 +171,22 @@ def test_nothing_is_lost_and_nothing_comes_twice(s3: S3, proxy: Proxy, run: Run,
     assert got == {"01", "02", "03", "05"}  # the failures that say nothing of the content
 
 
+def test_a_list_of_addresses_is_looked_up_several_at_a_time(
+    s3: S3, proxy: Proxy, run: Run, clips: list[Path], tmp_path: Path
+) -> None:
+    s3.fill("named", {f"{n:02}.mp4": varied(clips[0], n) for n in range(12)})
+    names = [f"s3://named/{n:02}.mp4" for n in range(12)]
+    names[5] = "s3://named/gone.mp4"
+    (tmp_path / "list").write_text("\n".join(names))
+    run(f"@{tmp_path / 'list'}")
+    proxy.asked.clear()
+    at_once = threading.Barrier(4, timeout=20)  # four requests must meet
+    proxy.faults.append(Fault("HEAD /named/0[0-3]", before=at_once.wait))
+    again = run(f"@{tmp_path / 'list'}")
+    assert [path for path, outcome in again.items() if outcome.failure] == ["s3://named/gone.mp4"]
+    assert not any(request.startswith("GET /named/0") for request in proxy.asked)
+
+
 def test_few_files_lie_on_the_disk_at_once(
     s3: S3, proxy: Proxy, run: Run, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
