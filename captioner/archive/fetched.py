@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from captioner.archive.engine import BATCH, Failure, Outcome, Settings, Task, caption_tasks
 from captioner.archive.pool import DecodePool
 from captioner.caption.clips import ClipModel
 from captioner.errors import CaptionerError, VideoError
 from captioner.io.scratch import Scratch
-from captioner.io.stores import Stores
+from captioner.io.stores import Remote, Stores
 
 _THREADS = 4
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
@@ -27,11 +28,18 @@ _WAIT_SECONDS = 0.1
 _JOIN_SECONDS = 1.0
 
 
+class Source(Protocol):
+    """What has files: the stores, or another machine."""
+
+    def fetch(self, remote: Remote, to: Path, *, stopped: threading.Event | None = None) -> None:
+        """Bring a file here; raises VideoError."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fetching:
     """How files come from stores."""
 
-    stores: Stores = field(default_factory=Stores)
+    stores: Source = field(default_factory=Stores)
     scratch: str | None = None
     """The folder to fetch to; None: the system's for temporary files."""
     ahead: int = 8

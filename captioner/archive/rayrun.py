@@ -1,108 +1,247 @@
-"""Runs an archive on a Ray cluster: Ray Data sends tasks to actors that load the model once (extra captioner[ray]).
+"""Runs an archive on a Ray cluster: sends batches of tasks to actors that load the model once (extra captioner[ray]).
 
-What an actor does with its tasks is what one machine does with all of them, so that the rows are the same.
+What an actor does with its tasks is what one machine does with all of them, so that the rows are the same. Nodes may
+come and go: a new one gets an actor for each core, and batches of one that is lost are sent to others.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Generator, Iterable
-from dataclasses import asdict
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from captioner.archive.engine import Outcome, Settings, Task, caption_tasks
-from captioner.archive.run import outcome_of, record_of
-from captioner.config import from_dict
+from captioner.archive.ahead import Ahead
+from captioner.archive.engine import Failure, Outcome, Task
+from captioner.archive.ray_actor import Actor, DriverFiles, Job, pack, sent
+from captioner.checkpoint.files import own_files
 from captioner.errors import CaptionerError
+
+_IN_HAND = 2
+"""Batches that an actor has at once: while it works on one, the next is on its way."""
+_LOST_ALONE = 3
+"""A file whose actor is lost so many times fails; a batch that is lost is sent again file by file."""
+_STARTS = 5
+"""Actors that may fail to start one after the other."""
+_AHEAD = 4
+"""Batches that are read ahead."""
+_READERS = 8
+_TICK_SECONDS, _SHORT_SECONDS = 1.0, 0.05
 
 
 def caption_with_ray(
     tasks: Iterable[Task],
+    job: Job,
     *,
-    model: str | None,
-    settings: Settings,
+    folders: Mapping[str, Path],
     actors: int | None = None,
-    batch_size: int = 16,
-    timeout_seconds: float | None = 60.0,
     device: str | None = None,
 ) -> Generator[Outcome, None, None]:
-    """The outcome of each task, in order. ``model`` and all files must be at the same place on every node.
+    """The outcome of each task, as it is ready. ``tasks`` is read as actors become free.
 
+    ``job.load`` makes a model of the ``folders``, which are sent to the nodes, as are files that a node lacks.
     ``RAY_ADDRESS`` chooses a running cluster; without it one is started here. ``actors`` is by default one for each
-    GPU, or else for each core but one, which Ray needs itself. Raises CaptionerError where Ray is not installed or
-    cannot be reached.
+    GPU, or else for each core, also of nodes that come later. Raises CaptionerError where Ray is not installed or
+    cannot be reached, or no actor can be started.
     """
     ray = _start()
-    from ray.data import ActorPoolStrategy, DataContext
-
-    waiting = {task.index: task for task in tasks}
-    if not waiting:
-        return
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.execution_options.preserve_order = True
-    gpus = int(ray.cluster_resources().get("GPU", 0)) if device != "cpu" else 0
-    size = actors or gpus or max(1, int(ray.cluster_resources().get("CPU", 2)) - 1)
-    rows = [{"task": _pack(task)} for task in waiting.values()]
-    blocks = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // batch_size))
-    made = blocks.map_batches(
-        _Actor,
-        fn_constructor_kwargs={
-            "model": model,
-            "settings": settings,
-            "batch_size": batch_size,
-            "timeout_seconds": timeout_seconds,
-            "device": device,
-        },
-        batch_size=batch_size,
-        batch_format="numpy",
-        compute=ActorPoolStrategy(min_size=1, max_size=size),
-        num_cpus=1,
-        num_gpus=1 if gpus else 0,
-    )
-    for batch in made.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1):
-        for index, record in zip(batch["index"].tolist(), batch["record"].tolist(), strict=True):
-            yield outcome_of(waiting.pop(index), json.loads(record))
+    fleet = _Fleet(ray, job, folders, limit=actors, device=device)
+    run = _Run(ray, fleet, iter(tasks), job.batch_size)
+    try:
+        yield from run.outcomes()
+    finally:
+        fleet.end()
 
 
-class _Actor:
-    """A captioner on some node, with a decoding child of its own."""
+@dataclass(eq=False)
+class _Batch:
+    """Tasks that are sent together."""
+
+    tasks: tuple[Task, ...]
+    lost: int = 0
+    """How many times its actor was lost."""
+
+
+@dataclass(eq=False)
+class _Hand:
+    """An actor, and the batches that it has."""
+
+    actor: Any
+    starting: Any
+    """The reference that is ready once the actor is; None after that."""
+    batches: dict[Any, _Batch] = field(default_factory=dict)
+
+
+class _Fleet:
+    """The actors of a run."""
 
     def __init__(
-        self,
-        *,
-        model: str | None,
-        settings: Settings,
-        batch_size: int,
-        timeout_seconds: float | None,
-        device: str | None,
+        self, ray: Any, job: Job, folders: Mapping[str, Path], *, limit: int | None, device: str | None
     ) -> None:
-        import torch
+        self._ray = ray
+        self._limit = limit
+        gpus = int(ray.cluster_resources().get("GPU", 0)) if device != "cpu" else 0
+        self._each = "GPU" if gpus else "CPU"
+        self._made = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=0)(Actor)
+        packed = {name: pack(folder, sorted(own_files(folder))) for name, folder in folders.items()}
+        self._files = _beside_the_driver(ray)
+        self._given = ray.put(job), ray.put(packed), self._files
+        self._failed_starts = 0
+        self._size, self._look_again = 0, 0.0
+        self.hands: list[_Hand] = []
 
-        from captioner.archive.pool import DecodePool
-        from captioner.caption.captioner import Captioner
+    def grow(self, wanted: int) -> None:
+        """Have as many actors as are wanted, and as the run asks for or the cluster has room for by now."""
+        if wanted > len(self.hands) and time.monotonic() > self._look_again:
+            self._size = self._limit or max(1, int(self._ray.cluster_resources().get(self._each, 0)))
+            self._look_again = time.monotonic() + _TICK_SECONDS
+        while len(self.hands) < min(wanted, self._size):
+            actor = self._made.remote(*self._given)
+            self.hands.append(_Hand(actor, actor.ready.remote()))
 
-        torch.set_num_threads(1)
-        self._pool = DecodePool(workers=1, timeout_seconds=timeout_seconds)
-        self._captioner = Captioner.load(model, device=device)
-        self._settings, self._batch_size = settings, batch_size
+    def has_started(self, hand: _Hand) -> None:
+        hand.starting = None
+        self._failed_starts = 0
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        tasks = [_unpack(text) for text in batch["task"].tolist()]
-        outcomes = caption_tasks(
-            tasks, self._captioner, settings=self._settings, pool=self._pool, batch_size=self._batch_size
-        )
-        records = {outcome.task.index: json.dumps(record_of(outcome)) for outcome in outcomes}
-        order = [task.index for task in tasks]
-        return {"index": order, "record": [records[index] for index in order]}
+    def lose(self, hand: _Hand, error: Exception) -> None:
+        """It is gone, or cannot be reached, which must come to the same."""
+        self.hands.remove(hand)
+        self._ray.kill(hand.actor)
+        if hand.starting is not None:
+            self._failed_starts += 1
+            if self._failed_starts >= _STARTS:
+                raise CaptionerError(f"no actor of Ray can be started: {_reason(error)}") from error
+
+    def end(self) -> None:
+        for actor in (self._files, *(hand.actor for hand in self.hands)):
+            self._ray.kill(actor)
+
+
+class _Run:
+    """Hands out batches, and takes back what has become of them."""
+
+    def __init__(self, ray: Any, fleet: _Fleet, tasks: Iterator[Task], batch_size: int) -> None:
+        self._ray, self._fleet, self._batch_size = ray, fleet, batch_size
+        self._reader = Ahead(tasks, _AHEAD * batch_size)
+        self._lost: deque[_Batch] = deque()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        try:
+            while True:
+                self._hand_out()
+                hands = self._fleet.hands
+                waiting = {hand.starting: hand for hand in hands if hand.starting is not None}
+                waiting |= {reference: hand for hand in hands for reference in hand.batches}
+                if self._reader.ended and not self._lost and not any(hand.batches for hand in hands):
+                    return
+                if not waiting:
+                    time.sleep(_SHORT_SECONDS)
+                    continue
+                timeout = _TICK_SECONDS if self._reader.ended else _SHORT_SECONDS
+                done, _ = self._ray.wait(list(waiting), num_returns=1, timeout=timeout)
+                for reference in done:
+                    yield from self._settle(waiting[reference], reference)
+        finally:
+            self._reader.stop()
+
+    def _hand_out(self) -> None:
+        hands = self._fleet.hands
+        at_work = sum(len(batch.tasks) for hand in hands for batch in hand.batches.values())
+        tasks = self._reader.count() + sum(len(batch.tasks) for batch in self._lost) + at_work
+        self._fleet.grow(-(-tasks // self._batch_size))
+        for most in range(_IN_HAND):
+            for hand in hands:
+                if hand.starting is not None or len(hand.batches) > most:
+                    continue
+                batch = self._next(whole=most > 0)
+                if batch is None:
+                    return
+                hand.batches[hand.actor.caption.remote([sent(task) for task in batch.tasks])] = batch
+
+    def _next(self, *, whole: bool) -> _Batch | None:
+        """What is to be sent next: an actor with nothing to do gets part of a batch too."""
+        if self._lost:
+            return self._lost.popleft()
+        if whole and self._reader.count() < self._batch_size and not self._reader.ended:
+            return None
+        tasks = self._reader.take(self._batch_size)
+        return _Batch(tasks) if tasks else None
+
+    def _settle(self, hand: _Hand, reference: Any) -> Iterator[Outcome]:
+        from ray.exceptions import RayError, RayTaskError
+
+        if hand not in self._fleet.hands:
+            return
+        try:
+            result = self._ray.get(reference)
+        except RayTaskError as error:  # our own code raised it: another actor would do the same
+            if isinstance(error.cause, CaptionerError):
+                raise error.cause from error
+            raise
+        except RayError as error:
+            self._fleet.lose(hand, error)
+            yield from self._salvage(hand)
+            return
+        if reference == hand.starting:
+            self._fleet.has_started(hand)
+            return
+        yield from _outcomes(hand.batches.pop(reference), result)
+
+    def _salvage(self, hand: _Hand) -> Iterator[Outcome]:
+        """What a lost actor had done; it worked on the first batch of the rest, and had not begun the others."""
+        from ray.exceptions import RayError
+
+        at_work = True
+        for reference, batch in hand.batches.items():
+            try:
+                yield from _outcomes(batch, self._ray.get(reference, timeout=_TICK_SECONDS))
+            except RayError:
+                if at_work:
+                    yield from self._again(batch)
+                else:
+                    self._lost.append(batch)
+                at_work = False
+
+    def _again(self, batch: _Batch) -> Iterator[Outcome]:
+        """Send what was lost once more, each file by itself, unless it is the file that does it."""
+        if batch.lost + 1 < _LOST_ALONE:
+            self._lost.extend(_Batch((task,), batch.lost + 1) for task in batch.tasks)
+            return
+        for task in batch.tasks:
+            message = f"{task.item.path} lost {_LOST_ALONE} actors of Ray, which were captioning it"
+            yield Outcome(task=task, failure=Failure(code="damaged", message=message))
+
+
+def _outcomes(batch: _Batch, result: Iterable[Outcome]) -> Iterator[Outcome]:
+    """An actor's outcomes, of the tasks as they are here."""
+    tasks = {task.index: task for task in batch.tasks}
+    for outcome in result:
+        yield replace(outcome, task=tasks[outcome.task.index])
+
+
+def _beside_the_driver(ray: Any) -> Any:
+    """The actor that reads files of the driver's node."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"num_cpus": 0, "max_concurrency": _READERS, "scheduling_strategy": here}
+    return ray.remote(**options)(DriverFiles).remote()
+
+
+def _reason(error: Exception) -> str:
+    """The last line that an actor said of itself: the lines before are Ray's own, and a traceback."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return said[-1] if said else type(error).__name__
 
 
 def _start() -> Any:
     """Ray, connected."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+    os.environ.setdefault("RAY_worker_niceness", "0")  # on a busy machine its actors would starve
     try:
         import ray
     except ImportError:
@@ -114,11 +253,3 @@ def _start() -> Any:
             where = os.environ.get("RAY_ADDRESS", "this machine")
             raise CaptionerError(f"Ray cannot be started or reached on {where}: {error}") from error
     return ray
-
-
-def _pack(task: Task) -> str:
-    return json.dumps(asdict(task))
-
-
-def _unpack(text: str) -> Task:
-    return from_dict(Task, json.loads(text))

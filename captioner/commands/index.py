@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from captioner.errors import UsageError
 from captioner.language.config import SearchConfig
 
 if TYPE_CHECKING:
+    from captioner.archive.engine import Settings
+    from captioner.archive.pool import DecodePool
+    from captioner.archive.run import Engine
     from captioner.index.indexer import Indexer
     from captioner.io.inputs import Inputs
     from captioner.io.progress import Monitor
@@ -73,8 +77,6 @@ def _make(options: argparse.Namespace, monitor: Monitor) -> int:
         if options.paths or options.manifest:
             raise UsageError("--from and PATH exclude each other: an index is of clips, or of captions made before")
         return _import(options, monitor)
-    if options.engine == "ray":
-        raise UsageError("--engine ray is for captioner caption; index what it wrote with --from")
     if not (options.paths or options.manifest):
         raise UsageError("give a PATH (a video file, a folder, a pattern, @LIST or -), a --manifest or --from")
     inputs = named_inputs(options)
@@ -83,9 +85,8 @@ def _make(options: argparse.Namespace, monitor: Monitor) -> int:
 
 def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
     from captioner.archive.engine import Settings
-    from captioner.archive.fetched import caption_fetched
     from captioner.archive.run import Archive
-    from captioner.commands.many import decode_pool, fetching_of, tell
+    from captioner.commands.many import decode_pool, tell
     from captioner.commands.reporting import Ledger, say_unlisted, show_progress, summary
     from captioner.commands.settings import override, search_settings
     from captioner.index.writer import IndexWriter
@@ -96,7 +97,7 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
     refuse_to_overwrite((*(item.path for item in inputs.items), *inputs.lists), (options.output, failures))
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminable())
-        pool = stack.enter_context(decode_pool(options, inputs))
+        pool = stack.enter_context(decode_pool(options, inputs)) if options.engine == "local" else None
         indexer = _load(options)
         search = search_settings(indexer.search, options)
         if options.n_best is None:
@@ -108,17 +109,12 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
         archive = Archive(
             inputs.items, settings=settings, model=model, journal=writer, retry_failed=retry, stores=stores
         )
-        batch, fetching = options.batch_size, fetching_of(options, inputs)
+        engine = _engine(options, indexer, settings, pool, inputs)
         say_unlisted(inputs, monitor)
         ended = "stopped"
         try:
             with Ledger(failures, monitor) as ledger:
-                outcomes = archive.outcomes(
-                    lambda tasks: caption_fetched(
-                        tasks, indexer, settings=settings, pool=pool, batch_size=batch, fetching=fetching
-                    ),
-                    on_result=lambda counts: show_progress(monitor, counts),
-                )
+                outcomes = archive.outcomes(engine, on_result=lambda counts: show_progress(monitor, counts))
                 for _ in tell(writer.placed(outcomes), ledger, monitor, to_a_file=True):
                     pass
             ended = "done"
@@ -127,6 +123,25 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
             told = summary(ended, counts, inputs, journal=Path(options.output), failures=failures)
             monitor.end(told, ended=ended, **asdict(counts), unreadable=len(inputs.unreadable))
     return 1 if counts.failed or counts.failed_before or inputs.unreadable else 0
+
+
+def _engine(
+    options: argparse.Namespace, indexer: Indexer, settings: Settings, pool: DecodePool | None, inputs: Inputs
+) -> Engine:
+    from captioner.archive.fetched import caption_fetched
+    from captioner.checkpoint.captioning import checkpoint_folder
+    from captioner.commands.cluster import ray_engine
+    from captioner.commands.many import fetching_of
+    from captioner.retrieval.checkpoint import read_retriever
+
+    if pool is None:
+        load = partial(type(indexer).load, thumbnails=options.thumbnails, device=options.device)
+        folders = {"folder": checkpoint_folder(options.model), "retriever": read_retriever(options.retriever)[0]}
+        return ray_engine(options, load=load, folders=folders, settings=settings)
+    batch, fetching = options.batch_size, fetching_of(options, inputs)
+    return lambda tasks: caption_fetched(
+        tasks, indexer, settings=settings, pool=pool, batch_size=batch, fetching=fetching
+    )
 
 
 def _load(options: argparse.Namespace) -> Indexer:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from captioner.archive.pool import DecodePool
 from captioner.archive.run import Archive, Engine
 from captioner.caption.clips import ClipModel
 from captioner.caption.result import UNSURE
+from captioner.checkpoint.captioning import checkpoint_folder
+from captioner.commands.cluster import ray_engine
 from captioner.commands.models import load_model
 from captioner.commands.one import looked_at
 from captioner.commands.places import Places, all_taken, claim, find_places, is_taken
@@ -122,17 +125,10 @@ def _engine(
     if pool is None:
         if options.kind != "captions":
             raise UsageError("--engine ray is for captions; leave it out")
-        from captioner.archive.rayrun import caption_with_ray
+        from captioner.caption.captioner import Captioner
 
-        return lambda tasks: caption_with_ray(
-            tasks,
-            model=options.model,
-            settings=settings,
-            actors=options.jobs,
-            batch_size=options.batch_size,
-            timeout_seconds=options.timeout,
-            device=options.device,
-        )
+        load, folders = partial(Captioner.load, device=options.device), {"folder": checkpoint_folder(options.model)}
+        return ray_engine(options, load=load, folders=folders, settings=settings)
     return lambda tasks: caption_fetched(
         tasks, captioner, settings=settings, pool=pool, batch_size=options.batch_size, fetching=fetching
     )
