@@ -99,4 +99,5 @@ class CaptionModel(nn.Module):
             banned=banned,
             seeds=seeds,
             begins_word=begins_word,
+            banks=condition.banks if condition else None,
         )

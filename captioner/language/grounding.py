@@ -4,7 +4,8 @@ Three conditions change the decoder's log-probabilities; none is trained with it
 
 - The noun pointer, as in pointer-generator networks (See et al. 2017): the decoder decides when a noun comes, and the
   classifier which one. Its probability of any noun is shared with the unfamiliar nouns that the classifier sees.
-- Constrained beam search (Anderson et al. 2017): a second search must say the likeliest unfamiliar noun.
+- Constrained beam search (Anderson et al. 2017): a second search must say the likeliest unfamiliar noun. Half of its
+  beam is for hypotheses that have said it, half for those that have not (Post and Vilar 2018).
 - Where the people detector finds nobody, no word for a person can be said.
 
 It knows no model. The functions take arrays of numpy or of torch alike.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -106,8 +107,6 @@ _REQUIRED = math.e * NOUN_PRIOR
 _SHARE = 0.9
 """Of the decoder's probability of nouns the share that an unfamiliar noun of probability 1 takes over."""
 _NEVER = -math.inf
-BONUS = 6.0
-"""Nats that the required noun gets until it is said, so that it stays in the beam; the score is without them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,20 +184,6 @@ def ground(log_probs: Any, lexicon: Lexicon, *, noun_probs: Any, nobody: Any) ->
     return log_probs
 
 
-def require(log_probs: Any, *, token: Any, done: Any, eos_id: int) -> Any:
-    """Log-probabilities (..., K, V): until it is ``done`` (..., K), ``token`` (...) gets a bonus and no sentence ends.
-
-    Where the token is -1 nothing is required.
-    """
-    waiting = ((token[..., None] >= 0) & ~done)[..., None]
-    if not waiting.any():
-        return log_probs
-    lib = _library(log_probs)
-    place = lib.ones_like(log_probs[..., :1, :]).cumsum(-1) - 1  # where the log-probabilities lie, on a GPU too
-    log_probs = log_probs + BONUS * (waiting & (place == token[..., None, None]))
-    return lib.where(waiting & (place == eos_id), log_probs[..., :1] * 0 + _NEVER, log_probs)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Condition:
     """What the search of one clip, or of a batch of clips (...), is conditioned on: arrays of numpy, or of torch."""
@@ -222,10 +207,21 @@ class Condition:
             done = state[0][..., 0] | (tokens == self.token[..., None])
             log_probs, after = step(self.lexicon.inputs[tokens], state[1:])
             log_probs = ground(log_probs, self.lexicon, noun_probs=self.noun_probs, nobody=self.nobody)
-            log_probs = require(log_probs, token=self.token, done=done, eos_id=eos_id)
+            waiting = (self.token[..., None] >= 0) & ~done
+            log_probs[..., eos_id] = _library(log_probs).where(waiting, _NEVER, log_probs[..., eos_id])
             return log_probs, (done[..., None], *after)
 
         return conditioned
+
+    @property
+    def banks(self) -> Callable[[Any, State], Any] | None:
+        """What divides the beam where a token is required; None where none is."""
+        return self._says if bool((self.token >= 0).any()) else None
+
+    def _says(self, log_probs: Any, state: State) -> Any:
+        """Which continuations (..., K, V + E) have said the required token; ``state`` is what they continue."""
+        place = _library(log_probs).ones_like(log_probs[..., :1, :]).cumsum(-1) - 1  # on a GPU where they lie
+        return state[0] | (place == self.token[..., None, None])
 
 
 def required_token(noun_probs: np.ndarray, lexicon: Lexicon) -> int:
@@ -248,18 +244,9 @@ def clip_nouns(noun_probs: np.ndarray, reliability: np.ndarray) -> np.ndarray:
 
 
 def merge(searched: Sequence[H], required: Sequence[H], *, token: int) -> list[H]:
-    """The hypotheses of both searches, each once; the bonus of those that had to say ``token`` is taken off."""
+    """The hypotheses of both searches, each once; of the second those that say ``token``."""
     known = {hypothesis.tokens for hypothesis in searched}
-    return [*searched, *(_without_bonus(h, token) for h in required if token in h.tokens and h.tokens not in known)]
-
-
-def _without_bonus(hypothesis: H, token: int) -> H:
-    log_prob = hypothesis.log_prob - BONUS
-    changed: dict[str, Any] = {"log_prob": log_prob, "score": hypothesis.score * log_prob / hypothesis.log_prob}
-    if parts := getattr(hypothesis, "token_log_probs", ()):
-        place = hypothesis.tokens.index(token)
-        changed["token_log_probs"] = (*parts[:place], parts[place] - BONUS, *parts[place + 1 :])
-    return replace(hypothesis, **changed)  # type: ignore[type-var]
+    return [*searched, *(h for h in required if token in h.tokens and h.tokens not in known)]
 
 
 def _library(array: Any) -> Any:

@@ -21,6 +21,9 @@ State = tuple[Tensor, ...]
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 """Tokens (B, K) int64 and state -> log-probabilities (B, K, V) float32 and the next state; K changes between steps."""
 
+Banks = Callable[[Tensor, State], Tensor]
+"""Log-probabilities (B, K, V) and the state that they continue -> bool (B, K, V): which go to the first bank."""
+
 _NEVER = -math.inf
 _ECHO = 4
 """Tokens of the longest run of words that is kept from being said twice in a row."""
@@ -77,6 +80,7 @@ def search(
     banned: Sequence[int] = (),
     seeds: Sequence[int] = (),
     begins_word: Tensor | None = None,
+    banks: Banks | None = None,
 ) -> list[list[Hypothesis]]:
     """The ``config.n_best`` best hypotheses of each clip, best first: fewer where fewer exist, never none.
 
@@ -87,7 +91,8 @@ def search(
     ``state`` holds one hypothesis a clip, (B, 1, ...). ``banned`` tokens never come out; eos may stand among them,
     as some tokenizers use it for bos or pad too. ``seeds``, one a clip, are for sampling: by default all clips use
     ``config.seed``, so that a clip's samples do not depend on its place in a batch. ``begins_word`` (V,) bool says
-    which tokens begin a word, for ``config.no_repeat_word``; without it no word is known.
+    which tokens begin a word, for ``config.no_repeat_word``; without it no word is known. With ``banks`` each step
+    keeps half of the beams in each of two banks of continuations (Post and Vilar 2018); there are no groups then.
     """
     clips, device = state[0].shape[0], state[0].device
     assert not seeds or len(seeds) == clips, (len(seeds), clips)
@@ -100,6 +105,7 @@ def search(
         never=torch.tensor(sorted({*banned} - {eos_id}), dtype=torch.long, device=device),
         begins_word=begins_word.to(device) if begins_word is not None and config.no_repeat_word else None,
         chance=_chance(seeds or [config.seed] * clips, config).to(device),
+        banks=banks,
     )
     steps = [_Moment(*(field.tolist() for field in moment)) for moment in moments]
     return [_collect(steps, clip, eos_id=eos_id, config=config) for clip in range(clips)]
@@ -120,6 +126,7 @@ def _run(
     never: Tensor,
     begins_word: Tensor | None,
     chance: Tensor,
+    banks: Banks | None,
 ) -> list[tuple[Tensor, ...]]:
     """The fields of each step's :class:`_Moment`, (B, K). In a step, a group's S slots become W, at most K / G."""
     clips, groups, device = state[0].shape[0], _groups(config), state[0].device
@@ -142,7 +149,7 @@ def _run(
         if config.temperature > 0:
             running, place = _draw(running, allowed, chance[..., length - 1], config)
         else:
-            running, place = _likeliest(running, allowed, config)
+            running, place = _likeliest(running, allowed, config, banks and banks(log_probs, state))
         place = (group * (slots * vocabulary) + place).flatten(1)  # from the group's continuations to the clip's
         parent, tokens = place // vocabulary, place % vocabulary
         score = running / length_penalty(length, config.length_penalty)
@@ -206,9 +213,10 @@ def _without_echo(allowed: Tensor, history: Tensor, begins_word: Tensor) -> Tens
     return allowed
 
 
-def _likeliest(running: Tensor, allowed: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
+def _likeliest(running: Tensor, allowed: Tensor, config: SearchConfig, first: Tensor | None) -> tuple[Tensor, Tensor]:
     """The likeliest continuations of each group: their log-probabilities (B, G, W), and where in the group's S * V
-    they are. ``running`` is (B, G, S), ``allowed`` (B, G, S, V) and overwritten.
+    they are. ``running`` is (B, G, S), ``allowed`` (B, G, S, V) and overwritten. Where ``first`` (B, S, V) says which
+    of them are of the first bank, half are of it and half of the second.
 
     A group pays ``diversity`` for a token as often as the groups before it took that token in this step
     (Vijayakumar et al. 2018, eq. 5 with Hamming diversity); the price decides but is no part of the score.
@@ -216,6 +224,10 @@ def _likeliest(running: Tensor, allowed: Tensor, config: SearchConfig) -> tuple[
     clips, groups, slots, vocabulary = allowed.shape
     width = min(config.beams // groups, slots * vocabulary)
     scores = allowed.add_(running[..., None])
+    if first is not None:
+        width = min(max(1, config.beams // 2), slots * vocabulary)
+        both = [scores.masked_fill(bank[:, None], _NEVER).flatten(2).topk(width) for bank in (~first, first)]
+        return torch.cat([bank.values for bank in both], -1), torch.cat([bank.indices for bank in both], -1)
     if groups == 1:
         log_prob, place = scores.flatten(2).topk(width)
         return log_prob, place

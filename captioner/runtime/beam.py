@@ -15,6 +15,9 @@ State = tuple[np.ndarray, ...]
 Step = Callable[[np.ndarray, State], tuple[np.ndarray, State]]
 """Tokens (K,) int64 and state -> log-probabilities (K, V) float32 and the next state."""
 
+Banks = Callable[[np.ndarray, State], np.ndarray]
+"""Log-probabilities (K, V) and the state that they continue -> bool (K, V): the continuations of the first bank."""
+
 _ECHO = 4
 
 
@@ -39,6 +42,7 @@ def beam_search(
     eos_id: int,
     banned: tuple[int, ...],
     begins_word: np.ndarray,
+    banks: Banks | None = None,
 ) -> list[Sentence]:
     """The ``n_best`` best sentences, best first; ``state`` holds one hypothesis, (1, ...).
 
@@ -58,11 +62,14 @@ def beam_search(
             if config.no_repeat_word:
                 row[_echoes(said, begins_word)] = -np.inf
         scores = (allowed + running[:, None]).ravel()
-        width = min(config.beams, len(scores))
-        place = np.argpartition(-scores, width - 1)[:width]
-        place = place[np.argsort(-scores[place], kind="stable")]
+        if banks is None:
+            place, running = _likeliest(scores, config.beams)
+        else:
+            first = banks(log_probs, state).ravel()
+            both = [_likeliest(np.where(bank, scores, -np.inf), max(1, config.beams // 2)) for bank in (first, ~first)]
+            place, running = (np.concatenate(parts) for parts in zip(*both, strict=True))
         parent, tokens = place // allowed.shape[1], place % allowed.shape[1]
-        running, history = scores[place], np.concatenate([history[parent], tokens[:, None]], axis=1)
+        history = np.concatenate([history[parent], tokens[:, None]], axis=1)
         state = tuple(part[parent] for part in state)
         penalty = _penalty(length, config)
         finished += [
@@ -84,6 +91,14 @@ def beam_search(
         key=lambda sentence: -sentence.score,
     )
     return (finished + live)[: config.n_best] or [Sentence((), 0.0, 0.0, 0)]
+
+
+def _likeliest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the ``count`` highest scores are, highest first, and these scores."""
+    count = min(count, len(scores))
+    place = np.argpartition(-scores, count - 1)[:count]
+    place = place[np.argsort(-scores[place], kind="stable")]
+    return place, scores[place]
 
 
 def _penalty(length: int, config: SearchConfig) -> float:

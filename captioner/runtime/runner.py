@@ -164,6 +164,7 @@ class Runner:
                 eos_id=_EOS,
                 banned=(_PAD, _UNK),
                 begins_word=self._begins_word,
+                banks=condition.banks if condition else None,
             )
 
         condition = self._wording.condition(seen)

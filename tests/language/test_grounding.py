@@ -113,6 +113,7 @@ def found_in_torch(given: Condition) -> list[Any]:
         eos_id=2,
         banned=(0, 3),
         begins_word=torch.tensor(LEXICON.pieces.begins_word()),
+        banks=batch.banks,
     )
     return found
 
@@ -126,6 +127,7 @@ def found_in_numpy(given: Condition) -> list[Any]:
         eos_id=2,
         banned=(0, 3),
         begins_word=np.array(LEXICON.pieces.begins_word()),
+        banks=given.banks,
     )
 
 
@@ -143,6 +145,40 @@ def test_a_required_noun_is_said_and_scored_as_if_it_were_not_required(find: Any
             total, last = total + float(log_probs[0, said]), said
         assert hypothesis.log_prob == pytest.approx(total, abs=1e-3)
         assert hypothesis.score == pytest.approx(total / ((5 + hypothesis.length) / 6) ** 0.7, abs=1e-3)
+
+
+@pytest.mark.parametrize("token", [HORSE, ZEBRA])
+def test_torch_and_numpy_require_alike(token: int) -> None:
+    in_torch, alike = found_in_torch(condition(token)), found_in_numpy(condition(token))
+    assert [h.tokens for h in in_torch] == [h.tokens for h in alike]
+    assert [h.log_prob for h in in_torch] == pytest.approx([h.log_prob for h in alike], abs=1e-4)
+
+
+def test_a_required_noun_is_said_where_it_fits_and_not_at_once() -> None:
+    """The noun has a thousandth at the first place, where four words are likely, and a tenth at the fourth."""
+    table = np.full((5, 17), -20.0, np.float32)
+    table[:3, 4:8] = np.log(0.249)
+    table[:3, HORSE] = np.log(0.001)
+    table[3, [4, HORSE]] = np.log([0.9, 0.1])
+    table[4, 2] = 0.0
+
+    def place(tokens: np.ndarray, state: tuple[np.ndarray, ...]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        return table[np.minimum(state[0][:, 0], 4), :15], (state[0] + 1,)
+
+    given = Condition(
+        lexicon=LEXICON, noun_probs=np.zeros(3, np.float32), nobody=np.array(False), token=np.array(HORSE)
+    )
+    found = beam_search(
+        given.step(place, eos_id=2),
+        given.start((np.zeros((1, 1), np.int64),)),
+        config=CONFIG,
+        bos_id=1,
+        eos_id=2,
+        banned=(),
+        begins_word=np.zeros(17, dtype=bool),
+        banks=given.banks,
+    )
+    assert found[0].tokens[3] == HORSE and len(found[0].tokens) == 4
 
 
 @pytest.mark.parametrize("find", [found_in_torch, found_in_numpy])
