@@ -21,11 +21,7 @@ def checkpoint_reranker(model: CaptionModel) -> Reranker | None:
         return None
     table = None if model.phrases is None else model.phrases.cpu().numpy()
     return Reranker(
-        model.detector.forms,
-        model.detector.usual.cpu().numpy(),
-        table,
-        nouns=[noun.name for noun in nouns()],
-        broader=[noun.broader for noun in nouns()],
+        model.detector.forms, model.detector.usual.cpu().numpy(), table, nouns=[noun.name for noun in nouns()]
     )
 
 

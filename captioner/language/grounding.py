@@ -100,8 +100,8 @@ PEOPLE = frozenset(
     ]
 )
 """Words that say a person."""
-NOUN_PRIOR = 0.05
-"""Probability of an unfamiliar noun in any clip: one in twenty."""
+NOUN_PRIOR = 0.03
+"""Probability of an unfamiliar noun in any clip."""
 _REQUIRED = math.e * NOUN_PRIOR
 """A noun as probable as this gets a search of its own: it can gain a nat."""
 _SHARE = 0.9

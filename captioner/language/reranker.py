@@ -2,9 +2,9 @@
 
 The search ranks sentences by the decoder's probability. Each word that the detector knows adds ``word_weight`` times
 the logarithm of how much likelier it is in this clip than in any (Fang et al. 2015 rerank likewise). The least likely
-word counts ``least_weight`` times its log-probability. Each trigram that no training caption has costs ``odd_price``,
-and half of it where it says a detected noun that captions hardly have. How well a sentence fits the clip, by vectors of
-both (Faghri et al. 2018), counts ``match_weight`` times. It knows no model, and no torch.
+word counts ``least_weight`` times its log-probability. Each trigram that no training caption has costs ``odd_price``.
+How well a sentence fits the clip, by vectors of both (Faghri et al. 2018), counts ``match_weight`` times. It knows no
+model, and no torch.
 """
 
 from __future__ import annotations
@@ -32,8 +32,6 @@ _SURE = 0.3
 """From this probability on the classifier has a say in the words that the detector knows."""
 _NONE = 0.05
 """Stands for the probability of the least likely word where a sentence has none that the detector knows."""
-_OF_NOUN = 0.5
-"""Share of the price of an unknown trigram that says a noun which captions hardly have: it has to be unknown."""
 S = TypeVar("S", bound=Scored)
 
 
@@ -41,8 +39,7 @@ class Reranker:
     """``forms`` are the detector's words, each as all its forms with spaces between them.
 
     ``usual`` (W,) is the logarithm of each word's probability in any clip. ``trigrams`` is the table of
-    :class:`Trigrams`, if there is one. ``nouns`` are the names of the classifier's nouns in a grounded checkpoint, and
-    ``broader`` the noun that takes each of them in ("bird" of "parrot").
+    :class:`Trigrams`, if there is one. ``nouns`` are the names of the classifier's nouns, in a grounded checkpoint.
     """
 
     def __init__(
@@ -52,9 +49,8 @@ class Reranker:
         trigrams: np.ndarray | None = None,
         *,
         nouns: Sequence[str] = (),
-        broader: Sequence[str] = (),
     ) -> None:
-        self._nouns, self._broader = tuple(nouns), tuple(broader)
+        self._nouns = tuple(nouns)
         self._column = {form: column for column, row in enumerate(forms) for form in row.split()}
         self.words = self._column.keys()
         """All forms of the detector's words: those that many training captions have."""
@@ -85,7 +81,7 @@ class Reranker:
         def worth(place: int) -> float:
             text = texts[place]
             said = self._columns(text)
-            unfamiliar = _each_once({n: p for n, p in nouns.items() if n not in self._column and _says(text, n)})
+            unfamiliar = {noun: p for noun, p in nouns.items() if noun not in self._column and _says(text, noun)}
             least = min([*known[said], *unfamiliar.values()], default=_NONE)
             worth = hypotheses[place].score + config.word_weight * float(likelier[said].sum())
             worth += config.noun_weight * sum(math.log(p / NOUN_PRIOR) for p in unfamiliar.values())
@@ -93,19 +89,14 @@ class Reranker:
             if matches is not None:
                 worth += config.match_weight * float(matches[place])
             if self._trigrams and config.odd_price:
-                unknown = self._trigrams.unknown(text)
-                of_nouns = sum(any(_shares(trigram, noun) for noun in unfamiliar) for trigram in unknown)
-                worth -= config.odd_price * (len(unknown) - (1 - _OF_NOUN) * of_nouns)
+                worth -= config.odd_price * self._trigrams.unknown(text)
             return worth
 
         return [hypotheses[place] for place in sorted(range(len(hypotheses)), key=worth, reverse=True)]
 
     def _likely_nouns(self, noun_probs: np.ndarray) -> dict[str, float]:
-        """The nouns that are likelier in this clip (N,) than in any, broader ones by the sum of their narrower ones."""
-        found: dict[str, float] = dict(zip(self._nouns, noun_probs.tolist(), strict=True))
-        for noun, probability in _sums(self._broader, noun_probs).items():
-            found[noun] = max(found.get(noun, 0.0), probability)
-        return {noun: probability for noun, probability in found.items() if probability > NOUN_PRIOR}
+        """The nouns that are likelier in this clip (N,) than in any."""
+        return {self._nouns[i]: float(noun_probs[i]) for i in (noun_probs > NOUN_PRIOR).nonzero()[0]}
 
     def support(self, text: str, *, word_probs: np.ndarray) -> float:
         """The mean probability of the words of ``text`` that the detector knows; 0 where it knows none."""
@@ -117,23 +108,5 @@ class Reranker:
         return sorted({self._column[word] for word in text.split() if word in self._column})
 
 
-def _sums(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
-    """The sum of the values of each name."""
-    sums: dict[str, float] = {}
-    for name, value in zip(names, values.tolist(), strict=bool(names)):
-        sums[name] = sums.get(name, 0.0) + value
-    return sums
-
-
-def _each_once(nouns: dict[str, float]) -> dict[str, float]:
-    """Without those that are part of another: of "fire truck" and "truck" only the first."""
-    return {noun: p for noun, p in nouns.items() if not any(noun in other.split() for other in nouns if other != noun)}
-
-
 def _says(text: str, noun: str) -> bool:
     return f" {noun} " in f" {text} " or f" {noun}s " in f" {text} "
-
-
-def _shares(trigram: str, noun: str) -> bool:
-    """Whether they have a word in common."""
-    return not {*noun.split(), f"{noun.split()[-1]}s"}.isdisjoint(trigram.split())

@@ -29,13 +29,12 @@ class Trigrams:
                 for place in self._places(trigram):
                     self._table[place // 8] |= 1 << place % 8
 
-    def unknown(self, text: str) -> list[str]:
-        """The trigrams of ``text``, its start and end included, that no caption has."""
-        return [
-            trigram
+    def unknown(self, text: str) -> int:
+        """How many trigrams of ``text``, its start and end included, no caption has."""
+        return sum(
+            any(not self._table[place // 8] >> place % 8 & 1 for place in self._places(trigram))
             for trigram in _trigrams(text)
-            if any(not self._table[place // 8] >> place % 8 & 1 for place in self._places(trigram))
-        ]
+        )
 
     def _places(self, trigram: str) -> list[int]:
         digest = hashlib.blake2b(trigram.encode(), digest_size=4 * _HASHES).digest()

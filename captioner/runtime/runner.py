@@ -29,7 +29,6 @@ from captioner.safe.json_text import read_settings
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.choice import distinct_frames, look_every
-from captioner.vision.nouns import nouns
 
 FORMAT = 5
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
@@ -214,14 +213,7 @@ def _encode(session: Any, pixels: np.ndarray) -> np.ndarray:
 def _reranker(values: dict[str, Any]) -> Reranker:
     table = np.frombuffer(base64.b64decode(values["phrases"]), dtype=np.uint8)
     names = values["lexicon"]["names"] if values["lexicon"] else ()
-    broader = {noun.name: noun.broader for noun in nouns()}
-    return Reranker(
-        values["words"],
-        np.array(values["usual"]),
-        table if len(table) else None,
-        nouns=names,
-        broader=[broader[name] for name in names],
-    )
+    return Reranker(values["words"], np.array(values["usual"]), table if len(table) else None, nouns=names)
 
 
 def _queries(path: Path, words: list[str]) -> Queries:

@@ -83,11 +83,11 @@ def test_an_unfamiliar_noun_that_the_classifier_sees_counts_and_a_sure_one_overr
     found = [Said(-1.0), Said(-2.5)]
     texts = ["a dog is running", "a dog is on a fire truck"]
     config = SearchConfig(word_weight=0.3, noun_weight=1.0)
-    nouns = {"fire truck": np.array([0, 0, 0.4, 0]), "none": np.array([0, 0, 0.04, 0])}
+    nouns = {"fire truck": np.array([0, 0, 0.4, 0]), "none": np.array([0, 0, 0.02, 0])}
     for name, expected in (
         ("fire truck", found[::-1]),
         ("none", found),
-    ):  # log 8 is worth more than 1.5; below the prior
+    ):  # log 13 is worth more than 1.5; below the prior
         told = reranker.rerank(found, texts, word_probs=CHANCES, noun_probs=nouns[name], config=config)
         assert told == expected
     off = dataclasses.replace(config, noun_weight=0.0)
@@ -104,26 +104,4 @@ def test_the_sentence_that_fits_the_clip_best_is_preferred_by_its_weight() -> No
     for weight, first in ((2.0, 0), (4.0, 1)):  # 0.2 and 0.4 for 0.3
         config = SearchConfig(match_weight=weight)
         told = Reranker(FORMS, USUAL).rerank(found, texts, word_probs=CHANCES, matches=matches, config=config)
-        assert told[0] is found[first]
-
-
-def test_a_broader_noun_is_as_likely_as_all_that_it_takes_in() -> None:
-    reranker = Reranker(FORMS, USUAL, nouns=("parrot", "owl", "cat"), broader=("bird", "bird", "cat"))
-    found, texts = [Said(-1.0), Said(-2.2)], ["a thing is running", "a bird is running"]
-    config = SearchConfig(word_weight=0.0, noun_weight=1.0, odd_price=0.0, least_weight=1e-9)
-    for parrot, owl, first in ((0.1, 0.1, 1), (0.1, 0.04, 0)):  # log 4 is more than 1.2, log 2.8 is less
-        nouns = np.array([parrot, owl, 0.0])
-        told = reranker.rerank(found, texts, word_probs=CHANCES, noun_probs=nouns, config=config)
-        assert told[0] is found[first]
-
-
-def test_an_unknown_trigram_costs_half_where_it_says_an_unfamiliar_noun() -> None:
-    table = np.zeros(4096, dtype=np.uint8)
-    Trigrams(table).add(["a man is there", "is there a", "a big thing", "there a big"])
-    reranker = Reranker(FORMS, USUAL, table, nouns=("fire truck",), broader=("truck",))
-    texts = ["a man is there", "a man is there a big fire truck"]  # "a big fire", "big fire truck" and "fire truck "
-    config = SearchConfig(word_weight=0.0, noun_weight=1.0, odd_price=1.0, least_weight=1e-9)
-    for seen, gap, first in ((0.4, 0.5, 1), (0.4, 0.65, 0), (0.04, 0.0, 0)):  # log 8 less 1.5 is 0.58
-        found = [Said(-1.0), Said(-1.0 - gap)]
-        told = reranker.rerank(found, texts, word_probs=CHANCES, noun_probs=np.array([seen]), config=config)
         assert told[0] is found[first]
