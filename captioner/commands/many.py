@@ -70,7 +70,7 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
         )
         if options.dry_run:
             return say_plan(archive, inputs, monitor)
-        engine = _engine(options, captioner, settings, pool, fetching_of(options, inputs))
+        engine = engine_of(options, captioner, settings, pool, fetching_of(options, inputs))
         engine = stack.enter_context(metered(options.metrics_port, archive, monitor))(engine)
         return _run(archive, engine, options, inputs, places, monitor, journal=journal)
 
@@ -119,7 +119,7 @@ def fetching_of(options: argparse.Namespace, inputs: Inputs) -> Fetching:
     return Fetching(stores=inputs.stores, scratch=options.scratch, ahead=options.ahead)
 
 
-def _engine(
+def engine_of(
     options: argparse.Namespace, captioner: ClipModel, settings: Settings, pool: DecodePool | None, fetching: Fetching
 ) -> Engine:
     if pool is None:

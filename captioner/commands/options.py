@@ -19,7 +19,7 @@ from captioner.outputs.parquet import PARTITIONS, import_pyarrow
 from captioner.outputs.writers import FORMATS
 
 if TYPE_CHECKING:
-    from captioner.io.inputs import Inputs
+    from captioner.io.inputs import Inputs, Shard
 
 SIDECAR = "{folder}/{stem}.{format}"
 
@@ -214,20 +214,27 @@ def _settle_parquet(options: argparse.Namespace) -> bool:
     return bool(options.partition_by)
 
 
-def named_inputs(options: argparse.Namespace) -> Inputs:
-    """The files that the options name, or this shard of them; ``options.segments`` is parsed. Raises CaptionerError."""
+def settle_parts(options: argparse.Namespace) -> Shard | None:
+    """The shard; ``options.segments`` is parsed. Raises UsageError."""
     from captioner.caption.segments import parse_segments
-    from captioner.io.inputs import Shard, find_inputs
-    from captioner.io.stores import Stores
+    from captioner.io.inputs import Shard
 
     if options.ahead < 1 or options.retries < 0:
         wrong = f"--ahead is {options.ahead}" if options.ahead < 1 else f"--retries is {options.retries}"
         raise UsageError(f"{wrong}; it must be at least {int(options.ahead < 1)}")
     try:
-        shard = Shard.parse(options.shard) if options.shard else None
         options.segments = parse_segments(options.segments) if options.segments is not None else None
+        return Shard.parse(options.shard) if options.shard else None
     except ConfigError as error:
         raise UsageError(str(error)) from error
+
+
+def named_inputs(options: argparse.Namespace) -> Inputs:
+    """The files that the options name, or this shard of them; ``options.segments`` is parsed. Raises CaptionerError."""
+    from captioner.io.inputs import find_inputs
+    from captioner.io.stores import Stores
+
+    shard = settle_parts(options)
     inputs = find_inputs(
         options.paths,
         recursive=options.recursive,
@@ -254,6 +261,7 @@ def check_many(options: argparse.Namespace, inputs: Inputs) -> None:
 
 def check_watch(options: argparse.Namespace) -> None:
     """Raises UsageError for what a watched folder cannot be."""
+    from captioner.io.addresses import is_web, shown
     from captioner.io.stores import Stores
     from captioner.safe.whole import is_regular
 
@@ -263,12 +271,12 @@ def check_watch(options: argparse.Namespace) -> None:
     if options.engine == "ray":
         raise UsageError("--watch runs on this machine; leave --engine ray out, and give each machine a --shard")
     for path in options.paths:
-        if path == "-" or path.startswith("@") or Stores().takes(path):
-            raise UsageError(f"--watch is of folders of this machine, and {path} is none")
+        if path == "-" or path.startswith("@") or is_web(path):
+            raise UsageError(f"--watch is of folders, on this machine or in a store, and {shown(path)} is none")
     if not options.output:
         raise UsageError("--watch needs -o FILE (JSON Lines), or one file a video (--sidecar, or -o with {stem})")
     if Stores().takes(options.output) or not is_regular(options.output):
-        raise UsageError(f"--watch writes to a file of this machine, and {options.output} is none")
+        raise UsageError(f"--watch writes to a file of this machine, and {shown(options.output)} is none")
     if not options.template and options.format != ("jsonl",):
         raise UsageError("--watch adds lines to its output: give -f jsonl, or one file a video with {stem} in -o")
     if not 0 <= options.settle <= 86400:

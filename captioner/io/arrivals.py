@@ -19,6 +19,7 @@ from typing import Any
 
 from captioner.errors import CaptionerError
 from captioner.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Item, find_inputs
+from captioner.io.wanted import Wanted
 
 _SCAN_SECONDS = 60.0
 _SCAN_SHARE = 20  # a look at the folder takes at most one part in so many of the time
@@ -47,26 +48,18 @@ class Arrivals:
     def __init__(
         self,
         folders: Iterable[str],
+        wanted: Wanted = Wanted(),  # noqa: B008 - it cannot change
         *,
-        recursive: bool = False,
-        images: bool = False,
         settle_seconds: float = 5.0,
-        takes: Callable[[Item], bool] = lambda item: True,
-        make: Callable[[str], Item] = lambda path: Item(path=path),
-        say: Callable[[str], None] = lambda message: None,
     ) -> None:
-        """``takes`` chooses among items, ``make`` makes one of a path, and ``say`` tells of a folder that is gone.
-
-        Raises CaptionerError for a folder that is none, and where watchfiles is not installed.
-        """
+        """Raises CaptionerError for a folder that is none, and where watchfiles is not installed."""
         self._watch = _import_watch()
         self._folders = {folder: os.path.realpath(folder) for folder in folders}
         for folder in self._folders:
             if not os.path.isdir(folder):
                 raise CaptionerError(f"{folder} is not a folder; --watch takes folders that are there")
-        self._recursive, self._images, self._settle_seconds = recursive, images, settle_seconds
-        self._suffixes = VIDEO_SUFFIXES | IMAGE_SUFFIXES if images else VIDEO_SUFFIXES
-        self._takes, self._make, self._say = takes, make, say
+        self._wanted, self._settle_seconds = wanted, settle_seconds
+        self._suffixes = VIDEO_SUFFIXES | IMAGE_SUFFIXES if wanted.images else VIDEO_SUFFIXES
         self._tick = min(_TICK_SECONDS, max(0.02, settle_seconds / 2))
         self._candidates: dict[str, _Candidate] = {}  # in the order of their time
         self._handed_on: dict[str, Signature] = {}
@@ -98,7 +91,7 @@ class Arrivals:
         while self._ready and now - self._paused < _TICK_SECONDS:
             path, signature = self._ready.popleft()
             if _signature(path) == signature:
-                return self._make(path)
+                return self._wanted.make(path)
             self._again.append((path, signature))  # it has changed, or gone where it is found under another name
         self._paused = now
         return None
@@ -144,7 +137,7 @@ class Arrivals:
                 step=min(50, step),
                 rust_timeout=step,
                 yield_on_timeout=True,
-                recursive=self._recursive,
+                recursive=self._wanted.recursive,
                 force_polling=self._polling,
                 poll_delay_ms=step,
                 stop_event=self._stopped,
@@ -157,7 +150,7 @@ class Arrivals:
             if self._polling:
                 raise CaptionerError(f"the folders cannot be watched: {error}") from error
             self._polling = True
-            self._say(f"the system does not tell of changes ({error}); the folders are looked at instead")
+            self._wanted.say(f"the system does not tell of changes ({error}); the folders are looked at instead")
 
     def _here(self) -> dict[str, tuple[int, int]]:
         """Device and inode of each folder that is there."""
@@ -173,10 +166,10 @@ class Arrivals:
         for folder in self._folders:
             if folder not in here and folder not in self._told:
                 self._told.add(folder)
-                self._say(f"{folder} is gone; its files are taken when it comes back")
+                self._wanted.say(f"{folder} is gone; its files are taken when it comes back")
             elif folder in here and folder in self._told:
                 self._told.remove(folder)
-                self._say(f"{folder} is back")
+                self._wanted.say(f"{folder} is back")
 
     def _scan(self, folders: Collection[str]) -> None:
         """Look at all files; forget those that are gone, but for a folder that is away and may come back."""
@@ -192,13 +185,13 @@ class Arrivals:
 
     def _scan_folder(self, folder: str) -> set[str]:
         try:
-            inputs = find_inputs([folder], recursive=self._recursive, images=self._images)
+            inputs = find_inputs([folder], recursive=self._wanted.recursive, images=self._wanted.images)
         except CaptionerError:  # there is nothing in it
             return set()
         for unlisted in inputs.unreadable:
             if unlisted.path not in self._told and unlisted.path not in self._folders:
                 self._told.add(unlisted.path)
-                self._say(f"{unlisted.path} cannot be listed: {unlisted.reason}")
+                self._wanted.say(f"{unlisted.path} cannot be listed: {unlisted.reason}")
         for item in inputs.items:
             self._consider(item.path)
         return {item.path for item in inputs.items}
@@ -210,10 +203,10 @@ class Arrivals:
             if inside == real or any(part.startswith(".") for part in inside.split(os.sep)):
                 continue
             path = os.path.join(folder, inside)
-            if os.sep in inside and not self._recursive:
+            if os.sep in inside and not self._wanted.recursive:
                 continue
             if os.path.isdir(path):
-                if self._recursive:  # a folder that was moved in brings files of which nothing is said
+                if self._wanted.recursive:  # a folder that was moved in brings files of which nothing is said
                     self._scan_folder(path)
             elif os.path.splitext(path)[1].lower() in self._suffixes:
                 self._consider(path)
@@ -225,7 +218,11 @@ class Arrivals:
         if known is not None and known.signature == signature and not tries:
             return
         self._candidates.pop(path, None)
-        if signature is None or signature == self._handed_on.get(path) or not self._takes(self._make(path)):
+        if (
+            signature is None
+            or signature == self._handed_on.get(path)
+            or not self._wanted.takes(self._wanted.make(path))
+        ):
             return
         self._candidates[path] = _Candidate(signature, time.monotonic() + self._settle_seconds, tries)
 

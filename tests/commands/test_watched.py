@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -16,35 +17,46 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from captioner.cli import main
+from captioner.io import objects
 from tests.media import render_clip, render_text
 
 ROOT = Path(__file__).parents[2]
 
 
-class Watcher:
-    """The process, and what it said so far."""
+def watch(checkpoint: Path) -> list[str]:
+    """The command."""
+    return [
+        *("caption", "in", "-r", "-m", str(checkpoint), "--watch", "-o", "out.jsonl", "--log-json"),
+        *("--settle", "0.1", "--jobs", "1", "--metrics-port", "0"),
+    ]
 
-    def __init__(self, folder: Path, checkpoint: Path, *arguments: str, limit: str = "") -> None:
-        self.folder, self.said_in = folder, folder / "said"
-        command = [
-            *(sys.executable, "-m", "captioner", "caption", "in", "-r", "-m", str(checkpoint), "--watch"),
-            *("--settle", "0.1", "--jobs", "1", "--log-json", "--metrics-port", "0", *arguments),
-        ]
+
+def as_event(line: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(line) if line.startswith("{") else {"event": ""}
+    return event
+
+
+class Watcher:
+    """The command as a process, and what it said so far."""
+
+    def __init__(self, folder: Path, checkpoint: Path) -> None:
+        self.said_in = folder / "said"
         with self.said_in.open("w") as said:
             self.process = subprocess.Popen(
-                ["bash", "-c", f'{limit} exec "$@"', "-", *command],
+                [sys.executable, "-m", "captioner", *watch(checkpoint)],
                 cwd=folder,
                 stderr=said,
                 stdout=said,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             )
 
-    def events(self, name: str = "") -> list[dict[str, Any]]:
-        lines = [line for line in self.said_in.read_text().splitlines() if line.startswith("{")]
-        return [event for event in map(json.loads, lines) if event["event"] == (name or event["event"])]
+    def events(self, name: str) -> list[dict[str, Any]]:
+        events = map(as_event, self.said_in.read_text().splitlines())
+        return [event for event in events if event["event"] == name]
 
     def until(self, reached: Callable[[], bool], seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
@@ -71,8 +83,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def watching(folder: Path, checkpoint: Path, *arguments: str, limit: str = "") -> Iterator[Watcher]:
-    watcher = Watcher(folder, checkpoint, *arguments, limit=limit)
+def watching(folder: Path, checkpoint: Path) -> Iterator[Watcher]:
+    watcher = Watcher(folder, checkpoint)
     try:
         yield watcher
     finally:
@@ -90,44 +102,71 @@ def paths(folder: Path) -> list[str]:
     return sorted(row["path"] for row in rows(folder))
 
 
-def test_nothing_is_lost_and_nothing_comes_twice(folder: Path, checkpoint: Path) -> None:
-    to_a_file = ("-o", "out.jsonl")
-    with watching(folder, checkpoint, *to_a_file, limit="ulimit -f 2;") as full:  # a journal of 2 KB, then no more
-        assert full.process.wait(60) == 1
-        assert "cannot write out.jsonl.journal: File too large; what was done is kept" in full.said_in.read_text()
-        begun = len(rows(folder))
-        assert begun < 4
-    with watching(folder, checkpoint, *to_a_file) as killed:
+def stopping(*steps: Callable[[], object], number: int = signal.SIGINT) -> threading.Thread:
+    """A signal for this process once each step, one after the other, has come to something that is true."""
+
+    def run() -> None:
+        end = time.monotonic() + 60
+        for step in steps:
+            while not step() and time.monotonic() < end:
+                time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_nothing_is_lost_and_nothing_comes_twice(
+    folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    out, write = folder / "out.jsonl", os.write
+
+    def full(file: int, data: bytes) -> int:
+        if bytes(data).startswith(b'{"path"') and len(rows(folder)) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data)
+
+    with monkeypatch.context() as small:
+        small.setattr(os, "write", full)
+        assert main(watch(checkpoint)) == 1
+    assert "cannot write out.jsonl: No space left on device; what was done is kept" in capsys.readouterr().err
+    assert len(rows(folder)) == 2
+
+    with watching(folder, checkpoint) as killed:
         killed.until(lambda: len(rows(folder)) == 4)
         render_text(folder / "in" / "text.mp4")
         render_clip(folder / "new.mp4", frames=30).rename(folder / "in" / "sub" / "new.mp4")
         killed.until(lambda: len(rows(folder)) == 5 and len(killed.events("failed")) == 1)
         metrics = killed.metrics()
-        assert (
-            f"captioner_captioned_total {5.0 - begun}" in metrics and f"captioner_known_total {float(begun)}" in metrics
+        captioned, known = (
+            int(metrics.split(f"\ncaptioner_{n}_total ")[1].split(".")[0]) for n in ("captioned", "known")
         )
+        assert captioned + known == 5 and known >= 2  # what the full disk did not take was in the journal
         assert 'captioner_failed_total{code="no_video"} 1.0' in metrics and "captioner_waiting 0.0" in metrics
-        assert f"captioner_clip_seconds_count {6.0 - begun}" in metrics
+        assert f"captioner_clip_seconds_count {captioned + 1.0}" in metrics
         assert killed.events("status")[0]["waiting"] >= 0
         assert killed.end(signal.SIGKILL) == -signal.SIGKILL
-    written = (folder / "out.jsonl").read_bytes()
-    (folder / "out.jsonl").write_bytes(written[:-40])  # the last row was lost with the process
+    written = out.read_bytes()
+    out.write_bytes(written[:-40])  # the last row was lost with the process
     (folder / "in" / "0.mp4").rename(folder / "in" / "sub" / "renamed.mp4")
     (folder / "in" / "1.mp4").unlink()
-    with watching(folder, checkpoint, *to_a_file) as stopped:
-        stopped.until(lambda: (folder / "out.jsonl").stat().st_size > len(written))  # all rows, and the renamed one's
-        assert len(rows(folder)) == 6
-        assert (folder / "out.jsonl").read_bytes().startswith(written[: written[:-1].rindex(b"\n") + 1])
-        (folder / "in").rename(folder / "away")
-        stopped.until(lambda: any("gone" in event["message"] for event in stopped.events("note")))
-        render_clip(folder / "away" / "1.mp4", frames=40)  # another clip of that name
-        (folder / "away").rename(folder / "in")
-        stopped.until(lambda: len(rows(folder)) == 7)
-        assert stopped.end(signal.SIGTERM) == 130
-        [end] = stopped.events("end")
-        assert end["ended"] == "stopped" and end["captioned"] == 1 and end["codes"] == {"no_video": 1}
-    names = [f"in/{name}.mp4" for name in ("0", "1", "1", "2", "3", "sub/new", "sub/renamed")]
-    assert paths(folder) == names
+
+    thread = stopping(
+        lambda: out.stat().st_size > len(written),  # all rows, and the renamed one's
+        lambda: (folder / "in").rename(folder / "away"),
+        lambda: render_clip(folder / "away" / "1.mp4", frames=40),  # another clip of that name
+        lambda: (folder / "away").rename(folder / "in"),
+        lambda: len(rows(folder)) == 7,
+        number=signal.SIGTERM,
+    )
+    assert main(watch(checkpoint)) == 130
+    thread.join()
+    assert out.read_bytes().startswith(written[: written[:-1].rindex(b"\n") + 1])
+    [end] = [event for line in capsys.readouterr().err.splitlines() if (event := as_event(line))["event"] == "end"]
+    assert end["ended"] == "stopped" and end["captioned"] == 1 and end["codes"] == {"no_video": 1}
+    assert paths(folder) == [f"in/{name}.mp4" for name in ("0", "1", "1", "2", "3", "sub/new", "sub/renamed")]
     by_path = {row["path"]: row | {"path": ""} for row in rows(folder)}
     assert by_path["in/0.mp4"] == by_path["in/sub/renamed.mp4"]  # by its content, not captioned again
     ledger = [json.loads(line) for line in (folder / "out.jsonl.failures.jsonl").read_text().splitlines()]
@@ -136,23 +175,33 @@ def test_nothing_is_lost_and_nothing_comes_twice(folder: Path, checkpoint: Path)
 
 def test_one_file_a_video_beside_it(folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-
-    def come_and_stop() -> None:
-        end = time.monotonic() + 60
-        while not (folder / "in" / "3.vtt").exists() and time.monotonic() < end:
-            time.sleep(0.02)
-        render_clip(folder / "in" / "sub" / "new.mp4", frames=30)
-        while not (folder / "in" / "sub" / "new.vtt").exists() and time.monotonic() < end:
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    stopper = threading.Thread(target=come_and_stop)
-    stopper.start()
-    command = ["caption", "in", "-r", "--watch", "--settle", "0.1", "--jobs", "1", "-m", str(checkpoint)]
+    new = folder / "in" / "sub" / "new"
+    thread = stopping(
+        (folder / "in" / "3.vtt").exists,
+        lambda: render_clip(new.with_suffix(".mp4"), frames=30),
+        new.with_suffix(".vtt").exists,
+    )
+    command = [argument for argument in watch(checkpoint) if argument not in ("-o", "out.jsonl")]
     assert main([*command, "--sidecar", "-f", "vtt", "-q"]) == 130
-    stopper.join()
-    assert (folder / "in" / "sub" / "new.vtt").read_text().startswith("WEBVTT")
+    thread.join()
+    assert new.with_suffix(".vtt").read_text().startswith("WEBVTT")
     assert (folder / "in" / "captioner.journal").exists()
+
+
+def test_objects_of_a_store(folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "_LIST_SECONDS", 0.1)
+    monkeypatch.chdir(folder)
+    store = fsspec.filesystem("memory")
+    store.put("in/0.mp4", "/watched/0.mp4")
+    thread = stopping(
+        lambda: len(rows(folder)) == 1,
+        lambda: store.put("in/1.mp4", "/watched/deep/1.mp4") is None,
+        lambda: len(rows(folder)) == 2,
+    )
+    command = ["memory://watched" if argument == "in" else argument for argument in watch(checkpoint)]
+    assert main([*command, "-q"]) == 130
+    thread.join()
+    assert paths(folder) == ["memory://watched/0.mp4", "memory://watched/deep/1.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +212,7 @@ def test_one_file_a_video_beside_it(folder: Path, checkpoint: Path, monkeypatch:
         (["in/0.mp4", "-o", "a.jsonl"], 1, "in/0.mp4 is not a folder"),
         (["gone", "-o", "a.jsonl"], 1, "gone is not a folder"),
         (["@list", "-o", "a.jsonl"], 2, "@list is none"),
-        (["memory://in", "-o", "a.jsonl"], 2, "memory://in is none"),
+        (["https://host/in/", "-o", "a.jsonl"], 2, "https://host/in/ is none"),
         (["in", "-o", "/dev/null", "-f", "jsonl"], 2, "/dev/null is none"),
         (["in", "-o", "a.jsonl", "--engine", "ray"], 2, "leave --engine ray out"),
         (["in", "-o", "a.jsonl", "--dry-run"], 2, "leave --dry-run out"),

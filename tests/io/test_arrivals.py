@@ -14,6 +14,7 @@ import pytest
 from captioner.errors import CaptionerError
 from captioner.io import arrivals
 from captioner.io.arrivals import Arrivals
+from captioner.io.wanted import Wanted
 
 SETTLE = 0.1
 
@@ -60,7 +61,7 @@ def taker(folder: Path, said: list[str]) -> Iterator[Taker]:
     (folder / "old.mp4").write_text("old")
     (folder / "note.txt").write_text("no video")
     (folder / ".hidden.mp4").write_text("hidden")
-    with Arrivals([str(folder)], recursive=True, settle_seconds=SETTLE, say=said.append) as watched:
+    with Arrivals([str(folder)], Wanted(recursive=True, say=said.append), settle_seconds=SETTLE) as watched:
         taker = Taker(watched)
         assert taker.count(1) == [str(folder / "old.mp4")]
         yield taker
@@ -171,7 +172,7 @@ def test_where_the_system_cannot_tell_folders_are_looked_at(
         return watch(*folders, force_polling=True, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr("watchfiles.watch", limited)
-    with Arrivals([str(folder)], settle_seconds=SETTLE, say=said.append) as watched:
+    with Arrivals([str(folder)], Wanted(say=said.append), settle_seconds=SETTLE) as watched:
         taker = Taker(watched)
         taker.until(lambda taken: bool(said))
         taker.nothing_for(0.1)
@@ -187,7 +188,7 @@ def test_a_file_that_cannot_be_read_fails_by_name_in_the_end(folder: Path, monke
     monkeypatch.setattr(arrivals, "_MOST_TRIES", 3)
     for name in ("locked.mp4", "later.mp4"):
         (folder / name).write_text(name)
-    with Arrivals([str(folder)], settle_seconds=SETTLE, takes=lambda item: "later" not in item.path) as watched:
+    with Arrivals([str(folder)], Wanted(takes=lambda item: "later" not in item.path), settle_seconds=SETTLE) as watched:
         taker = Taker(watched)
         taker.nothing_for(2 * SETTLE)
         assert watched.waiting == 1
