@@ -13,7 +13,7 @@ from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.decoder import AttentionGRU, State
 from captioner.language.grounding import Condition
 from captioner.language.search import Hypothesis, search
-from captioner.vision.detector import PeopleDetector, WordDetector
+from captioner.vision.detector import ClipDetector, WordDetector
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.evidence import Evidence
 
@@ -28,6 +28,8 @@ class Observation(NamedTuple):
     """(B, W) of the detector's words in each clip; None without a detector."""
     people_probs: Tensor | None
     """(B,) that a person is in the clip; None without a detector of people."""
+    rendered_probs: Tensor | None
+    """(B,) that the clip shows graphics, not the world; None without a detector of them."""
 
 
 class CaptionModel(nn.Module):
@@ -43,7 +45,8 @@ class CaptionModel(nn.Module):
         self.evidence = Evidence(config.evidence, grounding=config.grounding) if config.evidence else None
         rank = config.detector
         self.detector = WordDetector(forms, width=encoder.width, rank=rank) if rank else None
-        self.people = PeopleDetector(encoder.width) if config.grounding else None
+        self.people = ClipDetector(encoder.width) if config.grounding else None
+        self.rendered = ClipDetector(encoder.width) if config.rendered else None
         self.phrases: Tensor | None
         table = torch.zeros(1024 * config.phrases, dtype=torch.uint8) if config.phrases else None
         self.register_buffer("phrases", table)
@@ -58,7 +61,8 @@ class CaptionModel(nn.Module):
         memory, noun_probs = self._read(own, shown, mask)
         word_probs = None if self.detector is None else self.detector(own, mask)
         people_probs = None if self.people is None else self.people(own, mask)
-        return Observation(memory, noun_probs, word_probs, people_probs)
+        rendered_probs = None if self.rendered is None else self.rendered(own, mask)
+        return Observation(memory, noun_probs, word_probs, people_probs, rendered_probs)
 
     def _read(self, own: Tensor, shown: Tensor, mask: Tensor) -> tuple[Memory, Tensor | None]:
         """The memory of what the CNN sees, and the probabilities of the nouns that are read from ``shown``."""

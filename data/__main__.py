@@ -114,6 +114,8 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     rendered = "render surveillance footage of a walkway, with anomalies in the test clips"
     command = _rendered(add("walkway", rendered), train=8, val=4, test=24)
     command.add_argument("--seconds", type=int, default=60, metavar="N", help="seconds of a clip (default: 60)")
+    rendered = "render pictures that show nothing of the world: slides, screens, charts, cartoons"
+    _rendered(add("pictures", rendered), train=700, val=0, test=0)
     rendered = "render clips labelled by the order of their frames: 'moves left', 'grows'"
     _rendered(add("order", rendered), train=600, val=120, test=300)
 

@@ -74,6 +74,18 @@ def test_the_readme_shows_what_the_sample_prints(captioner: Captioner, tmp_path:
     assert captioner.caption(render_sample(tmp_path / "first.mp4", SHOTS[:1])).told == shown
 
 
+def test_what_shows_nothing_of_the_world_is_unsure(captioner: Captioner, tmp_path: Path) -> None:
+    """One of each kind; benchmarks/pictures.py has another renderer, and counts."""
+    image = pytest.importorskip("PIL.Image", reason="pip install pillow")
+    from data.pictures import KINDS
+    from data.pictures import render as picture
+
+    for number in range(len(KINDS)):
+        path = tmp_path / f"{number}.png"
+        image.fromarray(picture(number, seed=99)).save(path)
+        assert captioner.caption(path).told.startswith("unsure: "), KINDS[number]
+
+
 @WITH_PHOTOS
 def test_evidence_can_be_left_out(captioner: Captioner, tmp_path: Path) -> None:
     clip = render_sample(tmp_path / "cat.mp4", PHOTOS[:1])

@@ -276,15 +276,15 @@ class Captioner:
 
 def _evidence(observation: Observation, reliability: np.ndarray | None, *, grounded: bool) -> list[Evidence]:
     """Of each clip, as arrays; ``grounded``: with what the classifier saw."""
-    noun_probs, word_probs, people_probs = (
-        None if part is None else part.cpu().numpy()
-        for part in (observation.noun_probs, observation.word_probs, observation.people_probs)
+    noun_probs, word_probs, people_probs, rendered_probs = (
+        None if part is None else part.cpu().numpy() for part in observation[1:]
     )
     return [
         Evidence(
             noun_probs=noun_probs[i] if noun_probs is not None and grounded else None,
             word_probs=None if word_probs is None else word_probs[i],
             people_prob=None if people_probs is None else float(people_probs[i]),
+            rendered_prob=0.0 if rendered_probs is None else float(rendered_probs[i]),
             reliability=reliability,
         )
         for i in range(len(observation.memory.mask))

@@ -1,4 +1,4 @@
-"""A clip of several scenes: the caption describes the one that it is surest of, if it is surer of that than of all."""
+"""A clip of several scenes: the caption describes the surest one, if it is clearly surer of that than of the whole."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from captioner.video.frames import Frames
 
 _SUPPORT = 2.0
 """What a caption's support counts beside its score (benchmarks/scenes.py)."""
+_MARGIN = 1.0
+"""By how many nats a scene must be surer than the whole: a clip of one scene with a cut in it loses otherwise."""
 _LEAST_FRAMES = 2
 """A scene of fewer frames is not described alone."""
 
@@ -56,8 +58,8 @@ def surest(whole: Caption, frames: Frames, features: np.ndarray, tell: Tell, *, 
         replace(frames, pixels=frames.pixels[scene], times_seconds=frames.times_seconds[scene]) for scene in scenes
     ]
     told = [_in_clip(part, scene, whole) for part, scene in zip(tell(parts, scenes), scenes, strict=True)]
-    best = max([whole, *told], key=_sureness)
-    return whole if best.text == whole.text else best
+    best = max(told, key=_sureness)
+    return whole if best.text == whole.text or _sureness(best) < _sureness(whole) + _MARGIN else best
 
 
 def _norm(vector: np.ndarray) -> float:

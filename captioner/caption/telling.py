@@ -91,6 +91,8 @@ class Evidence:
     """(T, N) of the classifier's nouns in each frame, zeros where it did not look; None without a classifier."""
     word_probs: np.ndarray | None
     """(W,) of the detector's words in the clip; None without a detector."""
+    rendered_prob: float = 0.0
+    """That the clip shows graphics, not the world; 0 without a detector of them."""
     people_prob: float | None = None
     """That a person is in the clip; None where the checkpoint is not grounded."""
     vector: np.ndarray | None = None
@@ -164,6 +166,7 @@ def tell(
             words=len(words),
             seen=nouns[0].probability if nouns else 0.0,
             support=support or 0.0,
+            rendered=evidence.rendered_prob,
         )
     return Caption(
         path=place.path,

@@ -60,9 +60,20 @@ class Calibration:
 
 
 def confidence_of(
-    calibration: Calibration | None, mean_log_prob: float, *, moving: bool, words: int, seen: float, support: float
+    calibration: Calibration | None,
+    mean_log_prob: float,
+    *,
+    moving: bool,
+    words: int,
+    seen: float,
+    support: float,
+    rendered: float = 0.0,
 ) -> float:
-    """:meth:`Calibration.confidence`; without a calibration the mean probability of a token."""
+    """:meth:`Calibration.confidence`, times the probability that the clip was not ``rendered``.
+
+    Without a calibration it is the mean probability of a token.
+    """
     if calibration is None:
         return math.exp(mean_log_prob)
-    return calibration.confidence(mean_log_prob, moving=moving, words=words, seen=seen, support=support)
+    confidence = calibration.confidence(mean_log_prob, moving=moving, words=words, seen=seen, support=support)
+    return confidence * (1 - rendered)

@@ -37,6 +37,9 @@ class DecoderConfig:
     grounding: bool = False
     """Ground the search: it says detected nouns that captions hardly have, and no person where the people detector
     finds none. It needs ``evidence``."""
+    rendered: bool = False
+    """Detect rendered pictures (slides, screens, charts, cartoons), whose captions are then unsure. It learns from
+    ``data.rendered``."""
     phrases: int = 0
     """Kilobytes of a filter of the training captions' trigrams, for the same reranking; 0 is none."""
     attend: bool = True

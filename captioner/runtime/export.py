@@ -58,15 +58,14 @@ class _Encoder(nn.Module):
 
 
 class _Memory(nn.Module):
-    """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), words (W), people (), the clip's
-    vector (W), and the first state (1, H) each.
+    """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), words (W), people (),
+    rendered (), the clip's vector (W), and the first state (1, H) each.
     """
 
     def __init__(self, model: CaptionModel, retriever: Retriever | None) -> None:
         super().__init__()
         self.decoder, self.evidence, self.detector = model.decoder, model.evidence, model.detector
-        self.people = model.people
-        self.parts = model.encoder.parts
+        self.parts, self.people, self.rendered = model.encoder.parts, model.people, model.rendered
         self.retriever = None if retriever is None else retriever.checkpoint.head.clips
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
@@ -80,9 +79,11 @@ class _Memory(nn.Module):
             evidence, nouns = (part[0] for part in self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
         words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
         people = self.people(clip, mask)[0] if self.people is not None else features[0, 0, 0] * 0 + 1
+        rendered = self.rendered(clip, mask)[0] if self.rendered is not None else features[0, 0, 0] * 0
         clips = None if self.retriever is None else pooled(features[None], mask, places=clip.shape[2])
         vector = features[0, 0, :1] if self.retriever is None else self.retriever(clips)[0]
-        return (memory.values[0], memory.keys[0], evidence, nouns, words, people, vector, *(part[0] for part in state))
+        observed = memory.values[0], memory.keys[0], evidence, nouns, words, people, rendered, vector
+        return (*observed, *(part[0] for part in state))
 
 
 class _Step(nn.Module):
@@ -158,7 +159,7 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     pixels = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     features = torch.zeros(3, model.encoder.places + model.encoder.config.untuned, model.encoder.width)
     with torch.no_grad():
-        values, keys, evidence, _, _, _, _, *state = memory(features)
+        values, keys, evidence, _, _, _, _, _, *state = memory(features)
     states = [f"state{i}" for i in range(len(state))]
     some = torch.export.Dim("some", min=1, max=4096)
     begin(ENCODER)
@@ -167,17 +168,16 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
         begin(UNTUNED)
         untuned = _Encoder(FrameEncoder.load(EncoderConfig(source=model.encoder.config.source)), size).eval()
         _save(untuned, (pixels,), folder / UNTUNED, ["pixels"], ["features"], [{0: some}])
-    outputs = ["values", "keys", "evidence", "nouns", "words", "people", "vector", *states]
+    outputs = ["values", "keys", "evidence", "nouns", "words", "people", "rendered", "vector", *states]
     begin(MEMORY)
     _save(memory, (features,), folder / MEMORY, ["features"], outputs, [{0: some}])
     beams, positions = torch.export.Dim("beams", min=1, max=4096), torch.export.Dim("positions", min=1, max=1 << 20)
     given = (torch.zeros(3, dtype=torch.long), values, keys, evidence, *(part.expand(3, -1).clone() for part in state))
     shapes: list[Any] = [{0: beams}, {0: positions}, {0: positions}, None, tuple({0: beams} for _ in state)]
     names = ["tokens", "values", "keys", "evidence", *states]
+    after = ["log_probs", "attention", *(f"next{i}" for i in range(len(state)))]
     begin(STEP)
-    _save(
-        step, given, folder / STEP, names, ["log_probs", "attention", *(f"next{i}" for i in range(len(state)))], shapes
-    )
+    _save(step, given, folder / STEP, names, after, shapes)
     queries = None if retriever is None else retriever.queries()
     if queries is not None:
         np.savez(folder / QUERIES, **queries.weights)  # type: ignore[arg-type]

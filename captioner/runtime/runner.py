@@ -30,7 +30,7 @@ from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.choice import distinct_frames, look_every
 
-FORMAT = 5
+FORMAT = 6
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
 QUERIES = "queries.npz"
@@ -123,7 +123,7 @@ class Runner:
 
     def _tell(self, features: np.ndarray, looked: np.ndarray, frames: Frames, place: Place) -> Caption:
         """The caption of a clip as one scene."""
-        values, keys, evidence, noun_probs, words, people, vector, *start = self._memory.run(
+        values, keys, evidence, noun_probs, words, people, rendered, vector, *start = self._memory.run(
             None, {"features": features}
         )
         memory, state = {"values": values, "keys": keys, "evidence": evidence}, tuple(start)
@@ -132,6 +132,7 @@ class Runner:
             noun_probs=noun_probs * looked[:, None] if observed else None,
             word_probs=words if self._wording.reranker else None,
             people_prob=float(people),
+            rendered_prob=float(rendered),
             reliability=self._wording.reliability,
             vector=vector,
         )

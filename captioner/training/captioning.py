@@ -18,7 +18,8 @@ from captioner.language.trigrams import Trigrams
 from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.training.config import Recipe
-from captioner.training.grounding import learn_grounding
+from captioner.training.corpus import rendered_pictures
+from captioner.training.grounding import learn_grounding, learn_rendered
 from captioner.training.log import TrainingLog
 from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
 from captioner.training.runstate import digest
@@ -73,6 +74,8 @@ class CaptionTask:
             model.evidence.learn_words(self.tokenizer)
         if model.people is not None:
             learn_grounding(model, self.corpus)
+        if model.rendered is not None:
+            learn_rendered(model, self.corpus, rendered_pictures(self.recipe, model.encoder, video=self.video))
         if words and model.detector is not None:
             frames = [model.encoder.parts(torch.from_numpy(a).float())[0].mean(dim=1) for a in self.corpus.arrays]
             model.detector.learn(words.layer.weight.detach(), words.layer.bias.detach(), frames)
@@ -172,6 +175,7 @@ class CaptionTask:
     def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
         learned = {
             "text": [digest(p) for p in self.recipe.data.text],
+            "rendered": [digest(p) for p in self.recipe.data.rendered],
             "clips": len(self.corpus.clips),
             "captions": sum(map(len, self.corpus.tokens)),
         }

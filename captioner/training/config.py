@@ -71,6 +71,8 @@ class DataConfig:
     text: tuple[str, ...] = ()
     """Manifests of captions without clips. Their ``train`` captions pretrain the decoder as a language model, or the
     retriever on pairs of captions of one clip."""
+    rendered: tuple[str, ...] = ()
+    """Manifests of rendered pictures (``python -m data pictures``), for the detector that ``decoder.rendered`` adds."""
     views: int = 1
     """Cached views of each training clip (flipped, cropped, shifted in time); an epoch uses one a clip."""
     stills: float = 0.0
@@ -196,6 +198,10 @@ class Recipe:
                 self.task.kind == task or getattr(self, name) == unset,
                 f"the recipe has settings in [{name}], which are not of task.kind = {self.task.kind!r}",
             )
+        require(
+            bool(self.data.rendered) == self.decoder.rendered,
+            "data.rendered names pictures for the detector that decoder.rendered adds; set both or neither",
+        )
         for name, kind in _STARTED.items():
             require(
                 not self.train.start or getattr(self, name) == kind(),
@@ -230,6 +236,7 @@ def _anchor(recipe: Recipe, folder: Path) -> Recipe:
         manifests=tuple(str(folder / p) for p in data.manifests),
         val=tuple(str(folder / p) for p in data.val),
         text=tuple(str(folder / p) for p in data.text),
+        rendered=tuple(str(folder / p) for p in data.rendered),
         cache=str(folder / data.cache),
     )
 

@@ -96,6 +96,15 @@ def training_clips(data: DataConfig, targets: Targets = "captions") -> tuple[lis
     return clips, repeat
 
 
+def rendered_pictures(recipe: Recipe, encoder: FrameEncoder, *, video: VideoConfig) -> list[np.ndarray]:
+    """The features of the ``train`` pictures of ``data.rendered``."""
+    cache = FeatureCache(recipe.data.cache, video=video, encoder=encoder)
+    clips = [clip for path in recipe.data.rendered for clip in read_manifest(path, split="train") if clip.path]
+    if failures := cache.fill(clips):
+        raise DataError(f"{len(failures)} pictures of data.rendered cannot be used; the first: {failures[0][1]}")
+    return [cache.load(clip) for clip in clips]
+
+
 def validation_sets(data: DataConfig, targets: Targets = "captions") -> dict[str, list[Clip]]:
     """The ``val`` clips of each validation manifest, by the manifest's folder name."""
     paths = [Path(p) for p in data.val or data.manifests[:1]]

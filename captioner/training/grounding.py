@@ -1,6 +1,9 @@
-"""Fits what grounds captions to the training clips: who is in a clip, and which of the classifier's nouns to trust."""
+"""Fits what grounds captions to the training clips: who is in a clip, which of the classifier's nouns to trust, and
+what was rendered."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -9,6 +12,9 @@ from captioner.language.grounding import PEOPLE
 from captioner.language.tokenizer import normalise
 from captioner.model import CaptionModel
 from captioner.training.corpus import Corpus
+
+_RENDERED_RIDGE = 0.003
+"""By pictures of kinds that were left out (docs/notebook)."""
 
 
 def learn_grounding(model: CaptionModel, corpus: Corpus) -> None:
@@ -20,3 +26,16 @@ def learn_grounding(model: CaptionModel, corpus: Corpus) -> None:
     shares = [float(np.mean([not PEOPLE.isdisjoint(caption.split()) for caption in told])) for told in captions]
     model.people.learn(torch.stack([clip.mean(dim=(0, 1)) for clip in own]), torch.tensor(shares))
     model.evidence.learn_reliability(zip(shown, captions, strict=True))
+
+
+def learn_rendered(model: CaptionModel, corpus: Corpus, pictures: Sequence[np.ndarray]) -> None:
+    """Fit the detector of graphics to the features (T, P, D) of rendered ``pictures``, beside those of the clips."""
+    assert model.rendered is not None
+
+    def means(arrays: Sequence[np.ndarray]) -> list[torch.Tensor]:
+        return [model.encoder.parts(torch.from_numpy(np.asarray(a)).float())[0].mean(dim=(0, 1)) for a in arrays]
+
+    features = means(corpus.arrays) + means(pictures)
+    shares = torch.zeros(len(features))
+    shares[len(corpus.arrays) :] = 1
+    model.rendered.learn(torch.stack(features), shares, strength=_RENDERED_RIDGE)

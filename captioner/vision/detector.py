@@ -1,8 +1,9 @@
-"""Linear detectors on the CNN's features: of the words that people would use of a clip, and of people in it.
+"""Linear detectors on the CNN's features: of the words that people would use of a clip, of people, of graphics.
 
 The word detector (Fang et al. 2015) was trained word by word, without any sentence, as the CNN was fine-tuned
 (``training.words``), and knows things that the decoder does not. It is kept small: of the weights of some thousand
-words the part of ``rank`` that matters most. The people detector is logistic regression on what captions say.
+words the part of ``rank`` that matters most. The others are logistic regressions: on what captions say of people, and
+on rendered pictures (slides, screens, charts, cartoons) beside photos and clips.
 """
 
 from __future__ import annotations
@@ -61,8 +62,11 @@ class WordDetector(nn.Module):
         return (shown[:, None] @ self.of_frames(features.float().mean(dim=2))).squeeze(1)
 
 
-class PeopleDetector(nn.Module):
-    """Features of a clip to the probability that its captions say a person. It is not trained with the decoder."""
+class ClipDetector(nn.Module):
+    """Features of a clip to a probability: that its captions say a person, or that it was rendered.
+
+    It is not trained with the decoder.
+    """
 
     weight: Tensor
     bias: Tensor
@@ -73,7 +77,7 @@ class PeopleDetector(nn.Module):
         self.register_buffer("bias", torch.zeros(()))
 
     def learn(self, features: Tensor, shares: Tensor, *, strength: float = 0.1) -> None:
-        """Fit it to clips: mean features (C, D), and the share (C,) of each clip's captions that say a person.
+        """Fit it to clips: mean features (C, D), and what is true of each clip (C,), 0 to 1.
 
         ``strength`` is of the ridge on the weights of standardised features.
         """

@@ -46,6 +46,7 @@ soup() {
 [ -e work/msvd/manifest.jsonl ] || stage "$bin/python" -m data msvd "$data/msvd" --out work/msvd
 [ -e work/flickr8k/manifest.jsonl ] || stage "$bin/python" -m data flickr8k "$data/flickr8k" --out work/flickr8k
 [ -e work/msrvtt/text.jsonl ] || stage "$bin/python" -m data msrvtt "$data/msrvtt" --out work/msrvtt --text-only
+[ -e work/pictures/manifest.jsonl ] || stage "$bin/python" -m data pictures --out work/pictures
 if [ ! -e work/stanford40/manifest.jsonl ]; then
     mkdir -p work/stanford40/photos
     tar -xf "$data/stanford40/images.tar" -C work/stanford40/photos

@@ -79,19 +79,19 @@ def describe(scores: Sequence[float], features: np.ndarray, whole: float, *, cha
 
 
 def test_the_surest_scene_is_described_and_attended_to_alone() -> None:
-    found = describe([-3.0, -1.0], scenes_of([3, 5], apart=0.7), whole=-2.0)
+    found = describe([-3.0, -1.0], scenes_of([3, 5], apart=0.7), whole=-2.5)
     assert (found.text, found.scene_seconds) == ("scene 1", (2.5, 8.0))
     assert found.times_seconds == TIMES and (found.start_seconds, found.end_seconds) == (0.0, 8.0)
     [word] = found.words
     assert word.attention == pytest.approx((0, 0, 0, *[0.2] * 5))
     assert np.array(word.grid).sum(axis=1) == pytest.approx(word.attention) and word.peak_seconds == 3.0
     assert found.warnings == ("damaged",)
-    assert describe([-1.0, -3.0], scenes_of([3, 5], apart=0.7), whole=-2.0).scene_seconds == (0.0, 2.5)
+    assert describe([-1.0, -3.0], scenes_of([3, 5], apart=0.7), whole=-2.5).scene_seconds == (0.0, 2.5)
 
 
 def test_the_whole_keeps_its_caption_where_that_is_surer_or_there_is_one_scene() -> None:
     two = scenes_of([3, 5], apart=0.7)
-    assert describe([-3.0, -2.5], two, whole=-2.0).text == "whole"
+    assert describe([-3.0, -1.1], two, whole=-2.0).text == "whole"
     same = surest(caption("a", score=-9), FRAMES, two, lambda *_: [caption("a", score=-1)] * 2, change=0.5)
     assert same == caption("a", score=-9)
     never: list[float] = []
@@ -102,4 +102,4 @@ def test_the_whole_keeps_its_caption_where_that_is_surer_or_there_is_one_scene()
 
 
 def test_a_scene_of_one_frame_is_not_described() -> None:
-    assert describe([-1.0], scenes_of([1, 7], apart=0.7), whole=-2.0).scene_seconds == (0.5, 8.0)
+    assert describe([-1.0], scenes_of([1, 7], apart=0.7), whole=-2.5).scene_seconds == (0.5, 8.0)

@@ -111,7 +111,8 @@ def test_the_packaged_captioner_says_the_same_without_torch(
     clips = [shapes_clip(tmp_path / f"{n}.mp4", number=n) for n in range(3)]
     clips.append(render_clip(tmp_path / "still.mp4", images=[dead_leaves(1, height=48, width=64)[0].numpy()] * 12))
     clips.append(tmp_path / "scenes.mp4")
-    leaves, shapes = dead_leaves(1, height=128, width=128), sample_frames(clips[2], VideoConfig(frames=8, size=128))
+    shapes = sample_frames(shapes_clip(tmp_path / "3.mp4", number=3), VideoConfig(frames=8, size=128))
+    leaves = dead_leaves(1, height=128, width=128)
     write_clip(clips[-1], np.concatenate([np.repeat(leaves.numpy(), 8, axis=0), shapes.pixels]), rate=4)
     (tmp_path / "notes.mp4").write_text("no video", encoding="utf-8")
     code = (

@@ -16,7 +16,7 @@ from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.trigrams import Trigrams
 from captioner.model import CaptionModel
 from captioner.video.config import VideoConfig
-from captioner.vision.detector import PeopleDetector, WordDetector
+from captioner.vision.detector import ClipDetector, WordDetector
 from tests.media import render_clip
 from tests.tiny import tiny_model
 
@@ -125,7 +125,7 @@ def test_people_are_told_apart() -> None:
     shares = (torch.rand(400, generator=generator) < 0.7).float()
     features = torch.randn(400, 16, generator=generator) * 3 + 5
     features[:, 3] += 6 * shares
-    people = PeopleDetector(16)
+    people = ClipDetector(16)
     people.learn(features, shares)
     clips = features[:, None, None].expand(-1, 2, 3, -1).clone()
     mask = torch.ones(400, 2, dtype=torch.bool)
