@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from captioner.archive.pool import DecodePool
     from captioner.archive.run import Engine
     from captioner.index.indexer import Indexer
+    from captioner.index.schema import Facts
+    from captioner.index.writer import IndexWriter
     from captioner.io.inputs import Inputs
     from captioner.io.progress import Monitor
 
@@ -48,6 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--failures", metavar="FILE", help="list failures here (default: INDEX.failures.jsonl)")
     group.add_argument("--overwrite", action="store_true", help="index everything again and replace the file")
     group.add_argument("--retry-failed", action="store_true", help="retry files that failed in an earlier run")
+    group.add_argument("--dry-run", action="store_true", help="print what would happen to each file, and stop")
     group.add_argument("--log-json", action="store_true", help="write stderr as JSON Lines")
     add_run(parser.add_argument_group("run"))
     add_frames(parser.add_argument_group("frames"))
@@ -58,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     from captioner.io.progress import Monitor
 
     monitor = Monitor(quiet=options.quiet, as_json=options.log_json, verbose=options.verbose)
-    if not options.parquet:
+    if options.dry_run or not options.parquet:
         return _make(options, monitor)
     from captioner.index.table import write_table
     from captioner.outputs.parquet import import_pyarrow
@@ -76,6 +79,8 @@ def _make(options: argparse.Namespace, monitor: Monitor) -> int:
     if options.captions:
         if options.paths or options.manifest:
             raise UsageError("--from and PATH exclude each other: an index is of clips, or of captions made before")
+        if options.dry_run:
+            raise UsageError("--dry-run is of files to caption, and --from has captions; leave --dry-run out")
         return _import(options, monitor)
     if not (options.paths or options.manifest):
         raise UsageError("give a PATH (a video file, a folder, a pattern, @LIST or -), a --manifest or --from")
@@ -87,9 +92,8 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
     from captioner.archive.engine import Settings
     from captioner.archive.run import Archive
     from captioner.commands.many import decode_pool, tell
-    from captioner.commands.reporting import Ledger, say_unlisted, show_progress, summary
+    from captioner.commands.reporting import Ledger, say_plan, say_unlisted, show_progress, summary
     from captioner.commands.settings import override, search_settings
-    from captioner.index.writer import IndexWriter
     from captioner.io.files import refuse_to_overwrite
     from captioner.io.platform import terminable
 
@@ -97,18 +101,21 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
     refuse_to_overwrite((*(item.path for item in inputs.items), *inputs.lists), (options.output, failures))
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminable())
-        pool = stack.enter_context(decode_pool(options, inputs)) if options.engine == "local" else None
+        local = options.engine == "local" and not options.dry_run
+        pool = stack.enter_context(decode_pool(options, inputs)) if local else None
         indexer = _load(options)
         search = search_settings(indexer.search, options)
         if options.n_best is None:
             search = replace(search, n_best=min(N_BEST, search.beams))
         settings = Settings(video=override(indexer.video, options), search=search, segments=options.segments)
-        writer = stack.enter_context(IndexWriter(options.output, indexer.facts, overwrite=options.overwrite))
+        writer = stack.enter_context(_opened(options, indexer.facts))
         model = f"{indexer.facts.model} {indexer.facts.retriever}"
         retry, stores = options.retry_failed, inputs.stores
         archive = Archive(
             inputs.items, settings=settings, model=model, journal=writer, retry_failed=retry, stores=stores
         )
+        if writer is None or options.dry_run:
+            return say_plan(archive, inputs, monitor)
         engine = _engine(options, indexer, settings, pool, inputs)
         say_unlisted(inputs, monitor)
         ended = "stopped"
@@ -123,6 +130,21 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
             told = summary(ended, counts, inputs, journal=Path(options.output), failures=failures)
             monitor.end(told, ended=ended, **asdict(counts), unreadable=len(inputs.unreadable))
     return 1 if counts.failed or counts.failed_before or inputs.unreadable else 0
+
+
+def _opened(options: argparse.Namespace, facts: Facts) -> contextlib.AbstractContextManager[IndexWriter | None]:
+    """The index to write to; with --dry-run the one that is there to read, None where there is none."""
+    from captioner.index.schema import check_ours
+    from captioner.index.writer import IndexWriter
+    from captioner.safe.whole import is_filled
+
+    if not options.dry_run:
+        return IndexWriter(options.output, facts, overwrite=options.overwrite)
+    if options.overwrite:
+        check_ours(Path(options.output))
+    elif is_filled(options.output):
+        return IndexWriter(options.output, facts, read_only=True)
+    return contextlib.nullcontext()
 
 
 def _engine(

@@ -20,6 +20,7 @@ FORMAT = 1
 BLOCK = 4096
 """Moments in a blob of vectors."""
 _MARK = 0x43617078  # PRAGMA application_id: "Capx"
+_MAGIC, _MARK_PLACE = b"SQLite format 3\0", 68  # https://sqlite.org/fileformat.html
 _PAGE_BYTES = 16384
 
 _TABLES = """
@@ -63,13 +64,26 @@ def create(path: Path, facts: Facts) -> None:
     """Make an empty index at ``path``, which is not there or an empty file."""
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute(f"PRAGMA application_id = {_MARK}")  # first: a file that is left half-made is known as ours
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(f"BEGIN; {_TABLES} COMMIT;")
         values = [(name, str(value)) for name, value in vars(facts).items()]
         connection.executemany("INSERT INTO facts VALUES (?, ?)", values)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
-        connection.execute(f"PRAGMA application_id = {_MARK}")
     connection.close()
+
+
+def check_ours(path: Path) -> None:
+    """Raise CaptionerError for a file with something in it that is no index, of whatever format."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_MARK_PLACE + 4)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CaptionerError(f"cannot read {path}: {error.strerror}") from error
+    if head and not (head.startswith(_MAGIC) and head[_MARK_PLACE:] == _MARK.to_bytes(4, "big")):
+        raise CaptionerError(f"{path} is no index of captioner, and --overwrite replaces only one; give another output")
 
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ from captioner.archive.engine import Outcome
 from captioner.archive.journal import Entry
 from captioner.errors import CaptionerError
 from captioner.index.rows import Moment, join_others, moment_of, pack, row_of
-from captioner.index.schema import BLOCK, Facts, connect, create, read_facts
+from captioner.index.schema import BLOCK, Facts, check_ours, connect, create, read_facts
 from captioner.io.addresses import protocol
 from captioner.io.platform import BINARY, try_lock
 
@@ -31,12 +31,21 @@ class IndexWriter:
     them again. Raises CaptionerError where another run writes, or where the index was made with something else.
     """
 
-    def __init__(self, path: str | Path, facts: Facts, *, overwrite: bool = False) -> None:
+    def __init__(self, path: str | Path, facts: Facts, *, overwrite: bool = False, read_only: bool = False) -> None:
+        """``read_only`` neither locks nor changes the index, which must exist."""
         self.path = Path(path)
         self.facts = facts
+        self._waiting = 0
+        self._turn = threading.RLock()  # what there is to do is asked for from the engine's threads
+        self._lock: int | None = None
+        if read_only:
+            self._connection = connect(self.path)
+            self._check()
+            return
         self._lock = self._locked()
         try:
             if overwrite:
+                check_ours(self.path)
                 for suffix in ("-wal", "-shm"):
                     self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
                 os.truncate(self._lock, 0)
@@ -47,8 +56,6 @@ class IndexWriter:
         except BaseException:
             os.close(self._lock)
             raise
-        self._waiting = 0
-        self._turn = threading.RLock()  # what there is to do is asked for from the engine's threads
 
     def _locked(self) -> int:
         try:
@@ -90,6 +97,9 @@ class IndexWriter:
 
     def close(self) -> None:
         """Write what is known, mark what is gone, and let others write."""
+        if self._lock is None:
+            self._connection.close()
+            return
         try:
             with contextlib.closing(self._connection), self._writing():
                 self._mark_gone()

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +73,83 @@ def test_clips_are_indexed_once_and_found(
         assert all(archive.thumbnail(row["row"])[:4] == b"RIFF" for row in first)
     assert index_of(models, clips, made) == 1, "the broken file has failed before"
     assert rows(models, made, capsys, "a red circle") == first
+
+
+def test_a_dry_run_says_what_would_be_done(
+    models: tuple[Path, Path], clips: Path, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def plan(index: Path, *options: str) -> list[str]:
+        capsys.readouterr()
+        assert index_of(models, clips, index, "--dry-run", *options) == 0
+        return sorted(line.split("\t")[0] for line in capsys.readouterr().out.splitlines())
+
+    before = made.read_bytes()
+    assert plan(made) == ["done"] * 3 + ["failed before"] and plan(made, "--overwrite") == ["caption"] * 4
+    assert plan(tmp_path / "new.db", "--parquet", str(tmp_path / "new.parquet")) == ["caption"] * 4
+    assert made.read_bytes() == before and not list(tmp_path.iterdir())
+    assert main(["index", "--from", "a.jsonl", "-o", str(made), "--dry-run"]) == 2
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_overwriting_replaces_only_an_index(
+    models: tuple[Path, Path], clips: Path, tmp_path: Path, dry: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(tmp_path / "theirs.db") as connection:
+        connection.execute("CREATE TABLE theirs (id)")
+    connection.close()
+    (tmp_path / "notes.txt").write_text("a day at the sea")
+    for name in ("theirs.db", "notes.txt"):
+        (tmp_path / f"{name}-wal").write_text("theirs too")
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        assert index_of(models, clips, tmp_path / name, "--overwrite", *dry) == 1
+        assert "is no index of captioner" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def program(folder: Path, name: str) -> Path:
+    """A program that writes its arguments to a file, which is there once they are."""
+    told = folder / "told"
+    (folder / name).write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {told}.part\n/bin/mv {told}.part {told}\n")
+    (folder / name).chmod(0o755)
+    return told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for the player")
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("mpv", "--start="), ("vlc", "--start-time="), ("open" if sys.platform == "darwin" else "xdg-open", "")],
+)
+def test_the_best_is_handed_to_a_player(
+    models: tuple[Path, Path], made: Path, tmp_path: Path, name: str, option: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    best = rows(models, made, capsys, "a red circle")[0]
+    told = program(tmp_path, name)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found(models, made, capsys, "a red circle", "--play")
+    until = time.monotonic() + 20
+    while not told.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert told.read_text().splitlines() == [f"{option}{best['seconds']:.3f}"] * bool(option) + [best["path"]]
+    (tmp_path / name).unlink()
+    assert main(["find", str(made), "a red circle", "--play", "--retriever", str(models[1])]) == 1
+    assert "install mpv or VLC" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for the browser")
+def test_results_open_in_a_browser(models: tuple[Path, Path], made: Path, tmp_path: Path) -> None:
+    """In a process of its own: Python looks for browsers once."""
+    told = program(tmp_path, "browser")
+    command = [sys.executable, "-m", "captioner", "find", str(made), "a red circle", "--open", "-n", "2"]
+    told_by_us = subprocess.run(
+        [*command, "--retriever", str(models[1])],
+        env=os.environ | {"BROWSER": str(tmp_path / "browser"), "TMPDIR": str(tmp_path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    page = Path(told.read_text().strip().removeprefix("file://"))
+    assert told_by_us.stderr == f"the page is {page}\n"
+    text = page.read_text()
+    assert text.count("data:image/webp;base64,") == 2 and "a red circle" in text
 
 
 def test_a_clip_finds_itself(models: tuple[Path, Path], clips: Path, made: Path) -> None:
