@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from captioner.io.inputs import Item
 from captioner.outputs.writers import row
 from captioner.video.frames import sample_frames
 from tests.media import render_clip, render_text
+from tests.tiny import tiny_retriever
 
 pytestmark = [
     pytest.mark.ray,
@@ -236,3 +238,34 @@ def test_nothing_to_do_needs_no_actor(cluster: Any, checkpoint: Path, monkeypatc
     )
     assert list(caption_with_ray(iter(()), job, folders={"folder": checkpoint})) == []
     assert actors(cluster.head_node) == 0
+
+
+def test_an_index_is_that_of_a_local_run(cluster: Any, clips: list[Path], checkpoint: Path, tmp_path: Path) -> None:
+    """Captions, words, vectors and thumbnails."""
+    retriever = tiny_retriever(tmp_path, captioner=checkpoint)
+    found = []
+    for engine in ("local", "ray"):
+        out = tmp_path / f"{engine}.db"
+        given = ["index", *map(str, clips[:3]), "-o", str(out), "-m", str(checkpoint), "--retriever", str(retriever)]
+        environment = {**os.environ, "RAY_ADDRESS": cluster.address, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-m", "captioner", *given, "--engine", engine, "--jobs", "1", "-q"],
+            cwd=tmp_path,
+            env=environment,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0
+        with sqlite3.connect(out) as index:
+            tables = {
+                table: index.execute(f"SELECT {columns} FROM {table} ORDER BY 1").fetchall()
+                for table, columns in (
+                    ("moments", "id, start, stop, caption, confidence, unsure, others, seen, marks"),
+                    ("vectors", "block, numbers"),
+                    ("thumbnails", "moment, webp"),
+                    ("files", "path, start, content"),
+                )
+            }
+        found.append(tables)
+    assert all(len(rows) for rows in found[0].values()) and len(found[0]["moments"]) == 3
+    assert found[0] == found[1]
