@@ -9,9 +9,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -26,6 +28,7 @@ from captioner.archive.ray_actor import Job
 from captioner.archive.rayrun import caption_with_ray
 from captioner.caption.captioner import Captioner
 from captioner.io.inputs import Item
+from captioner.io.stores import Remote, Stores
 from captioner.outputs.writers import row
 from captioner.video.frames import sample_frames
 from tests.media import render_clip, render_text
@@ -81,6 +84,17 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("clips")
     clips = [render_clip(folder / f"{i:02}.mp4", frames=12 + i, gop=4 + i % 7, size=(32, 24)) for i in range(10)]
     return [*clips, render_text(folder / "text.mp4")]
+
+
+@pytest.fixture(scope="module")
+def web(clips: list[Path]) -> Iterator[str]:
+    """The folder of the clips on a web server."""
+    pytest.importorskip("fsspec", reason="pip install 'captioner[cloud]'")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(clips[0].parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +205,14 @@ def load_elsewhere(folder: Path, *, fatal: int) -> Captioner:
 
 
 def test_model_and_files_come_to_a_node_that_lacks_them(
-    cluster: Any, clips: list[Path], expected: dict[str, str], checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any,
+    clips: list[Path],
+    web: str,
+    expected: dict[str, str],
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And a file that kills its actors costs nothing but itself."""
+    """Addresses are fetched by the node itself. And a file that kills its actors costs nothing but itself."""
     from ray import cloudpickle
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers cannot import tests
@@ -210,17 +229,22 @@ def test_model_and_files_come_to_a_node_that_lacks_them(
         ahead=2,
     )
     tasks = [Task(index=i, item=Item(path=str(path))) for i, path in enumerate(clips)]
+    address = f"{web}/{clips[0].name}"
+    remote = Stores().look(Remote(address=address))
+    tasks.append(Task(index=len(tasks), item=Item(path=address, remote=remote)))
     found = {
         outcome.task.index: outcome
         for outcome in caption_with_ray(iter(tasks), job, folders={"folder": checkpoint}, actors=1)
     }
-    assert sorted(found) == list(range(len(clips)))
+    assert sorted(found) == list(range(len(tasks)))
     failures = {index: outcome.failure.code for index, outcome in found.items() if outcome.failure}
     assert failures == {3: "damaged", 10: "no_video"}
     for index in set(found) - set(failures):
         assert found[index].task == tasks[index]
         [caption] = found[index].captions
-        assert json.loads(json.dumps(row(caption))).items() <= json.loads(expected[clips[index].name]).items()
+        name = tasks[index].item.path
+        said = json.loads(expected[name.rpartition("/")[2]]) | {"path": name}
+        assert json.loads(json.dumps(row(caption))).items() <= said.items()
 
 
 def test_nothing_to_do_needs_no_actor(cluster: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
