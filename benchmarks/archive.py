@@ -3,6 +3,7 @@
     python benchmarks/archive.py speed clips/*.mp4           # interleaved rounds, ratios
     python benchmarks/archive.py memory clips/*.mp4          # the list ten times over under ten names
     python benchmarks/archive.py everything clips/*.mp4      # all of them and 30 broken files in one run
+    python benchmarks/archive.py store clips/*.mp4           # from an S3 server on this machine against from disk
 
 Times of a busy machine say little: the processor time of each way is printed too, and the load.
 """
@@ -28,8 +29,11 @@ import torch
 
 from captioner import Captioner, VideoError
 from captioner.archive.engine import Settings, Task, caption_tasks
+from captioner.archive.fetched import Fetching, caption_fetched
 from captioner.archive.pool import DecodePool
-from captioner.io.inputs import Item
+from captioner.archive.run import Archive
+from captioner.io.inputs import Item, find_inputs
+from captioner.io.stores import Stores
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,11 +54,13 @@ def batch(captioner: Captioner, paths: Sequence[str], pool: DecodePool) -> None:
     assert sum(1 for _ in caption_tasks(tasks, captioner, settings=settings, pool=pool)) == len(paths)
 
 
-def processor_seconds() -> float:
-    """Of this process and its children, those that are running too."""
+def processor_seconds(*, but: str = "") -> float:
+    """Of this process and its children, those that are running too, without those whose command holds ``but``."""
     me = psutil.Process()
     total = 0.0
     for process in [me, *me.children()]:
+        if but and any(but in part for part in process.cmdline()) and process != me:
+            continue
         times = process.cpu_times()
         total += times.user + times.system
     return total
@@ -89,6 +95,48 @@ def speed(paths: Sequence[str], rounds: int, threads: Sequence[int]) -> None:
             f"batch run / {name}: {median(ratios):.2f} x in time ({min(ratios):.2f} to {max(ratios):.2f}), "
             f"{median(saved):.2f} x in processor time"
         )
+
+
+def store(paths: Sequence[str], rounds: int) -> None:
+    """The same clips from disk and from S3; the server's own processor time is not counted."""
+    sys.path.insert(0, str(ROOT))
+    from tests.s3_server import s3_server
+
+    captioner = Captioner.load()
+    torch.set_num_threads(1)
+    settings = Settings(video=captioner.video, search=captioner.search)
+    with s3_server() as s3, tempfile.TemporaryDirectory() as folder, DecodePool(workers=2) as pool:
+        os.environ.update(s3.environment)
+        for number, path in enumerate(paths):
+            shutil.copyfile(path, Path(folder) / f"{number:05}{Path(path).suffix}")
+        s3.fill("clips", {path.name: path for path in sorted(Path(folder).iterdir())})
+
+        def caption(source: str) -> None:
+            stores = Stores()
+            items = find_inputs([source], stores=stores).items
+            archive = Archive(items, settings=settings, model="", stores=stores)
+            fetching = Fetching(stores=stores)
+            outcomes = archive.outcomes(
+                lambda tasks: caption_fetched(tasks, captioner, settings=settings, pool=pool, fetching=fetching)
+            )
+            assert sum(bool(outcome.captions) for outcome in outcomes) == len(paths)
+
+        ways = {"disk": f"{folder}/", "store": "s3://clips/"}
+        caption(ways["disk"])
+        wall: dict[str, list[float]] = {name: [] for name in ways}
+        work: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(rounds):
+            for name in list(ways)[:: 1 if number % 2 else -1]:
+                began, used = time.perf_counter(), processor_seconds(but="s3_server")
+                caption(ways[name])
+                wall[name].append(time.perf_counter() - began)
+                work[name].append(processor_seconds(but="s3_server") - used)
+                rate, load = len(paths) / wall[name][-1], os.getloadavg()[0]
+                said = f"{rate:6.2f} clips/s  {work[name][-1]:6.1f} s of processor  load {load:.1f}"
+                print(f"round {number + 1}  {name:6} {said}", flush=True)
+    for what, spent in (("time", wall), ("processor time", work)):
+        ratios = [a / b for a, b in zip(spent["store"], spent["disk"], strict=True)]
+        print(f"store / disk in {what}: {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 def watched(arguments: list[str], *, every_seconds: float = 1.0) -> tuple[int, list[tuple[float, float, float, int]]]:
@@ -158,7 +206,7 @@ def everything(paths: Sequence[str], out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("speed", "memory", "everything"))
+    parser.add_argument("what", choices=("speed", "memory", "everything", "store"))
     parser.add_argument("paths", nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of the loop")
@@ -166,6 +214,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "speed":
         speed(options.paths, options.rounds, options.threads)
+    elif options.what == "store":
+        store(options.paths, options.rounds)
     elif options.what == "memory":
         memory(options.paths)
     else:
