@@ -103,7 +103,7 @@ def _follow(
 
     try:
         with Ledger(places.failures, monitor, grows=True) as ledger:
-            outcomes = _there(archive.outcomes(engine, on_result=show), objects)
+            outcomes = latest(archive.outcomes(engine, on_result=show), objects)
             _write(tell(outcomes, ledger, monitor, to_a_file=True), options, places, archive, ledger, journal)
     finally:
         counts = archive.counts
@@ -111,13 +111,20 @@ def _follow(
         monitor.end(ended, ended="stopped", **asdict(counts), unreadable=0)
 
 
-def _there(outcomes: Iterable[Outcome], objects: StoredArrivals) -> Iterator[Outcome]:
-    """The outcomes but for files that were moved or deleted meanwhile; what a store kept back is asked for again."""
+def latest(outcomes: Iterable[Outcome], objects: StoredArrivals) -> Iterator[Outcome]:
+    """The outcomes but for files that were moved, deleted or done again meanwhile.
+
+    What a store kept back is asked for again.
+    """
+    done: dict[int, int] = {}
     for outcome in outcomes:
-        item, code = outcome.task.item, outcome.failure.code if outcome.failure else ""
+        task, code = outcome.task, outcome.failure.code if outcome.failure else ""
         if code in OF_THE_WAY:
-            objects.again(item)
-        if code != "not_found" or (item.remote is None and os.path.lexists(item.path)):
+            objects.again(task.item)
+        name = hash(task.item.path)
+        is_there = code != "not_found" or (task.item.remote is None and os.path.lexists(task.item.path))
+        if is_there and done.get(name, -1) < task.index:  # a file that changed may be done before what it was
+            done[name] = task.index
             yield outcome
 
 

@@ -24,6 +24,7 @@ from captioner.io.wanted import Wanted
 _SCAN_SECONDS = 60.0
 _SCAN_SHARE = 20  # a look at the folder takes at most one part in so many of the time
 _TICK_SECONDS = 0.5
+_MOST_IN_A_ROW = 64  # then None comes, for a list of files that are known must not keep its reader
 _MOST_TRIES = 10  # of a file that cannot be read: it is handed on all the same, and fails by name
 _TAIL_BYTES = 1 << 16
 
@@ -68,7 +69,7 @@ class Arrivals:
         self._polling: bool | None = None  # None: as the environment says (WATCHFILES_FORCE_POLLING)
         self._told: set[str] = set()
         self._next_scan = 0.0
-        self._paused = 0.0
+        self._in_a_row = 0
         self._error: BaseException | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -87,13 +88,13 @@ class Arrivals:
     def __next__(self) -> Item | None:
         if self._error is not None:
             raise self._error
-        now = time.monotonic()
-        while self._ready and now - self._paused < _TICK_SECONDS:
+        while self._ready and self._in_a_row < _MOST_IN_A_ROW:
+            self._in_a_row += 1
             path, signature = self._ready.popleft()
             if _signature(path) == signature:
                 return self._wanted.make(path)
             self._again.append((path, signature))  # it has changed, or gone where it is found under another name
-        self._paused = now
+        self._in_a_row = 0
         return None
 
     @property

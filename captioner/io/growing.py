@@ -1,8 +1,10 @@
-"""A file of lines that only grows: whole at any time, and no line stands in it twice."""
+"""A file of JSON Lines that only grows: whole at any time, and what it says last of a path is not said again."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -10,9 +12,11 @@ from captioner.errors import CaptionerError
 from captioner.io.platform import BINARY
 from captioner.safe.whole import encode, writing
 
+_SUBJECT = re.compile(rb'\{"path": ("(?:[^"\\]|\\.)*")')
+
 
 class GrowingFile:
-    """Lines are added at its end, those that it does not have. Use it in a ``with`` block.
+    """Lines about paths, in the order in which they were written. Use it in a ``with`` block.
 
     What a run that was killed left of a line is cut off. One that was moved away is begun again under its name.
     Raises CaptionerError.
@@ -20,16 +24,21 @@ class GrowingFile:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._known: set[int] = set()
+        self._said: dict[int, tuple[int, ...]] = {}
+        """By the hash of a path: the hashes of the last lines about it that follow each other."""
+        self._about = 0
+        """The path of the last line, as a hash."""
         self._file = self._open()
 
     def write(self, text: str) -> None:
-        """Add lines, at once, whichever are new; nothing of them stays where that fails."""
-        lines = [line for line in encode(text).splitlines(keepends=True) if hash(line) not in self._known]
+        """Add lines about one path at once, unless they were the last about it; nothing stays where that fails."""
+        lines = encode(text).splitlines(keepends=True)
+        lines = lines[self._known(lines) :]
         if not lines:
             return
         if not self._is_there():
             os.close(self._file)
+            self._about = 0
             self._file = self._open()
         end = os.lseek(self._file, 0, os.SEEK_END)
         data = memoryview(b"".join(lines))
@@ -42,7 +51,8 @@ class GrowingFile:
                 f"cannot write {self._path}: {error.strerror}; what was done is kept: "
                 "make room and give the same command again to go on"
             ) from error
-        self._known.update(map(hash, lines))
+        for line in lines:
+            self._note(line)
 
     def __enter__(self) -> GrowingFile:
         return self
@@ -60,10 +70,22 @@ class GrowingFile:
                 for line in lines:
                     if not line.endswith(b"\n"):
                         break
-                    self._known.add(hash(line))
+                    self._note(line)
                     end += len(line)
             os.ftruncate(file, end)
         return file
+
+    def _note(self, line: bytes) -> None:
+        about = _subject(line)
+        before = self._said.get(about, ()) if about == self._about else ()
+        self._said[about] = (*before, hash(line))
+        self._about = about
+
+    def _known(self, lines: Sequence[bytes]) -> int:
+        """How many of the first lines are the last that were written about their path."""
+        said = self._said.get(_subject(lines[0]), ()) if lines else ()
+        hashes = tuple(map(hash, lines))
+        return next((n for n in range(min(len(said), len(hashes)), 0, -1) if said[-n:] == hashes[:n]), 0)
 
     def _is_there(self) -> bool:
         """Whether the name is still that of the open file."""
@@ -72,3 +94,9 @@ class GrowingFile:
         except OSError:
             return False
         return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
+
+
+def _subject(line: bytes) -> int:
+    """The path that a line is about, or else the line itself, as a hash."""
+    found = _SUBJECT.match(line)
+    return hash(found.group(1) if found else line)

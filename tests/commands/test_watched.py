@@ -20,8 +20,14 @@ from typing import Any
 import fsspec
 import pytest
 
+from captioner.archive.engine import Failure, Outcome, Task
 from captioner.cli import main
+from captioner.commands.watched import latest
 from captioner.io import objects
+from captioner.io.inputs import Item
+from captioner.io.objects import StoredArrivals
+from captioner.io.stores import Stores
+from captioner.io.wanted import Wanted
 from tests.media import render_clip, render_text
 
 ROOT = Path(__file__).parents[2]
@@ -202,6 +208,18 @@ def test_objects_of_a_store(folder: Path, checkpoint: Path, monkeypatch: pytest.
     assert main([*command, "-q"]) == 130
     thread.join()
     assert paths(folder) == ["memory://watched/0.mp4", "memory://watched/deep/1.mp4"]
+
+
+def test_what_a_file_was_does_not_come_after_what_it_is(tmp_path: Path) -> None:
+    there = tmp_path / "there.mp4"
+    there.touch()
+    source = StoredArrivals(["memory://x/"], Stores(), Wanted())
+    gone = Failure(code="not_found", message="it is not there")
+    outcomes = [
+        *(Outcome(task=Task(index=n, item=Item(path=str(there)))) for n in (1, 4, 2, 5)),
+        *(Outcome(task=Task(index=n, item=Item(path=name)), failure=gone) for n, name in ((6, "a"), (7, str(there)))),
+    ]
+    assert [outcome.task.index for outcome in latest(outcomes, source)] == [1, 4, 5, 7]
 
 
 @pytest.mark.parametrize(

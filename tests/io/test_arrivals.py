@@ -83,14 +83,16 @@ def test_what_comes_is_taken_once(taker: Taker, folder: Path) -> None:
     assert taker.arrivals.waiting == 0
 
 
-def test_a_file_that_grows_is_waited_for(taker: Taker, folder: Path) -> None:
-    with (folder / "grows.mp4").open("w") as file:
-        for _ in range(8):
-            file.write("more")
-            file.flush()
-            taker.nothing_for(SETTLE / 3)
-            assert taker.arrivals.waiting <= 1
-    assert taker.count(2)[1].endswith("grows.mp4")
+def test_a_file_that_grows_is_waited_for(folder: Path) -> None:
+    with Arrivals([str(folder)], settle_seconds=0.5) as watched:
+        taker = Taker(watched)
+        with (folder / "grows.mp4").open("w") as file:
+            for _ in range(8):
+                file.write("more")
+                file.flush()
+                taker.nothing_for(0.08)  # longer in all than it takes to settle
+                assert watched.waiting <= 1
+        assert taker.count(1)[0].endswith("grows.mp4")
 
 
 def test_renamed_moved_and_deleted_files(taker: Taker, folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,19 +12,48 @@ from captioner.errors import CaptionerError
 from captioner.io.growing import GrowingFile
 
 
-def test_lines_are_added_once(tmp_path: Path) -> None:
+def line(path: str, text: object) -> str:
+    return json.dumps({"path": path, "caption": text}) + "\n"
+
+
+A, B, OTHER = line('a\\"', "one"), line('a\\"', "two"), line("b", "one")
+
+
+def test_what_was_said_last_of_a_path_is_not_said_again(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    path.write_bytes(b'{"a": 1}\n{"b": 2}\n{"c":')  # a run was killed at the third
+    path.write_text(A + OTHER + '{"path": "c", "cap')  # a run was killed at the third
     with GrowingFile(path) as out:
-        assert path.read_bytes() == b'{"a": 1}\n{"b": 2}\n'
-        out.write('{"b": 2}\n')
-        out.write('{"c": "\udc80"}\n{"a": 1}\n')
+        assert path.read_text() == A + OTHER
+        out.write(OTHER)
+        out.write(A)
         out.write("")
-        out.write('{"d": 4}\n')
-    assert path.read_bytes() == b'{"a": 1}\n{"b": 2}\n{"c": "\\udc80"}\n{"d": 4}\n'
-    with GrowingFile(path) as out:
-        out.write('{"d": 4}\n{"e": 5}\n')
-    assert path.read_bytes().splitlines()[3:] == [b'{"d": 4}', b'{"e": 5}']
+        out.write(line("c", "\udc80"))
+    assert path.read_text() == A + OTHER + line("c", "\udc80")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_path_that_is_again_what_it_was_is_said_again(tmp_path: Path, restarts: bool) -> None:
+    """The last row of a path counts: files change their names and change them back."""
+    path = tmp_path / "out.jsonl"
+    out = GrowingFile(path)
+    for text in (A, A, OTHER, A, B, B, A, A, OTHER, A):
+        out.write(text)
+        if restarts:
+            out.__exit__(None, None, None)
+            out = GrowingFile(path)
+    out.__exit__(None, None, None)
+    assert path.read_text() == A + OTHER + B + A
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, 3])
+def test_segments_that_were_cut_off_are_completed(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "out.jsonl"
+    first, second = ([line("film", f"{name}{n}") for n in range(3)] for name in "xy")
+    path.write_text("".join(first + second[:kept]) + '{"path": "film"')
+    for _ in range(2):
+        with GrowingFile(path) as out:
+            out.write("".join(second))
+        assert path.read_text() == "".join(first + second)
 
 
 def test_one_that_is_moved_away_is_begun_again(tmp_path: Path) -> None:
