@@ -140,7 +140,7 @@ def _find_endpoint(finder: Finder, limits: Limits) -> None:
             similarity and the reasons, each a word with its source, probability and moment.
         """
         with refusals():
-            results = finder.search(query, count=max(1, min(100, int(count))))
+            results = finder.search(query, count=max(1, min(100, int(count)))).results
             return [{"file": Path(found.path).name} | _without_path(found_row(found)) for found in results]
 
     gr.Button(visible=False).click(

@@ -14,8 +14,11 @@ from captioner import Captioner, Recognizer
 from captioner.actions.recognizer import Action
 from captioner.actions.rows import as_row
 from captioner.archive.pool import DecodePool
+from captioner.caption.clips import ClipModel, caption_frames
 from captioner.caption.result import Caption, Place
 from captioner.config import Setting, settings_of
+from captioner.errors import CheckpointError
+from captioner.index.indexer import Indexer
 from captioner.language.config import SearchConfig
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
@@ -76,6 +79,8 @@ class Engine:
             workers=limits.clips_at_once + limits.films_at_once + 1, timeout_seconds=limits.decode_seconds
         )
         self._turn = threading.Lock()
+        self.indexer = _indexer(self.first)
+        """The first checkpoint's, with which the Find tab finds what it captions; None without a retriever for it."""
         self._recognizer: Recognizer | None = None  # loaded when it is first asked
 
     def close(self) -> None:
@@ -185,8 +190,9 @@ class Engine:
 
     def _look(self, frames: Frames, settings: Settings, name: str, span: tuple[float, float | None]) -> Seen:
         captioner, search = self.captioner(settings), self.search(settings)
+        model: ClipModel = self.indexer if self.indexer and captioner is self.first else captioner
         with self._turn:
-            [caption] = captioner.caption_frames([frames], places=[Place(name, *span)], search=search)
+            [caption] = caption_frames(model, [frames], places=[Place(name, *span)], search=search)
         calibration = captioner.checkpoint.calibration
         return Seen(
             caption=caption,
@@ -194,6 +200,13 @@ class Engine:
             squashed=captioner.video.resize == "squash",
             meaning=calibration.good if calibration else "",
         )
+
+
+def _indexer(captioner: Captioner) -> Indexer | None:
+    try:
+        return Indexer(captioner.checkpoint, captioner=captioner)
+    except CheckpointError:
+        return None
 
 
 def _opened(upload: str | None) -> Path:

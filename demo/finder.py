@@ -1,4 +1,4 @@
-"""The index that the Find tab searches: one that the server was given, or one made of the samples."""
+"""The index that the Find tab searches: one that the server was given or one of the samples, and the visit's clips."""
 
 from __future__ import annotations
 
@@ -6,36 +6,54 @@ import hashlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captioner.archive.engine import Outcome, Task
 from captioner.archive.run import record_of
 from captioner.caption.clips import caption_frames
 from captioner.caption.result import Place
-from captioner.checkpoint.captioning import Checkpoint
-from captioner.errors import CheckpointError
 from captioner.index.archive import Archive, Found, Results
 from captioner.index.indexer import Indexer
+from captioner.index.schema import Facts
 from captioner.index.writer import IndexWriter
 from captioner.io.inputs import Item
 from captioner.video.frames import sample_frames
 from demo import strings
 from demo.limits import Limits, Refusal
+from demo.visit.shelf import Clip, Shelf
 
 COUNT = 12
 """Results on the page."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a query found, with pictures."""
+
+    results: Results
+    pictures: tuple[bytes, ...]
+    """Of each result, as WebP; empty where there is none."""
+
+
 class Finder:
-    """Searches one index; that of the samples is made when it is first needed, a second or two."""
+    """Searches one index; that of the samples is made when it is first needed, a second or two.
+
+    A visitor's clips are indexed for each search, in a folder that goes with it: 50 ms for a hundred.
+    """
 
     def __init__(
-        self, checkpoint: Checkpoint, *, index: Path | None = None, samples: Sequence[Path] = (), limits: Limits
+        self,
+        indexer: Indexer | None,
+        *,
+        index: Path | None = None,
+        samples: Sequence[Path] = (),
+        shelf: Shelf,
+        limits: Limits,
     ) -> None:
-        """Raises CaptionerError where ``index`` cannot be searched."""
-        self._checkpoint, self._samples, self._limits = checkpoint, samples, limits
+        """``shelf`` has the visitors' clips. Raises CaptionerError where ``index`` cannot be searched."""
+        self._indexer, self._samples, self._shelf, self._limits = indexer, samples, shelf, limits
         self._archive = Archive.open(index) if index else None
         self._folder = tempfile.TemporaryDirectory(prefix="captioner-find-", ignore_cleanup_errors=True)
         self._turn = threading.Lock()
@@ -46,25 +64,30 @@ class Finder:
             self._archive.close()
         self._folder.cleanup()
 
-    def search(self, query: str, *, count: int = COUNT) -> Results:
-        """What a query finds. Raises Refusal and ConfigError."""
+    def search(self, query: str, *, count: int = COUNT, visitor: str = "") -> Answer:
+        """What a query finds, among what ``visitor`` captioned too. Raises Refusal and ConfigError."""
         if not query.strip():
             raise Refusal(strings.NO_QUERY)
-        return self._opened().find(query, count=count)
-
-    def thumbnail(self, found: Found) -> bytes:
-        """Its picture as WebP; empty without one."""
-        return self._opened().thumbnail(found.row)
+        found, unknown = _search(self._opened(), query, count)
+        if visitor:
+            found += self._of_visit(visitor, query, count)
+        found = sorted(found, key=lambda pair: -pair[0].score)[:count]
+        return Answer(
+            results=Results(found=tuple(each for each, _ in found), unknown=unknown),
+            pictures=tuple(picture for _, picture in found),
+        )
 
     def playable(self, found: Found) -> Path:
         """The clip where the page may show it. Raises Refusal for one that is gone, or too large."""
+        from gradio.utils import get_upload_folder
+
         source = Path(found.path)
         if not source.is_file():
             raise Refusal(strings.REFUSED["not_found"])
         if source.stat().st_size > self._limits.upload_megabytes * 2**20:
             raise Refusal(strings.TOO_LARGE_TO_PLAY.format(limit=self._limits.upload_megabytes))
-        if source in self._samples:
-            return source
+        if source in self._samples or source.is_relative_to(get_upload_folder()):
+            return source  # the page may show it; and a copy of an upload would outlive it
         name = hashlib.sha256(found.path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         target = Path(self._folder.name) / f"{name}{source.suffix}"
         if not target.exists():
@@ -78,18 +101,45 @@ class Finder:
             return self._archive
 
     def _of_samples(self) -> Archive:
-        try:
-            indexer = Indexer(self._checkpoint)
-        except CheckpointError:
-            raise Refusal(strings.NO_RETRIEVER) from None
+        if self._indexer is None:
+            raise Refusal(strings.NO_RETRIEVER)
         path = Path(self._folder.name) / "samples.db"
-        search = replace(indexer.search, n_best=min(4, indexer.search.beams))
-        with IndexWriter(path, indexer.facts, overwrite=True) as writer:
-            for number, sample in enumerate(self._samples):
-                place, frames = Place(str(sample), 0.0, None), sample_frames(sample, indexer.video)
-                captions = tuple(caption_frames(indexer, [frames], places=[place], search=search))
-                key = hashlib.sha256(sample.read_bytes()).hexdigest()[:32]
-                outcome = Outcome(task=Task(index=number, item=Item(path=str(sample)), key=key), captions=captions)
-                writer.append(record_of(outcome))
-                writer.place(outcome)
+        search = replace(self._indexer.search, n_best=min(4, self._indexer.search.beams))
+        clips = []
+        for sample in self._samples:
+            place, frames = Place(str(sample), 0.0, None), sample_frames(sample, self._indexer.video)
+            captions = caption_frames(self._indexer, [frames], places=[place], search=search)
+            clips.append(Clip(file=str(sample), captions=tuple(captions)))
+        _write(path, self._indexer.facts, clips)
         return Archive.open(path)
+
+    def _of_visit(self, visitor: str, query: str, count: int) -> list[tuple[Found, bytes]]:
+        """Those of another checkpoint than the first have no vector, and are left out."""
+        clips = [
+            clip
+            for clip in self._shelf.clips(visitor)
+            if Path(clip.file) not in self._samples and clip.captions and all(c.embedding for c in clip.captions)
+        ]
+        if self._indexer is None or not clips:
+            return []
+        with tempfile.TemporaryDirectory(prefix="captioner-visit-") as folder:
+            path = Path(folder) / "visit.db"
+            _write(path, self._indexer.facts, clips)
+            with Archive.open(path) as archive:
+                return _search(archive, query, count)[0]
+
+
+def _search(archive: Archive, query: str, count: int) -> tuple[list[tuple[Found, bytes]], tuple[str, ...]]:
+    """What is found with its pictures, and the words that are not known."""
+    results = archive.find(query, count=count)
+    return [(found, archive.thumbnail(found.row)) for found in results], results.unknown
+
+
+def _write(path: Path, facts: Facts, clips: Iterable[Clip]) -> None:
+    """An index of clips; of a file that comes twice the last is found."""
+    with IndexWriter(path, facts) as writer:
+        for number, clip in enumerate(clips):
+            item = Item(path=clip.file, start_seconds=clip.captions[0].start_seconds or None)
+            outcome = Outcome(task=Task(index=number, item=item, key=f"{number:032x}"), captions=clip.captions)
+            writer.append(record_of(outcome))
+            writer.place(outcome)

@@ -36,7 +36,8 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits, index: Path | 
     shelf = Shelf(seconds=limits.keep_seconds)
     clips, films, folder = render_samples()
     gr.set_static_paths(folder.name)
-    finder = Finder(engine.first.checkpoint, index=index, samples=[sample.path for sample in clips], limits=limits)
+    samples = [sample.path for sample in clips]
+    finder = Finder(engine.indexer, index=index, samples=samples, shelf=shelf, limits=limits)
     with gr.Blocks(
         title=strings.TITLE, analytics_enabled=False, delete_cache=(min(60, limits.keep_seconds), limits.keep_seconds)
     ) as page:
@@ -55,7 +56,7 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits, index: Path | 
             with gr.Tab(strings.TAB_FIND, id="find"):
                 found = find_tab(finder, limits)
             with gr.Tab(strings.TAB_BATCH, id="batch"):
-                batch_tab(engine)
+                batch_tab(engine, shelf=shelf)
             with gr.Tab(strings.TAB_COMPARE, id="compare"):
                 compare = compare_tab(engine, samples=clips, shelf=shelf)
             with gr.Tab(strings.TAB_EVALUATE, id="evaluate"):
@@ -104,7 +105,7 @@ def _show_what_a_link_finds(page: gr.Blocks, finder: Finder, outputs: list[Any])
         query = dict(visitor.query_params).get("q")
         if not query:
             return [gr.skip()] * len(outputs)
-        return gr.Tabs(selected="find"), *linked(finder, str(query))
+        return gr.Tabs(selected="find"), *linked(finder, str(query), visitor=str(visitor.session_hash))
 
     page.load(search, None, outputs, show_progress="hidden", api_visibility="private")
 

@@ -180,7 +180,10 @@ EVENT: Final = "{place}, {strength:.1f} times the threshold"
 QUERY: Final = "What are you looking for?"
 QUERY_INFO: Final = 'A sentence or words; "exact words", -without, path:holiday/*, after:2024'
 RUN_FIND: Final = "Find"
-EMPTY_FIND: Final = "Type what a clip shows, such as “a person in space”. The clips that fit best will appear here."
+EMPTY_FIND: Final = (
+    "Type what a clip shows, such as “a person in space”. The clips that fit best will appear here, and with them "
+    "what you captioned on this page."
+)
 FOUND: Final = "Found"
 FOUND_CLIP: Final = "The clip you choose plays here, from its moment"
 FOUND_COUNT: Final = "{count} clips, best first. Choose one to play it."

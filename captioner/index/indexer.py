@@ -36,9 +36,13 @@ class Indexer:
         retriever: str | Path | None = None,
         thumbnails: bool = True,
         device: str | None = None,
+        captioner: Captioner | None = None,
     ) -> None:
-        """Raises CheckpointError where the retriever does not read this captioner's features."""
-        self._captioner = Captioner(checkpoint, device=device)
+        """``captioner`` is one of this checkpoint that is there already.
+
+        Raises CheckpointError where the retriever does not read this captioner's features.
+        """
+        self._captioner = captioner or Captioner(checkpoint, device=device)
         self.checkpoint, self.device = checkpoint, self._captioner.device
         self.video, self.search = checkpoint.video, checkpoint.search
         self.retriever = Retriever(load_retriever(retriever), encoder=checkpoint.model.encoder)

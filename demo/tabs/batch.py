@@ -23,18 +23,26 @@ from demo.components.result import confidence, empty, progress, refused, table, 
 from demo.components.stops import Stops, buttons
 from demo.engine import Engine, Settings
 from demo.limits import Refusal, sentence, told
+from demo.visit.shelf import Clip, Kept, Shelf
+
+ID = "batch"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of one file: a caption, or the reason why there is none."""
 
-    name: str
+    file: str
     caption: Caption | None
     reason: str
 
+    @property
+    def name(self) -> str:
+        """The file's, without its folder."""
+        return Path(self.file).name
 
-def batch_tab(engine: Engine) -> None:
+
+def batch_tab(engine: Engine, *, shelf: Shelf) -> None:
     """Draw the tab inside the running Blocks."""
     stops = Stops()
     with gr.Row(equal_height=False):
@@ -52,13 +60,17 @@ def batch_tab(engine: Engine) -> None:
             )
 
     def batch(visitor: gr.Request, uploads: list[str] | None, *values: Any) -> Iterator[tuple[Any, ...]]:
+        outcomes, session = list[Outcome](), str(visitor.session_hash)
         try:
-            with stops.run(str(visitor.session_hash)) as stopped, engine.films.join() as places:
+            with stops.run(session) as stopped, engine.films.join() as places:
                 for place in waiting(places):
                     yield gr.skip(), place, "", *buttons(running=True)
-                yield from _run(engine, uploads or [], settings(*values), stopped)
+                yield from _run(engine, uploads or [], settings(*values), stopped, outcomes)
         except Exception as error:
             yield gr.skip(), refused(told(error)), "", *buttons(running=False)
+        finally:
+            if clips := tuple(Clip(file=o.file, captions=(o.caption,)) for o in outcomes if o.caption):
+                shelf.put(shelf.name(), Kept(tab=ID, values=(), visitor=session, clips=clips))
 
     def cancel(visitor: gr.Request) -> Any:
         stops.ask(str(visitor.session_hash))
@@ -75,9 +87,11 @@ def batch_tab(engine: Engine) -> None:
     stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
 
 
-def _run(engine: Engine, uploads: list[str], wanted: Settings, stopped: threading.Event) -> Iterator[tuple[Any, ...]]:
-    """The table, the progress, the downloads and the buttons, as files are done."""
-    outcomes, pace, count = list[Outcome](), Pace(), len(uploads)
+def _run(
+    engine: Engine, uploads: list[str], wanted: Settings, stopped: threading.Event, outcomes: list[Outcome]
+) -> Iterator[tuple[Any, ...]]:
+    """The table, the progress, the downloads and the buttons, as files are done and come to ``outcomes``."""
+    pace, count = Pace(), len(uploads)
     for outcome in _outcomes(engine, uploads, wanted):
         outcomes.append(outcome)
         if stopped.is_set():
@@ -100,14 +114,13 @@ def _outcomes(engine: Engine, uploads: list[str], wanted: Settings) -> Iterator[
         raise Refusal(strings.TOO_MANY.format(count=len(uploads), limit=limits.batch_files))
     late = time.monotonic() + limits.run_seconds
     for upload in uploads:
-        name = Path(upload).name
         if time.monotonic() > late:
-            yield Outcome(name, None, strings.RUN_TOO_LONG.format(minutes=limits.run_seconds / 60))
+            yield Outcome(upload, None, strings.RUN_TOO_LONG.format(minutes=limits.run_seconds / 60))
             continue
         try:
-            yield Outcome(name, engine.caption(upload, wanted).caption, "")
+            yield Outcome(upload, engine.caption(upload, wanted).caption, "")
         except (VideoError, Refusal) as error:
-            yield Outcome(name, None, sentence(error))
+            yield Outcome(upload, None, sentence(error))
 
 
 def _table(outcomes: list[Outcome]) -> str:

@@ -21,7 +21,7 @@ from demo.components.tools import WIRED, burn, correction, kept, tools
 from demo.engine import Engine, Seen
 from demo.limits import Refusal, told
 from demo.visit.correction import Corrections, Told
-from demo.visit.shelf import Kept, Shelf, Tab
+from demo.visit.shelf import Clip, Kept, Shelf, Tab
 
 ID = "caption"
 PLAYER = "caption-player"
@@ -95,20 +95,23 @@ class _Work:
             return
         now = Told(captions=(seen.caption,), meaning=seen.meaning, name=self._shelf.name())
         html, below = _said(now, corrected), reasons(seen, player=PLAYER)
-        self._keep(held, html, below, now)
+        self._keep(visitor, held, html, below, now)
         yield gr.skip(), html, "", below, "", now
 
-    def _keep(self, held: str, html: str, below: str, now: Told) -> None:
-        self._shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), html, below, now)))
+    def _keep(self, visitor: str, held: str, html: str, below: str, now: Told) -> None:
+        values, clips = (held, shown(held), html, below, now), (Clip(file=held, captions=now.captions),)
+        self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips))
 
-    def correct(self, event: gr.EventData, held: str, now: Told, corrected: Corrections) -> tuple[Any, ...]:
+    def correct(
+        self, visitor: gr.Request, event: gr.EventData, held: str, now: Told, corrected: Corrections
+    ) -> tuple[Any, ...]:
         """Put the visitor's sentence in place of the caption's."""
         kept = self._shelf.get(now.name)
         below = kept.values[3] if kept else "" if now.name else self._below
         now = replace(now.correct(*correction(event)), name=now.name or self._shelf.name())
         corrected = {**corrected, **now.corrections()}
         html = _said(now, corrected)
-        self._keep(held, html, below, now)
+        self._keep(str(visitor.session_hash), held, html, below, now)
         return html, now, corrected
 
     def ways(self, held: str, *values: Any) -> Iterator[tuple[Any, str]]:

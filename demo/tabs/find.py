@@ -16,7 +16,7 @@ from captioner.index.writers import why
 from demo import strings
 from demo.components.result import empty
 from demo.components.words import clock
-from demo.finder import Finder
+from demo.finder import Answer, Finder
 from demo.limits import Limits, refusals
 
 PLAYER = "find-player"
@@ -45,10 +45,8 @@ def find_tab(finder: Finder, limits: Limits) -> list[Any]:
             told = gr.HTML(elem_id="find-why", js_on_load=None, apply_default_css=False)
     held, moment = gr.State([]), gr.Number(visible=False)
 
-    def search(text: str) -> tuple[Any, ...]:
-        with refusals():
-            results = finder.search(text)
-            return gallery_of(finder, results), summary(results), list(results.found)
+    def search(visitor: gr.Request, text: str) -> tuple[Any, ...]:
+        return linked(finder, text, visitor=str(visitor.session_hash))[1:]
 
     def choose(event: gr.SelectData, held: Sequence[Found]) -> tuple[Any, ...]:
         with refusals():
@@ -68,16 +66,17 @@ def find_tab(finder: Finder, limits: Limits) -> list[Any]:
     return [query, gallery, note, held]
 
 
-def linked(finder: Finder, text: str) -> tuple[Any, ...]:
+def linked(finder: Finder, text: str, *, visitor: str) -> tuple[Any, ...]:
     """What a link to a query fills: the query, the gallery, the note and what is held."""
     with refusals():
-        results = finder.search(text)
-        return text, gallery_of(finder, results), summary(results), list(results.found)
+        answer = finder.search(text, visitor=visitor)
+        return text, gallery_of(answer), summary(answer.results), list(answer.results)
 
 
-def gallery_of(finder: Finder, results: Results) -> list[tuple[Image.Image, str]]:
+def gallery_of(answer: Answer) -> list[tuple[Image.Image, str]]:
     """A picture of each, with its moment and caption."""
-    return [(_picture(finder.thumbnail(found)), f"{clock(found.seconds)}  {found.caption}") for found in results]
+    shown = zip(answer.results, answer.pictures, strict=True)
+    return [(_picture(picture), f"{clock(found.seconds)}  {found.caption}") for found, picture in shown]
 
 
 def _picture(webp: bytes) -> Image.Image:

@@ -28,7 +28,7 @@ from demo.components.words import clock
 from demo.engine import Engine, Seen
 from demo.limits import Refusal, sentence, told
 from demo.visit.correction import Corrections, Told
-from demo.visit.shelf import Kept, Shelf, Tab
+from demo.visit.shelf import Clip, Kept, Shelf, Tab
 
 ID = "timeline"
 PLAYER = "timeline-player"
@@ -94,15 +94,16 @@ class _Work:
                     below = ""
                     if now.captions:
                         now = replace(now, name=self._shelf.name())
-                        below = self._keep(held, html, now, corrected)
+                        below = self._keep(str(visitor.session_hash), held, html, now, corrected)
                     yield gr.skip(), html, said, below, gr.skip(), *pressed, now
         except Exception as error:
             yield refused(told(error)), empty(strings.EMPTY_TIMELINE), "", "", "", *buttons(running=False), Told()
 
-    def _keep(self, held: str, html: str, now: Told, corrected: Corrections) -> str:
+    def _keep(self, visitor: str, held: str, html: str, now: Told, corrected: Corrections) -> str:
         """Put the result on the shelf; returns what stands above the list."""
         below = tools(now, corrected) + kept(now, strings.TAB_TIMELINE)
-        self._shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), html, below, now)))
+        values, clips = (held, shown(held), html, below, now), (Clip(file=held, captions=now.captions),)
+        self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips))
         return below
 
     def cancel(self, visitor: gr.Request) -> Any:
@@ -110,12 +111,14 @@ class _Work:
         self._stops.ask(str(visitor.session_hash))
         return gr.update(interactive=False)
 
-    def correct(self, event: gr.EventData, held: str, now: Told, corrected: Corrections) -> tuple[Any, ...]:
+    def correct(
+        self, visitor: gr.Request, event: gr.EventData, held: str, now: Told, corrected: Corrections
+    ) -> tuple[Any, ...]:
         """Put the visitor's sentence in place of a caption's."""
         now = replace(now.correct(*correction(event)), name=now.name or self._shelf.name())
         corrected = {**corrected, **now.corrections()}
         html = as_list(now)
-        return html, self._keep(held, html, now, corrected), now, corrected
+        return html, self._keep(str(visitor.session_hash), held, html, now, corrected), now, corrected
 
     def draw(self, now: Told, held: str) -> Iterator[str]:
         """Make a film with the captions in the picture."""

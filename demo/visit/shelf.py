@@ -9,8 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from captioner.caption.result import Caption
+
 MOST = 400
 """Results that are held; a caption takes about 200 KB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A file that a visitor captioned."""
+
+    file: str
+    captions: tuple[Caption, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +30,10 @@ class Kept:
     tab: str
     values: tuple[Any, ...]
     """Of the tab's components, in the order in which the tab names them."""
+    visitor: str = ""
+    """Whose it is."""
+    clips: tuple[Clip, ...] = ()
+    """For this visitor to find."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,12 @@ class Shelf:
         with self._lock:
             self._sweep()
             return self._kept[name][1] if name in self._kept else None
+
+    def clips(self, visitor: str) -> list[Clip]:
+        """What a visitor captioned, in this order."""
+        with self._lock:
+            self._sweep()
+            return [clip for _, kept in self._kept.values() if kept.visitor == visitor for clip in kept.clips]
 
     def _sweep(self) -> None:
         oldest = self._now() - self._seconds

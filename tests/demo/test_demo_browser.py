@@ -398,7 +398,7 @@ def test_evaluate(page: Any, tmp_path: Path) -> None:
     assert "<!doctype html>" in Path(download.value.path()).read_text(encoding="utf-8")
 
 
-def test_a_link_finds_and_a_choice_plays(demo: Demo, page: Any) -> None:
+def test_a_link_finds_and_a_choice_plays(demo: Demo, page: Any, clips: list[Path]) -> None:
     page = page.context.browser.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(f"{demo.address}?q=a+cat")
@@ -412,6 +412,17 @@ def test_a_link_finds_and_a_choice_plays(demo: Demo, page: Any) -> None:
     page.fill("#find-query input, #find-query textarea", '"words that nobody said"')
     page.keyboard.press("Enter")
     page.wait_for_selector("#find-note:has-text('Nothing was found')")
+    tab(page, "Batch")
+    choose(page, "batch-files", clips[0])
+    page.wait_for_selector("#batch-files .file-preview")
+    press(page, "#batch-run", "#batch-result tr:has-text('clip0.mp4')")
+    tab(page, "Find")  # and what was captioned here is found
+    page.fill("#find-query input, #find-query textarea", "path:clip0.mp4")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#find-note:has-text('1 clips')")
+    page.locator("#find-gallery button:has(img)").first.click()
+    page.wait_for_selector("#find-why:has-text('clip0.mp4')")
+    page.wait_for_selector("#find-player video")
     page.close()
 
 

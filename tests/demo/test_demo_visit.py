@@ -9,21 +9,26 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("gradio", reason="pip install 'captioner[web]'")
 
-from captioner.caption.result import Caption
+from captioner.caption.result import Caption, Embedding
+from captioner.index.indexer import Indexer
 from captioner.manifest import read_manifest
+from captioner.retrieval.queries import Queries
 from captioner.video.frames import probe, sample_frames
 from demo import strings
 from demo.components.downloads import subtitles_of
 from demo.components.tools import tools
-from demo.limits import Refusal
+from demo.finder import Finder
+from demo.limits import Limits, Refusal
 from demo.visit.correction import Told
 from demo.visit.line import Line
 from demo.visit.preview import recipe, write_preview
-from demo.visit.shelf import MOST, Kept, Shelf
+from demo.visit.shelf import MOST, Clip, Kept, Shelf
+from tests.conftest import Demo
 from tests.media import render_clip
 
 
@@ -43,6 +48,52 @@ def caption(text: str, *, path: str = "clip.mp4", start: float = 0.0, end: float
         warnings=(),
         model="m",
     )
+
+
+def test_a_visitor_finds_what_it_captioned_as_corrected_and_nobody_else_does(demo: Demo, tmp_path: Path) -> None:
+    indexer, shelf, queries = (
+        Indexer(demo.captioner.checkpoint, captioner=demo.captioner),
+        Shelf(seconds=60),
+        Queries.load(),
+    )
+    finder = Finder(indexer, shelf=shelf, limits=Limits())
+
+    def captioned(*texts: str) -> Told:
+        made = [caption(text, start=2.0 * i, end=2.0 * (i + 1)) for i, text in enumerate(texts)]
+        vectors = [queries.vector(text).astype(np.float16).tobytes() for text in texts]
+        kept = [Embedding(vector=vector, words=(), thumbnail=b"webp") for vector in vectors]
+        return Told(captions=tuple(dataclasses.replace(c, embedding=e) for c, e in zip(made, kept, strict=True)))
+
+    def put(name: str, file: str, now: Told, visitor: str = "me") -> None:
+        shelf.put(
+            name,
+            Kept(
+                tab="caption",
+                values=(),
+                visitor=visitor,
+                clips=(Clip(file=str(tmp_path / file), captions=now.captions),),
+            ),
+        )
+
+    def names(query: str, visitor: str = "me") -> list[tuple[str, str, float]]:
+        results = finder.search(query, visitor=visitor).results
+        return [(Path(found.path).name, found.caption, found.start_seconds) for found in results]
+
+    for file in ("film.mp4", "dog.mp4", "theirs.mp4"):
+        (tmp_path / file).touch()
+    film = captioned("a man is cooking", "a cat is sleeping")
+    put("film", "film.mp4", film)
+    put("dog", "dog.mp4", captioned("a dog is running"))
+    put("theirs", "theirs.mp4", captioned("a dog is swimming"), visitor="them")
+    put("other", "other.mp4", Told(captions=(caption("of a checkpoint without a retriever"),)))
+    assert names("a dog is running")[0] == ("dog.mp4", "a dog is running", 0.0)
+    assert names("a cat")[0] == ("film.mp4", "a cat is sleeping", 2.0) and len(names("a cat")) == 3
+    assert [name for name, *_ in names("a dog", "them")] == ["theirs.mp4"] and names("a dog", "") == []
+    assert finder.search("a cat", visitor="me").pictures[0] == b"webp"
+    put("film", "film.mp4", film.correct(1, "a zebra is sleeping"))
+    assert names('"zebra is sleeping"') == [("film.mp4", "a zebra is sleeping", 2.0)]
+    assert len(names("a cat")) == 3
+    finder.close()
 
 
 def test_a_line_serves_in_order_and_tells_each_visitor_its_place() -> None:
