@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from captioner import Captioner
+from captioner import Caption, Captioner
 from captioner.checkpoint.captioning import load_checkpoint
 from captioner.checkpoint.cnn import Tuned, head, save_tuned
 from captioner.language.config import DecoderConfig, SearchConfig
@@ -198,15 +198,17 @@ def train_retriever(part: Part, captioner: Path) -> Path:
 
 def captions(
     checkpoint: Path, clips: Sequence[Clip], cache: FeatureCache, *, grounded: bool, retriever: Path | None = None
-) -> list[str]:
-    """What the captioner says of the clips, from their features."""
-    loaded = load_checkpoint(checkpoint)
+) -> list[Caption]:
+    """What the captioner says of the clips, from their features; the confidence is by the packaged calibration."""
+    packaged = load_checkpoint()
+    loaded = replace(load_checkpoint(checkpoint), calibration=packaged.calibration)
     assert loaded.model.evidence is not None
     if not grounded:
         loaded.model.evidence.reliability = None
     match = None if retriever is None else Retriever.load(retriever, encoder=loaded.model.encoder)
     captioner = Captioner(loaded, retriever=match)
-    said: list[str] = []
+    search = replace(MATCHED if match else SEARCH, min_confidence=packaged.search.min_confidence)
+    said: list[Caption] = []
     for start in range(0, len(clips), 32):
         arrays = [cache.load(clip).astype(np.float32) for clip in clips[start : start + 32]]
         frames = [
@@ -221,9 +223,7 @@ def captions(
             )
             for array in arrays
         ]
-        said += [
-            caption.text for caption in captioner.caption_encoded(frames, arrays, search=MATCHED if match else SEARCH)
-        ]
+        said += captioner.caption_encoded(frames, arrays, search=search)
     return said
 
 
@@ -264,6 +264,14 @@ def people(clips: Sequence[Clip], said: Sequence[str]) -> tuple[float, float]:
     return 100 * float(np.mean(without)), 100 * float(np.mean(those_with))
 
 
+def marked(clips: Sequence[Clip], told: Sequence[Caption]) -> tuple[float, float]:
+    """Per cent of the captions that are marked unsure, and of the others those that are good."""
+    sure = [
+        is_good(caption.text, clip.captions) for caption, clip in zip(told, clips, strict=True) if not caption.abstained
+    ]
+    return 100 - 100 * len(sure) / len(told), 100 * float(np.mean(sure)) if sure else float("nan")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=[*HELD_OUT, "msvd", "flickr8k"])
@@ -279,19 +287,19 @@ def main() -> None:
     checkpoint = train(part, fit_words(part, cache, encoder))
     retriever = train_retriever(part, checkpoint)
     held = [part.holds_out(clip) for clip in part.test]
-    print("| | F1 | precision | recall | CIDEr held out | good | CIDEr others | good | no people | people |")
-    print("| --- " + "| ---: " * 9 + "|")
-    for name, grounded, matching in (
-        ("without", False, None),
-        ("grounded", True, None),
-        ("grounded and matched", True, retriever),
-    ):
-        said = captions(checkpoint, part.test, cache, grounded=grounded, retriever=matching)
+    columns = (
+        "F1, precision, recall, CIDEr held out, good, CIDEr others, good, no people, people, marked, good unmarked"
+    )
+    print("| | " + columns.replace(", ", " | ") + " |\n| --- " + "| ---: " * 11 + "|")
+    rows_of = {"without": (False, None), "grounded": (True, None), "grounded and matched": (True, retriever)}
+    for name, (grounded, matching) in rows_of.items():
+        told = captions(checkpoint, part.test, cache, grounded=grounded, retriever=matching)
+        said = [caption.text for caption in told]
         rows = []
         for wanted in (True, False):
             own = [i for i, is_held in enumerate(held) if is_held == wanted]
             rows += score([part.test[i] for i in own], [said[i] for i in own])
-        figures = [*noun_scores(part.nouns, part.test, said), *rows, *people(part.test, said)]
+        figures = [*noun_scores(part.nouns, part.test, said), *rows, *people(part.test, said), *marked(part.test, told)]
         print(f"| {name} | " + " | ".join(f"{figure:.1f}" for figure in figures) + " |", flush=True)
 
 

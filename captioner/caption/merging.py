@@ -66,6 +66,7 @@ def _merge(a: Caption, b: Caption) -> Caption:
         end_seconds=b.end_seconds,
         warnings=tuple(dict.fromkeys(a.warnings + b.warnings)),
         evidence=_sights(a.evidence, b.evidence, share),
+        match=None if a.match is None or b.match is None else _mean(a.match, b.match, share),
         support=None if a.support is None or b.support is None else _mean(a.support, b.support, share),
         embedding=_embedding(a.embedding, b.embedding, share),
     )

@@ -114,6 +114,8 @@ class Caption:
     """Nouns that the CNN's ImageNet classifier detects, likeliest first; empty without one."""
     support: float | None = None
     """Mean probability of the caption's words by the word detector; None without one."""
+    match: float | None = None
+    """Cosine of the caption and the clip, by the retriever; None without one."""
 
     embedding: Embedding | None = None
     """For an index only."""

@@ -13,10 +13,10 @@ from captioner.video.frames import Frames
 
 _SUPPORT = 2.0
 """What a caption's support counts beside its score (benchmarks/scenes.py)."""
-_MARGIN = 1.0
+_MARGIN = 1.25
 """By how many nats a scene must be surer than the whole: a clip of one scene with a cut in it loses otherwise."""
-_LEAST_FRAMES = 2
-"""A scene of fewer frames is not described alone."""
+_LEAST_SHARE = 0.25
+"""A scene of a smaller part of the clip's frames is not described alone, nor is one of a single frame."""
 
 Tell = Callable[[Sequence[Frames], Sequence[slice]], Sequence[Caption]]
 """Captions of some frames of a clip: the frames, and where they lie in it."""
@@ -51,7 +51,8 @@ def surest(whole: Caption, frames: Frames, features: np.ndarray, tell: Tell, *, 
     scenes = find_scenes(features.mean(axis=1), change=change)
     if len(scenes) < 2:
         return whole
-    scenes = [scene for scene in scenes if scene.stop - scene.start >= _LEAST_FRAMES]
+    least = max(2, _LEAST_SHARE * len(features))
+    scenes = [scene for scene in scenes if scene.stop - scene.start >= least]
     if not scenes:
         return whole
     parts = [

@@ -147,7 +147,8 @@ def tell(
     """The caption of one clip from its n-best list; ``attention`` (L, T, P) and ``gates`` (L, 2) are of the best."""
     best, calibration = hypotheses[0], wording.calibration
     words = _words(best, wording.pieces, attention, gates, frames)
-    support = None
+    support, matches = None, wording.matches([wording.pieces.decode(best.tokens)], evidence)
+    match = None if matches is None else float(matches[0])
     if wording.reranker is not None and evidence.word_probs is not None:
         support = wording.reranker.support(wording.pieces.decode(best.tokens), word_probs=evidence.word_probs)
     nouns: tuple[DetectedNoun, ...] = ()
@@ -166,6 +167,7 @@ def tell(
             words=len(words),
             seen=nouns[0].probability if nouns else 0.0,
             support=support or 0.0,
+            match=match or 0.0,
             rendered=evidence.rendered_prob,
         )
     return Caption(
@@ -185,6 +187,7 @@ def tell(
         model=wording.fingerprint,
         evidence=nouns,
         support=support,
+        match=match,
     )
 
 

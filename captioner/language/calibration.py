@@ -27,6 +27,8 @@ class Calibration:
     """Times the probability of the likeliest noun that the CNN's own classifier saw."""
     support: float = 0.0
     """Times the mean probability that the CNN's detector of words gives to the caption's."""
+    match: float = 0.0
+    """Times the cosine of the caption and the clip, by the retriever."""
     good: str
     """What the confidence is the chance of, in one sentence."""
     fitted_on: tuple[str, ...]
@@ -42,20 +44,32 @@ class Calibration:
     """SHA-256 of the weights it was fitted to: it says nothing of any others."""
 
     def __post_init__(self) -> None:
-        for name in ("intercept", "slope", "moving", "words", "seen", "support", "log_loss", "constant_log_loss"):
+        for name in (
+            "intercept",
+            "slope",
+            "moving",
+            "words",
+            "seen",
+            "support",
+            "match",
+            "log_loss",
+            "constant_log_loss",
+        ):
             value = getattr(self, name)
             require(math.isfinite(value), f"calibration.{name} is {value}; it must be finite")
         require(self.slope >= 0, f"calibration.slope is {self.slope}; it must not be negative")
         require(0 < self.good_share < 1, f"calibration.good_share is {self.good_share}; it must be between 0 and 1")
         require(self.clips >= 1, f"calibration.clips is {self.clips}; it must be at least 1")
 
-    def confidence(self, mean_log_prob: float, *, moving: bool, words: int, seen: float, support: float = 0.0) -> float:
+    def confidence(
+        self, mean_log_prob: float, *, moving: bool, words: int, seen: float, support: float = 0.0, match: float = 0.0
+    ) -> float:
         """The chance, 0 to 1, that a caption of so many words, with this mean log-probability of its tokens (eos
         included), is good. ``seen``: probability of the likeliest noun in its evidence, 0 without any; ``support``:
-        the caption's own, 0 without a detector of words.
+        the caption's own, 0 without a detector of words; ``match``: 0 without a retriever.
         """
         x = self.intercept + self.slope * mean_log_prob + self.moving * moving + self.words * words
-        x += self.seen * seen + self.support * support
+        x += self.seen * seen + self.support * support + self.match * match
         return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
@@ -67,6 +81,7 @@ def confidence_of(
     words: int,
     seen: float,
     support: float,
+    match: float = 0.0,
     rendered: float = 0.0,
 ) -> float:
     """:meth:`Calibration.confidence`, times the probability that the clip was not ``rendered``.
@@ -75,5 +90,7 @@ def confidence_of(
     """
     if calibration is None:
         return math.exp(mean_log_prob)
-    confidence = calibration.confidence(mean_log_prob, moving=moving, words=words, seen=seen, support=support)
+    confidence = calibration.confidence(
+        mean_log_prob, moving=moving, words=words, seen=seen, support=support, match=match
+    )
     return confidence * (1 - rendered)

@@ -152,11 +152,13 @@ def caption_schema() -> Any:
         "log_prob": number,
         "start_seconds": number,
         "end_seconds": number,
+        "scene_seconds": several(number),
         "times_seconds": several(number),
         "words": several(arrow.struct(word)),
         "alternatives": several(arrow.struct(alternative)),
         "evidence": several(arrow.struct(noun)),
         "support": number,
+        "match": number,
         "warnings": several(text),
         "model": text,
     }

@@ -70,6 +70,8 @@ def row(caption: Caption, *, words: bool = True) -> dict[str, Any]:
         ]
     if caption.support is not None:
         values["support"] = round(caption.support, 4)
+    if caption.match is not None:
+        values["match"] = round(caption.match, 4)
     return values | {"warnings": list(caption.warnings), "model": caption.model}
 
 
@@ -103,6 +105,7 @@ def from_row(values: dict[str, Any]) -> Caption:
             ),
             evidence=tuple(DetectedNoun(**sight) for sight in values.get("evidence", ())),
             support=values.get("support"),
+            match=values.get("match"),
             warnings=tuple(values["warnings"]),
             model=values["model"],
         )

@@ -42,8 +42,8 @@ class Sample:
 
     name: str
     signals: Floats
-    """(clips, 4): of each caption the mean log-probability of its tokens, its words, the likeliest noun seen, and what
-    support the detector of words gives it."""
+    """(clips, 5): of each caption the mean log-probability of its tokens, its words, the likeliest noun seen, what
+    support the detector of words gives it, and how well it matches the clip."""
     moving: Booleans
     """Which are of more than one frame."""
     good: Booleans
@@ -112,6 +112,7 @@ def calibrate(samples: Sequence[Sample], *, weights: str, fitted_on: Sequence[st
         words=slopes[1],
         seen=slopes[2],
         support=slopes[3],
+        match=slopes[4],
         good=GOOD,
         fitted_on=tuple(fitted_on),
         clips=len(good),
@@ -154,16 +155,17 @@ def _sample(manifest: str, clips: Sequence[Clip], rows: Mapping[str, Mapping[str
     # Uncalibrated, the confidence is exp(mean log-probability), to four decimals.
     return Sample(
         name=manifest,
-        signals=np.array([_signals(rows[clip.id]) for clip in said]).reshape(-1, 4),
+        signals=np.array([_signals(rows[clip.id]) for clip in said]).reshape(-1, 5),
         moving=np.array([len(rows[clip.id]["times_seconds"]) > 1 for clip in said], dtype=np.bool_),
         good=np.array([is_good(rows[clip.id]["caption"], clip.captions) for clip in said], dtype=np.bool_),
         failed=len(clips) - len(said),
     )
 
 
-def _signals(row: Mapping[str, Any]) -> tuple[float, float, float, float]:
+def _signals(row: Mapping[str, Any]) -> tuple[float, ...]:
     seen = max((sight["probability"] for sight in row.get("evidence", ())), default=0.0)
-    return math.log(max(row["confidence"], 5e-5)), float(len(row["words"])), seen, row.get("support", 0.0)
+    said = row.get("support", 0.0), row.get("match", 0.0)
+    return math.log(max(row["confidence"], 5e-5)), float(len(row["words"])), seen, *said
 
 
 def _measured(samples: Sequence[Sample], calibration: Calibration) -> Reliability:
@@ -175,9 +177,9 @@ def _confidences(samples: Sequence[Sample], calibration: Calibration) -> tuple[F
     if not len(good):
         raise DataError("no clip could be captioned; see above")
     found = [
-        calibration.confidence(mean, moving=bool(moving), words=int(words), seen=seen, support=support)
+        calibration.confidence(mean, moving=bool(moving), words=int(words), seen=seen, support=support, match=match)
         for s in samples
-        for (mean, words, seen, support), moving in zip(s.signals.tolist(), s.moving, strict=True)
+        for (mean, words, seen, support, match), moving in zip(s.signals.tolist(), s.moving, strict=True)
     ]
     return np.array(found), good
 
@@ -204,8 +206,9 @@ def _report(
             "",
             f"fitted: confidence = logistic({calibration.intercept:.3f} + {calibration.slope:.3f} * x "
             f"{calibration.words:+.3f} a word {calibration.seen:+.3f} * s {calibration.support:+.3f} * d "
+            f"{calibration.match:+.3f} * m "
             f"{calibration.moving:+.3f} for clips), x the mean log-probability of a token, s the probability of the "
-            "likeliest noun seen, d the mean one of the words by the detector; cross-validated log-loss "
+            "likeliest noun seen, d the mean one of the words by the detector, m the match; cross-validated log-loss "
             f"{calibration.log_loss:.3f}, of a constant {calibration.constant_log_loss:.3f}",
             "the tables above are of the clips it was fitted to; see others with --check",
         ]

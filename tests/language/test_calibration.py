@@ -85,14 +85,14 @@ def test_the_least_of_a_map_is_accepted() -> None:
 @pytest.mark.parametrize("signals", [(False, 0, 0.0, 0.0), (True, 3, 0.25, 0.5), (False, 9, 0.9, 0.1)])
 def test_the_confidence_is_the_logistic_of_a_weighted_sum(mean: float, signals: tuple[bool, int, float, float]) -> None:
     moving, words, seen, support = signals
-    given = {"moving": moving, "words": words, "seen": seen, "support": support}
-    mapped = calibration("", moving=0.5, words=-0.25, seen=0.75, support=1.5)
-    total = 2 + 3 * mean + 0.5 * moving - 0.25 * words + 0.75 * seen + 1.5 * support
+    given = {"moving": moving, "words": words, "seen": seen, "support": support, "match": 0.4}
+    mapped = calibration("", moving=0.5, words=-0.25, seen=0.75, support=1.5, match=2)
+    total = 2 + 3 * mean + 0.5 * moving - 0.25 * words + 0.75 * seen + 1.5 * support + 0.8
     assert mapped.confidence(mean, **given) == pytest.approx(1 / (1 + math.exp(-total)))  # type: ignore[arg-type]
     plain = 1 / (1 + math.exp(-(2 + 3 * mean)))
     assert calibration("").confidence(mean, **given) == pytest.approx(plain)  # type: ignore[arg-type]
     assert mapped.confidence(mean, moving=moving, words=words, seen=seen) == pytest.approx(
-        1 / (1 + math.exp(-(total - 1.5 * support)))
+        1 / (1 + math.exp(-(total - 1.5 * support - 0.8)))
     )
 
 

@@ -53,6 +53,8 @@ def test_what_was_seen_is_written_and_read_back() -> None:
     assert line["evidence"] == [{"noun": "dog", "probability": 0.5, "peak_seconds": 1.5, "used": True}]
     assert from_row(line).evidence == sights
     assert "evidence" not in json.loads(written("jsonl", caption()))
+    judged = json.loads(written("jsonl", caption(support=0.25, match=0.125)))
+    assert (judged["support"], judged["match"], from_row(judged).match) == (0.25, 0.125, 0.125)
 
 
 def test_the_scene_that_a_caption_describes_is_written_and_read_back() -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -45,7 +46,8 @@ def caption(path: str = "in/a.mp4", **changes: object) -> Caption:
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
 
 
-BARE = caption("b.mp4", words=(), alternatives=(), evidence=(), warnings=(), end_seconds=None, support=0.5, id="b")
+NONE: dict[str, Any] = {"words": (), "alternatives": (), "evidence": (), "warnings": (), "end_seconds": None}
+BARE = caption("b.mp4", **NONE, support=0.5, match=0.25, scene_seconds=(0.5, 1.0), id="b")
 
 
 def test_a_row_has_what_json_has(tmp_path: Path) -> None:
