@@ -126,12 +126,36 @@ def cost(paths: Sequence[str], price: float) -> None:
     print(f"a million clips take {1e6 * each / 3600:.0f} core-hours: {1e6 * each / 3600 * price:.2f} at {price} each")
 
 
-def idle(paths: Sequence[str], jobs: int) -> None:
+def idle(paths: Sequence[str], jobs: int, cores: int) -> None:
+    """Linux: how often fewer threads of a run want to run than it has cores; others' work does not count as idle."""
+    wanted = []
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.jsonl"
-        ran = run([*paths, "-o", str(out), "--jobs", str(jobs)], Path(f"{out}.journal"))
-    busy = ran.working_seconds / ran.seconds / jobs
-    print(f"{jobs} cores: {100 * (1 - busy):.0f} % idle, load {os.getloadavg()[0]:.1f} (others' work counts as idle)")
+        journal = Path(f"{out}.journal")
+        command = [sys.executable, "-m", "captioner", "caption", *paths, "-o", str(out), "--jobs", str(jobs), "-q"]
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        last = len(paths) - START
+        while process.poll() is None:
+            rows = journal.read_bytes().count(b'\n{"key"') if journal.exists() else 0
+            if START <= rows <= last:
+                wanted.append(min(cores, runnable(process.pid)))
+            time.sleep(EVERY_SECONDS / 4)
+    share = 1 - sum(wanted) / len(wanted) / cores
+    print(
+        f"{jobs} jobs, {cores} cores: {100 * share:.0f} % idle in {len(wanted)} samples, load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def runnable(pid: int) -> int:
+    """How many threads of a process and of those below it run, or wait for a core."""
+    count = 0
+    for one in [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]:
+        for stat in Path(f"/proc/{one}/task").glob("*/stat"):
+            try:
+                count += stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] == "R"
+            except OSError:
+                continue
+    return count
 
 
 def main() -> None:
@@ -139,6 +163,7 @@ def main() -> None:
     parser.add_argument("what", choices=("ray", "memory", "cost", "idle"))
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--cores", type=int, help="of the machine (default: as many as --jobs)")
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--price", type=float, default=0.04, help="of a core-hour")
     options = parser.parse_args()
@@ -149,7 +174,7 @@ def main() -> None:
     elif options.what == "cost":
         cost(options.paths, options.price)
     else:
-        idle(options.paths, options.jobs)
+        idle(options.paths, options.jobs, options.cores or options.jobs)
 
 
 if __name__ == "__main__":
