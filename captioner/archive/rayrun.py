@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -30,7 +31,7 @@ _STARTS = 5
 _AHEAD = 4
 """Batches that are read ahead."""
 _READERS = 8
-_TICK_SECONDS, _SHORT_SECONDS = 1.0, 0.05
+_TICK_SECONDS, _SHORT_SECONDS, _KNOCK_SECONDS = 1.0, 0.05, 10.0
 
 
 def caption_with_ray(
@@ -247,9 +248,17 @@ def _start() -> Any:
     except ImportError:
         raise CaptionerError("--engine ray needs Ray: pip install 'captioner[ray]'") from None
     if not ray.is_initialized():
+        where = os.environ.get("RAY_ADDRESS", "this machine")
         try:
+            _knock(where)
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            where = os.environ.get("RAY_ADDRESS", "this machine")
+        except (OSError, RuntimeError, ValueError) as error:
             raise CaptionerError(f"Ray cannot be started or reached on {where}: {error}") from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens at ``HOST:PORT``: Ray itself would try for two minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -245,6 +246,23 @@ def test_model_and_files_come_to_a_node_that_lacks_them(
         name = tasks[index].item.path
         said = json.loads(expected[name.rpartition("/")[2]]) | {"path": name}
         assert json.loads(json.dumps(row(caption))).items() <= said.items()
+
+
+def test_an_address_where_nothing_listens_is_told_at_once(checkpoint: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    render_clip(tmp_path / "a.mp4", frames=8, size=(32, 24))
+    given = ["caption", "a.mp4", "-o", "rows.jsonl", "-m", str(checkpoint), "--engine", "ray", "-q"]
+    done = subprocess.run(
+        [sys.executable, "-m", "captioner", *given],
+        cwd=tmp_path,
+        env={**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1 and f"reached on {address}" in done.stderr.splitlines()[-1]
 
 
 def test_nothing_to_do_needs_no_actor(cluster: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
