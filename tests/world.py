@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from captioner.caption.result import Caption, Word
+from captioner.outputs.writers import jsonl
 from tests.media import render_audio_only, render_clip, render_image, render_text, truncate
 from tests.tiny import tiny_checkpoint, tiny_cnn
 
@@ -16,6 +18,9 @@ COMMANDS = {
     "caption segments": "captioner caption {kept}/clips/film.ts -m {kept}/checkpoint --segments 1 -o {out}/a.vtt",
     "caption what is broken": "captioner caption {kept}/clips/cut.mp4 {kept}/clips/text.mp4 -m {kept}/checkpoint",
     "caption with the package": "captioner caption {kept}/clips/photo.jpg",
+    "caption to a table": "captioner caption -r {kept}/clips -m {kept}/checkpoint -o {out}/captions.parquet --jobs 1",
+    "merge": "captioner merge {kept}/one.jsonl {kept}/two.jsonl -o {out}/all.jsonl --expect {kept}/clips",
+    "merge to a table": "captioner merge {kept}/one.jsonl {kept}/two.jsonl -o {out}/all.parquet",
     "actions": "captioner actions {kept}/clips/a.mp4 -o {out}/actions.jsonl",
     "learn": "captioner anomalies learn {kept}/normal.mp4 -o {out}/model --steps 2",
     "score": "captioner anomalies score {kept}/normal.mp4 -m {kept}/detector -o {out}",
@@ -41,9 +46,10 @@ COMMANDS = {
 """By name: the module and its arguments. ``kept`` may not be changed; ``out`` is for outputs."""
 
 BY_HAND = (
-    "a.vtt", "a.srt", "a.jsonl", "a.mp4", "captions.jsonl", "captions.csv", "actions.jsonl", "normal.scores.csv",
-    "normal.anomalies.vtt", "normal.events.jsonl", "normal.scores.jsonl", "scores.json", "model", "run", "study",
-    "report", "data", "features", "captioner.failures.jsonl",
+    "a.vtt", "a.srt", "a.jsonl", "a.mp4", "all.jsonl", "all.parquet", "captions.jsonl", "captions.parquet",
+    "captions.csv", "actions.jsonl", "normal.scores.csv", "normal.anomalies.vtt", "normal.events.jsonl",
+    "normal.scores.jsonl", "scores.json", "model", "run", "study", "report", "data", "features",
+    "captioner.failures.jsonl",
 )  # fmt: skip
 """Names that the commands write to in ``out``."""
 
@@ -84,6 +90,29 @@ def make_clips(folder: Path) -> None:
     (folder / "empty.mp4").touch()
 
 
+def make_rows(folder: Path) -> None:
+    """Rows of two runs, of which some are the same."""
+    for name, numbers in (("one", range(200)), ("two", range(150, 400))):
+        captions = (
+            Caption(
+                path=f"clips/{number}.mp4",
+                text="a dog runs",
+                confidence=0.5,
+                score=-1.0,
+                log_prob=-2.0,
+                words=(Word(text="dog", attention=(1.0,), peak_seconds=0.5),),
+                times_seconds=(0.5,),
+                start_seconds=0.0,
+                end_seconds=1.0,
+                alternatives=(),
+                warnings=(),
+                model="m",
+            )
+            for number in numbers
+        )
+        (folder / f"{name}.jsonl").write_text("".join(jsonl(captions)), encoding="utf-8")
+
+
 def make_world(kept: Path) -> None:
     """All of it, in a new folder."""
     from captioner.cli import main
@@ -100,5 +129,6 @@ def make_world(kept: Path) -> None:
     (kept / "said.csv").write_text("id,caption\na,a dog runs fast\nb,a cat sleeps\n")
     (kept / "references.tsv").write_text("a\ta dog runs\nb\ta cat is asleep\n")
     (kept / "captions.txt").write_text("a dog runs\na cat sleeps\n" * 20)
+    make_rows(kept)
     if main(["anomalies", "learn", str(kept / "normal.mp4"), "-o", str(kept / "detector"), "--steps", "2", "-q"]):
         raise RuntimeError("the detector was not learnt")
