@@ -69,7 +69,7 @@ def _check_address(address: str, options: argparse.Namespace, inputs: Inputs) ->
         raise UsageError(f"-o {shown(address)}: --partition-by writes a folder; give a local one, and copy it")
     if options.template and (address or (remote and "{folder}" in options.output)):
         raise UsageError(
-            f"-o {options.output} would write one file a video to a store; give a local folder, such as "
+            f"-o {shown(options.output)} would write one file a video to a store; give a local folder, such as "
             "'out/{stem}.{format}', or -o s3://bucket/captions.jsonl for all in one"
         )
     if address in remote:
@@ -87,7 +87,7 @@ def _holds_something(output: Path) -> bool:
 def claim(journal: Journal | None, places: Places, options: argparse.Namespace) -> None:
     """Make the one output the journal's; raises CaptionerError where it exists, and another run wrote it."""
     output = places.output if places.output and (options.partition_by or is_regular(places.output)) else None
-    name = places.address or (str(output.absolute()) if output else "")
+    name = shown(places.address) or (str(output.absolute()) if output else "")
     ours = options.overwrite or (journal is not None and journal.owns(name))
     if places.is_stored and not ours:
         raise CaptionerError(

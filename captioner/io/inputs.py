@@ -128,13 +128,21 @@ class _Collector:
 
     def add_address(self, name: str, make: Callable[[str], Item], stores: Stores) -> None:
         """An object in a store, all below an address, or those that a pattern matches; a web address is of one file."""
-        if not is_web(name) and glob.has_magic(name) and (found := stores.glob(name)):
+        if not is_web(name) and glob.has_magic(name) and (found := self.matches(name, stores)) is not None:
             for match in found:
                 self.add_address(match, make, stores)
         elif os.path.splitext(name)[1].lower() not in self.suffixes and stores.is_folder(name):
             self.add_prefix(name, make, stores)
         else:
             self.add(replace(make(shown(name)), remote=Remote(address=name)))
+
+    def matches(self, pattern: str, stores: Stores) -> list[str] | None:
+        """The addresses that a pattern matches; None where there are none, and it may be a name itself."""
+        try:
+            return stores.glob(pattern) or None
+        except VideoError as error:
+            self.unreadable.append(Unlisted(path=shown(pattern), reason=str(error), code=error.code))
+            return []
 
     def add_prefix(self, folder: str, make: Callable[[str], Item], stores: Stores) -> None:
         """What a folder would give, had it the same names: of each folder first its files, then its subfolders."""
