@@ -15,8 +15,11 @@ import pytest
 pytest.importorskip("gradio", reason="pip install 'captioner[web]'")
 
 from captioner.caption.result import Caption, Embedding
+from captioner.checkpoint.captioning import load_checkpoint
+from captioner.cli import main
 from captioner.index.indexer import Indexer
-from captioner.manifest import read_manifest
+from captioner.manifest import Clip as TrainingClip
+from captioner.manifest import read_manifest, write_manifest
 from captioner.retrieval.queries import Queries
 from captioner.video.frames import probe, sample_frames
 from demo import strings
@@ -150,6 +153,36 @@ def test_corrections_are_a_manifest_that_training_reads(tmp_path: Path) -> None:
     ]
     page = tools(one, lines)
     assert "corrections.jsonl" in page and "a cat looks &lt;b&gt;" in page and strings.BURN in page
+
+
+def test_a_captioner_learns_from_the_corrections_of_a_visit(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the page writes, saved beside the videos, added to a recipe: ``captioner train`` takes it."""
+    for name in ("one", "film", "val"):
+        render_clip(tmp_path / f"{name}.mp4", frames=24)
+    one = Told(captions=(caption("a red square grows", path="one.mp4"),)).correct(0, "a blue circle moves left")
+    film = Told(
+        captions=tuple(caption("a red square grows", path="film.mp4", start=s, end=s + 0.5) for s in (0.0, 0.5))
+    )
+    film = film.correct(0, "two green crosses grow").correct(1, "a man \u201ccooks\u201d\nsoup \U0001f372")
+    (tmp_path / "corrections.jsonl").write_text("".join({**one.corrections(), **film.corrections()}.values()), "utf-8")
+    val = TrainingClip(id="val", path=tmp_path / "val.mp4", split="val", captions=("a red circle grows",))
+    write_manifest(tmp_path / "manifest.jsonl", [val, dataclasses.replace(val, id="train", split="train")])
+    recipe, run = tmp_path / "recipe.toml", tmp_path / "run"
+    settings = f'start = "{checkpoint}"\nepochs = 2\nbatch_size = 2\nthreads = 1\nlearning_rate = 0.01\n'
+    recipe.write_text(
+        f'[data]\nmanifests = ["manifest.jsonl", "corrections.jsonl"]\ncache = "features"\n[train]\n{settings}'
+    )
+    assert main(["train", str(recipe), "-o", str(run)]) == 0
+    assert str(run / "checkpoint") in capsys.readouterr().out
+    assert load_checkpoint(run / "checkpoint").fingerprint != load_checkpoint(checkpoint).fingerprint
+    assert json.loads((run / "checkpoint" / "config.json").read_text())["trained_on"]["clips"] == 4
+    assert (
+        main(["train", str(recipe), "-o", str(tmp_path / "alone"), "--set", "data.manifests=['corrections.jsonl']"])
+        == 1
+    )
+    assert "name another in data.val" in capsys.readouterr().err, "corrections alone have nothing to validate on"
 
 
 def test_subtitles_of_a_batch_are_one_zip() -> None:
