@@ -24,7 +24,7 @@ import torch
 import webvtt
 
 from captioner import Captioner, CaptionerError, VideoError
-from captioner.archive.engine import Failure, Outcome, Settings, Task, caption_tasks
+from captioner.archive.engine import NOTHING_YET, Failure, Outcome, Settings, Task, caption_tasks
 from captioner.archive.journal import Journal
 from captioner.archive.pool import DecodePool
 from captioner.archive.run import Archive
@@ -206,6 +206,26 @@ def test_files_of_one_size_and_time_are_told_apart(captioner: Captioner, tmp_pat
         items.append(Item(path=str(tmp_path / name)))
     archive = Archive(items, settings=settings(captioner), model="m")
     assert len({task.key for task in archive._tasks()}) == 2
+
+
+def test_a_list_that_grows_has_its_outcomes_as_they_are_ready(captioner: Captioner, clips: list[Path]) -> None:
+    def items() -> Iterator[Item | None]:
+        yield Item(path=str(clips[0]))
+        yield None
+        yield from (Item(path=str(path)) for path in clips[-2:])
+
+    def engine(tasks: Iterator[Task]) -> Generator[Outcome, None, None]:
+        first, nothing, second = tasks  # the last of the list is not there, and no task for the engine
+        assert nothing is NOTHING_YET
+        yield Outcome(task=NOTHING_YET)
+        for task in (second, first):
+            yield Outcome(task=task, captions=(captioner.caption(task.item.path),))
+
+    archive = Archive(items(), settings=settings(captioner), model="m")
+    totals = []
+    found = list(archive.outcomes(engine, on_result=lambda counts: totals.append(counts.total)))
+    assert [outcome.task.item.path for outcome in found] == [str(clips[n]) for n in (-1, -2, 0)]
+    assert totals[-1] == 3 and archive.counts.settled == 3 and archive.counts.codes == {"not_found": 1}
 
 
 def test_failures_are_tried_again_only_when_asked_to(captioner: Captioner, clips: list[Path], tmp_path: Path) -> None:

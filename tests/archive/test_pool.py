@@ -164,6 +164,32 @@ def test_little_is_decoded_ahead_and_leaving_early_is_clean(tmp_path: Path) -> N
         assert len(list(pool.decode(clip, VIDEO))) == 1
 
 
+def test_a_list_may_have_nothing_yet_and_go_on(pool: DecodePool, tmp_path: Path) -> None:
+    clip = render_clip(tmp_path / "clip.mp4")
+    ticked = False
+
+    def jobs() -> Iterator[tuple[int, DecodeJob] | None]:
+        yield 0, DecodeJob(path=str(clip), video=VIDEO)
+        while not ticked:
+            yield None
+        yield 1, DecodeJob(path=str(clip), video=VIDEO)
+
+    labels = []
+    for result in pool.decode_all(jobs(), tick_seconds=0.05):
+        ticked |= result is None
+        if result is not None and result.part is None:
+            labels.append(result.label)
+    assert ticked and sorted(labels) == [0, 1]
+
+
+def test_leaving_a_list_that_has_nothing_yet_is_quick(pool: DecodePool) -> None:
+    results = pool.decode_all(iter(lambda: None, 0), tick_seconds=0.05)  # for ever
+    assert next(results) is None
+    began = time.monotonic()
+    results.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - began < 5
+
+
 def test_an_error_of_the_list_reaches_the_caller(pool: DecodePool) -> None:
     def jobs() -> Iterator[tuple[int, DecodeJob]]:
         raise CaptionerError("the list cannot be read")
