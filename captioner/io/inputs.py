@@ -154,6 +154,8 @@ class _Collector:
                 dark = next((i for i, part in enumerate((*folders, file)) if part.startswith(".")), None)
                 if dark is not None:
                     hidden.add("/".join((*folders, file)[: dark + 1]))
+                elif remote is None:
+                    self.subfolders += 1
                 elif os.path.splitext(file)[1].lower() in self.suffixes:
                     found.append(("".join(f"\1{part}\0" for part in folders) + f"\0{file}", remote))
                 else:

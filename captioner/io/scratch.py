@@ -37,8 +37,8 @@ class Scratch(contextlib.AbstractContextManager["Scratch"]):
 
     def __exit__(self, *problem: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._file)  # before its name goes, which Windows wants
         self._lock.unlink(missing_ok=True)
-        os.close(self._file)
 
 
 def _remove_leftovers(base: Path) -> None:
@@ -54,9 +54,9 @@ def _remove_leftovers(base: Path) -> None:
             continue
         except OSError:
             continue
-        try:
-            if try_lock(file):
-                shutil.rmtree(folder, ignore_errors=True)
-                lock.unlink(missing_ok=True)
-        finally:
-            os.close(file)
+        is_dead = try_lock(file)
+        if is_dead:
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(file)
+        if is_dead:
+            lock.unlink(missing_ok=True)

@@ -81,16 +81,17 @@ class Stores:
             return str(self._attempt(address, lambda: system.info(path))["type"]) == "directory"
         return False
 
-    def walk(self, folder: str, *, recursive: bool) -> Iterator[tuple[str, Remote]]:
-        """The objects below an address, page by page, each with its name from there on."""
+    def walk(self, folder: str, *, recursive: bool) -> Iterator[tuple[str, Remote | None]]:
+        """The objects below an address, page by page, each with its name from there on; None for a folder."""
         system, root = self._open(folder)
         root = root.strip("/")
         top = folder.rstrip("/") + "/"
         for info in self._pages(system, folder, root, recursive=recursive):
-            if info["type"] == "file":
-                name = info["name"].strip("/").removeprefix(root).lstrip("/")
-                if name:
-                    yield name, _remote(top + name, info)
+            name = info["name"].lstrip("/")[len(root) + 1 :]  # an object's name may begin with a slash from here on
+            if info["type"] == "file" and name:
+                yield name, _remote(top + name, info)
+            elif name and not recursive:
+                yield name.rstrip("/"), None
 
     def glob(self, pattern: str) -> list[str]:
         """The addresses that match a pattern, sorted."""

@@ -100,6 +100,20 @@ def test_a_bucket_that_is_missing_or_closed_is_named(s3: S3, proxy: Proxy, tmp_p
     assert refused(stores, f"{top}a.mp4", tmp_path / "x").code == "forbidden" and stores.repeated == 0
 
 
+def test_names_are_the_keys_to_the_letter(s3: S3, proxy: Proxy, tmp_path: Path) -> None:
+    names = ["a b+c%20.mp4", "deep/x?y#z.mp4", "é & ü.mp4", "-[1].mp4"]
+    s3.fill("letters", {f"in/{name}": name.encode() for name in names})
+    stores = Stores()
+    inputs = find_inputs(["s3://letters/in"], recursive=True, stores=stores)
+    assert sorted(item.path.removeprefix("s3://letters/in/") for item in inputs.items) == sorted(names)
+    for item in inputs.items:
+        assert item.remote
+        stores.fetch(item.remote, tmp_path / "x")
+        assert f"s3://letters/in/{(tmp_path / 'x').read_text()}" == item.path
+    with pytest.raises(CaptionerError, match="add -r to look into sub-folders"):
+        find_inputs(["s3://letters/"], stores=Stores())
+
+
 # --- what is fetched ---------------------------------------------------------------------------------------------
 
 
