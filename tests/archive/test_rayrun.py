@@ -28,6 +28,8 @@ from captioner.archive.engine import Settings, Task
 from captioner.archive.ray_actor import Job
 from captioner.archive.rayrun import caption_with_ray
 from captioner.caption.captioner import Captioner
+from captioner.cli import main
+from captioner.errors import CaptionerError
 from captioner.io.inputs import Item
 from captioner.io.stores import Remote, Stores
 from captioner.outputs.writers import row
@@ -103,10 +105,7 @@ def expected(clips: list[Path], checkpoint: Path, tmp_path_factory: pytest.TempP
     """The rows of a local run, by the clip's name."""
     out = tmp_path_factory.mktemp("local") / "rows.jsonl"
     given = ["caption", *map(str, clips), "-o", str(out), "-m", str(checkpoint), "--jobs", "1", "--words", "-q"]
-    done = subprocess.run(
-        [sys.executable, "-m", "captioner", *given], cwd=ROOT, timeout=300, check=False, stderr=subprocess.DEVNULL
-    )
-    assert done.returncode == 1
+    assert main(given) == 1
     return {Path(json.loads(line)["path"]).name: line for line in out.read_text().splitlines()}
 
 
@@ -248,56 +247,54 @@ def test_model_and_files_come_to_a_node_that_lacks_them(
         assert json.loads(json.dumps(row(caption))).items() <= said.items()
 
 
-def test_an_address_where_nothing_listens_is_told_at_once(checkpoint: Path, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
-    render_clip(tmp_path / "a.mp4", frames=8, size=(32, 24))
-    given = ["caption", "a.mp4", "-o", "rows.jsonl", "-m", str(checkpoint), "--engine", "ray", "-q"]
-    done = subprocess.run(
-        [sys.executable, "-m", "captioner", *given],
-        cwd=tmp_path,
-        env={**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1 and f"reached on {address}" in done.stderr.splitlines()[-1]
-
-
-def test_nothing_to_do_needs_no_actor(cluster: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+@pytest.fixture
+def job(checkpoint: Path) -> Job:
     local = Captioner.load(checkpoint)
-    settings = Settings(video=local.video, search=local.search)
-    job = Job(
+    return Job(
         load=Captioner.load,
-        settings=settings,
+        settings=Settings(video=local.video, search=local.search),
         batch_size=1,
         timeout_seconds=None,
         retries=0,
         scratch=None,
         ahead=1,
     )
+
+
+def test_nothing_to_do_needs_no_actor(
+    cluster: Any, checkpoint: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     assert list(caption_with_ray(iter(()), job, folders={"folder": checkpoint})) == []
     assert actors(cluster.head_node) == 0
 
 
-def test_an_index_is_that_of_a_local_run(cluster: Any, clips: list[Path], checkpoint: Path, tmp_path: Path) -> None:
+def test_an_address_where_nothing_listens_is_told_at_once(
+    checkpoint: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    ray.shutdown()  # whatever another test was connected to
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    began = time.monotonic()
+    with pytest.raises(CaptionerError, match=f"reached on {address}"):
+        list(caption_with_ray(iter(()), job, folders={"folder": checkpoint}))
+    assert time.monotonic() - began < 10
+
+
+def test_an_index_is_that_of_a_local_run(
+    cluster: Any, clips: list[Path], checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Captions, words, vectors and thumbnails."""
     retriever = tiny_retriever(tmp_path, captioner=checkpoint)
     found = []
     for engine in ("local", "ray"):
         out = tmp_path / f"{engine}.db"
         given = ["index", *map(str, clips[:3]), "-o", str(out), "-m", str(checkpoint), "--retriever", str(retriever)]
-        environment = {**os.environ, "RAY_ADDRESS": cluster.address, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [sys.executable, "-m", "captioner", *given, "--engine", engine, "--jobs", "1", "-q"],
-            cwd=tmp_path,
-            env=environment,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        assert main([*given, "--engine", engine, "--jobs", "1", "-q"]) == 0
         with sqlite3.connect(out) as index:
             tables = {
                 table: index.execute(f"SELECT {columns} FROM {table} ORDER BY 1").fetchall()
