@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Literal
 
 from captioner.archive.journal import shard_of
@@ -104,9 +103,7 @@ class Merge:
     def __enter__(self) -> Merge:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closing.close()
 
     def read(self) -> Iterator[Malformed]:

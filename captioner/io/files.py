@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from string import Formatter
-from types import TracebackType
 
 from captioner.errors import CaptionerError, ConfigError
 from captioner.io.inputs import Item
@@ -58,9 +57,7 @@ class ResumedFile:
     def __enter__(self) -> ResumedFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._cut()
         os.close(self._file)
@@ -94,9 +91,7 @@ class StandardOutput:
     def __enter__(self) -> StandardOutput:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
 
