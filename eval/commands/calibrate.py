@@ -42,8 +42,8 @@ class Sample:
 
     name: str
     signals: Floats
-    """(clips, 5): of each caption the mean log-probability of its tokens, its words, the likeliest noun seen, what
-    support the detector of words gives it, and how well it matches the clip."""
+    """(clips, 5), of each caption: mean log-probability of its tokens, number of words, likeliest detected noun,
+    support by the word detector, and match with the clip."""
     moving: Booleans
     """Which are of more than one frame."""
     good: Booleans
