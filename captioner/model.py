@@ -93,15 +93,14 @@ class CaptionModel(nn.Module):
         def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             return self.decoder.step(memory, tokens, state)
 
-        start = self.decoder.start(memory)
         return search(
-            condition.step(step, eos_id=eos_id) if condition else step,
-            condition.start(start) if condition else start,
+            condition.step(step) if condition else step,
+            self.decoder.start(memory),
             config=config,
             bos_id=bos_id,
             eos_id=eos_id,
             banned=banned,
             seeds=seeds,
             begins_word=begins_word,
-            banks=condition.banks if condition else None,
+            required=condition.token if condition else None,
         )

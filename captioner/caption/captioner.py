@@ -28,7 +28,7 @@ from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
 from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions
 from captioner.language.config import SearchConfig
-from captioner.language.grounding import Condition, merge
+from captioner.language.grounding import Condition
 from captioner.language.search import Hypothesis
 from captioner.model import Observation
 from captioner.retrieval.retriever import Retriever
@@ -224,21 +224,8 @@ class Captioner:
         return told
 
     def _search(self, memory: Memory, evidence: Sequence[Evidence], config: SearchConfig) -> list[list[Hypothesis]]:
-        """The hypotheses of every clip; a second search says the nouns that have to be said."""
-        conditions = [self._wording.condition(seen) for seen in evidence]
-        tokens = [self._wording.required(condition, config) for condition in conditions]
-        found = self._generate(memory, conditions, [-1] * len(tokens), config)
-        if max(tokens, default=-1) < 0:
-            return found
-        required = self._generate(memory, conditions, tokens, config)
-        return [
-            merge(group, more, token=token) if token >= 0 else group
-            for group, more, token in zip(found, required, tokens, strict=True)
-        ]
-
-    def _generate(
-        self, memory: Memory, conditions: Sequence[Condition | None], tokens: Sequence[int], config: SearchConfig
-    ) -> list[list[Hypothesis]]:
+        """The hypotheses of every clip."""
+        conditions = [self._wording.condition(seen, config) for seen in evidence]
         given = [condition for condition in conditions if condition is not None]
         condition = None
         if given and self._lexicon is not None:
@@ -246,7 +233,7 @@ class Captioner:
                 lexicon=self._lexicon,
                 noun_probs=self._tensor([one.noun_probs for one in given]),
                 nobody=self._tensor([one.nobody for one in given]),
-                token=self._tensor(tokens),
+                token=self._tensor([one.token for one in given]),
             )
         return self._model.generate(
             memory,

@@ -62,19 +62,15 @@ class Wording:
         """The settings to search with: every beam is kept where the n-best list is reranked."""
         return _of_all_beams(config) if self.reranker and config.reranks else config
 
-    def condition(self, evidence: Evidence) -> Condition | None:
+    def condition(self, evidence: Evidence, config: SearchConfig) -> Condition | None:
         """What the search of a clip is conditioned on; None where the checkpoint is not grounded."""
         if self.lexicon is None or evidence.nouns is None:
             return None
         nobody = evidence.people_prob is not None and evidence.people_prob < 0.5
         pointed = evidence.nouns[self.lexicon.columns]
-        return Condition(lexicon=self.lexicon, noun_probs=pointed, nobody=np.array(nobody), token=np.array(-1))
-
-    def required(self, condition: Condition | None, config: SearchConfig) -> int:
-        """The token that a second search has to say; -1 where there is to be none."""
-        if condition is None or self.reranker is None or not config.reranks or not config.noun_weight:
-            return -1
-        return required_token(condition.noun_probs, condition.lexicon)
+        chosen = self.reranker is not None and config.reranks and config.noun_weight > 0
+        token = required_token(pointed, self.lexicon) if chosen else -1
+        return Condition(lexicon=self.lexicon, noun_probs=pointed, nobody=np.array(nobody), token=np.array(token))
 
     def matches(self, texts: Sequence[str], evidence: Evidence) -> np.ndarray | None:
         """Cosines (H,) of sentences and a clip; None without a retriever that reads this checkpoint's features."""

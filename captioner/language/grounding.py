@@ -4,8 +4,7 @@ Three conditions change the decoder's log-probabilities; none is trained with it
 
 - The noun pointer, as in pointer-generator networks (See et al. 2017): the decoder decides when a noun comes, and the
   classifier which one. Its probability of any noun is shared with the unfamiliar nouns that the classifier sees.
-- Constrained beam search (Anderson et al. 2017): a second search must say the likeliest unfamiliar noun. Half of its
-  beam is for hypotheses that have said it, half for those that have not (Post and Vilar 2018).
+- Constrained beam search (Anderson et al. 2017): a second beam holds sentences that say the likeliest unfamiliar noun.
 - Where the people detector finds nobody, no word for a person can be said.
 
 It knows no model. The functions take arrays of numpy or of torch alike.
@@ -17,27 +16,14 @@ import math
 import sys
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 
 from captioner.language.pieces import Pieces
 
-
-class Found(Protocol):
-    """A hypothesis as any search gives it: a frozen dataclass."""
-
-    @property
-    def tokens(self) -> tuple[int, ...]: ...
-    @property
-    def log_prob(self) -> float: ...
-    @property
-    def score(self) -> float: ...
-
-
 State = tuple[Any, ...]
 Step = Callable[[Any, State], tuple[Any, State]]
-H = TypeVar("H", bound=Found)
 PEOPLE = frozenset(
     [
         "man",
@@ -103,7 +89,7 @@ PEOPLE = frozenset(
 NOUN_PRIOR = 0.03
 """Probability of an unfamiliar noun in any clip."""
 _REQUIRED = math.e * NOUN_PRIOR
-"""A noun as probable as this gets a search of its own: it can gain a nat."""
+"""A noun as probable as this gets a beam of its own: it can gain a nat."""
 _SHARE = 0.9
 """Of the decoder's probability of nouns the share that an unfamiliar noun of probability 1 takes over."""
 _NEVER = -math.inf
@@ -194,34 +180,16 @@ class Condition:
     nobody: Any
     """(...) bool: no person can be said."""
     token: Any
-    """(...) the token that has to be said, -1 for none."""
+    """(...) the token that a second beam has to say, -1 for none."""
 
-    def start(self, state: State) -> State:
-        """The state (..., K, ...) with a flag (..., K, 1) before it: whether the required token was said."""
-        return (state[0][..., :1] != state[0][..., :1], *state)
-
-    def step(self, step: Step, *, eos_id: int) -> Step:
+    def step(self, step: Step) -> Step:
         """``step`` under this condition."""
 
         def conditioned(tokens: Any, state: State) -> tuple[Any, State]:
-            done = state[0][..., 0] | (tokens == self.token[..., None])
-            log_probs, after = step(self.lexicon.inputs[tokens], state[1:])
-            log_probs = ground(log_probs, self.lexicon, noun_probs=self.noun_probs, nobody=self.nobody)
-            waiting = (self.token[..., None] >= 0) & ~done
-            log_probs[..., eos_id] = _library(log_probs).where(waiting, _NEVER, log_probs[..., eos_id])
-            return log_probs, (done[..., None], *after)
+            log_probs, after = step(self.lexicon.inputs[tokens], state)
+            return ground(log_probs, self.lexicon, noun_probs=self.noun_probs, nobody=self.nobody), after
 
         return conditioned
-
-    @property
-    def banks(self) -> Callable[[Any, State], Any] | None:
-        """What divides the beam where a token is required; None where none is."""
-        return self._says if bool((self.token >= 0).any()) else None
-
-    def _says(self, log_probs: Any, state: State) -> Any:
-        """Which continuations (..., K, V + E) have said the required token; ``state`` is what they continue."""
-        place = _library(log_probs).ones_like(log_probs[..., :1, :]).cumsum(-1) - 1  # on a GPU where they lie
-        return state[0] | (place == self.token[..., None, None])
 
 
 def required_token(noun_probs: np.ndarray, lexicon: Lexicon) -> int:
@@ -241,12 +209,6 @@ def clip_nouns(noun_probs: np.ndarray, reliability: np.ndarray) -> np.ndarray:
         return np.zeros(noun_probs.shape[1], dtype=np.float32)
     probabilities = read.mean(axis=0) * reliability
     return np.asarray(probabilities / max(1.0, float(probabilities.sum())), dtype=np.float32)
-
-
-def merge(searched: Sequence[H], required: Sequence[H], *, token: int) -> list[H]:
-    """The hypotheses of both searches, each once; of the second those that say ``token``."""
-    known = {hypothesis.tokens for hypothesis in searched}
-    return [*searched, *(h for h in required if token in h.tokens and h.tokens not in known)]
 
 
 def _library(array: Any) -> Any:

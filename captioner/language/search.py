@@ -21,9 +21,6 @@ State = tuple[Tensor, ...]
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 """Tokens (B, K) int64 and state -> log-probabilities (B, K, V) float32 and the next state; K changes between steps."""
 
-Banks = Callable[[Tensor, State], Tensor]
-"""Log-probabilities (B, K, V) and the state that they continue -> bool (B, K, V): which go to the first bank."""
-
 _NEVER = -math.inf
 _ECHO = 4
 """Tokens of the longest run of words that is kept from being said twice in a row."""
@@ -80,7 +77,7 @@ def search(
     banned: Sequence[int] = (),
     seeds: Sequence[int] = (),
     begins_word: Tensor | None = None,
-    banks: Banks | None = None,
+    required: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """The ``config.n_best`` best hypotheses of each clip, best first: fewer where fewer exist, never none.
 
@@ -91,11 +88,14 @@ def search(
     ``state`` holds one hypothesis a clip, (B, 1, ...). ``banned`` tokens never come out; eos may stand among them,
     as some tokenizers use it for bos or pad too. ``seeds``, one a clip, are for sampling: by default all clips use
     ``config.seed``, so that a clip's samples do not depend on its place in a batch. ``begins_word`` (V,) bool says
-    which tokens begin a word, for ``config.no_repeat_word``; without it no word is known. With ``banks`` each step
-    keeps half of the beams in each of two banks of continuations (Post and Vilar 2018); there are no groups then.
+    which tokens begin a word, for ``config.no_repeat_word``; without it no word is known. With ``required``
+    (B,) tokens, -1 for none, a second beam holds sentences that say the clip's token (constrained beam search; Anderson
+    et al. 2017), and as many of them follow. There are no groups and no samples then.
     """
     clips, device = state[0].shape[0], state[0].device
     assert not seeds or len(seeds) == clips, (len(seeds), clips)
+    if required is not None and bool((required < 0).all()):
+        required = None
     moments = _run(
         step,
         state,
@@ -105,10 +105,10 @@ def search(
         never=torch.tensor(sorted({*banned} - {eos_id}), dtype=torch.long, device=device),
         begins_word=begins_word.to(device) if begins_word is not None and config.no_repeat_word else None,
         chance=_chance(seeds or [config.seed] * clips, config).to(device),
-        banks=banks,
+        required=required,
     )
     steps = [_Moment(*(field.tolist() for field in moment)) for moment in moments]
-    return [_collect(steps, clip, eos_id=eos_id, config=config) for clip in range(clips)]
+    return [_collect(steps, clip, eos_id=eos_id, config=config, second=required is not None) for clip in range(clips)]
 
 
 def _groups(config: SearchConfig) -> int:
@@ -126,15 +126,17 @@ def _run(
     never: Tensor,
     begins_word: Tensor | None,
     chance: Tensor,
-    banks: Banks | None,
+    required: Tensor | None,
 ) -> list[tuple[Tensor, ...]]:
     """The fields of each step's :class:`_Moment`, (B, K). In a step, a group's S slots become W, at most K / G."""
-    clips, groups, device = state[0].shape[0], _groups(config), state[0].device
+    clips, groups, device = state[0].shape[0], _groups(config) if required is None else 2, state[0].device
     never_yet = torch.cat([never, never.new_tensor([eos_id])])
     tokens = torch.full((clips, groups), bos_id, device=device)
     state = _reorder(state, torch.zeros_like(tokens))
     history = tokens.new_empty(clips, groups, 0)
     running = torch.zeros(clips, groups, 1, device=device)  # log-probabilities; -inf: the slot is empty
+    if required is not None:
+        running[:, 1] = _NEVER  # nothing says the token yet
     best = torch.full((clips, groups, config.n_best), _NEVER, device=device)  # scores of the finished
     group = torch.arange(groups, device=device)[:, None]
     moments: list[tuple[Tensor, ...]] = []
@@ -148,8 +150,10 @@ def _run(
         allowed = allowed.view(clips, groups, slots, vocabulary)
         if config.temperature > 0:
             running, place = _draw(running, allowed, chance[..., length - 1], config)
+        elif required is not None:
+            running, place = _in_both_beams(running, allowed, required, config)
         else:
-            running, place = _likeliest(running, allowed, config, banks and banks(log_probs, state))
+            running, place = _likeliest(running, allowed, config)
         place = (group * (slots * vocabulary) + place).flatten(1)  # from the group's continuations to the clip's
         parent, tokens = place // vocabulary, place % vocabulary
         score = running / length_penalty(length, config.length_penalty)
@@ -213,10 +217,9 @@ def _without_echo(allowed: Tensor, history: Tensor, begins_word: Tensor) -> Tens
     return allowed
 
 
-def _likeliest(running: Tensor, allowed: Tensor, config: SearchConfig, first: Tensor | None) -> tuple[Tensor, Tensor]:
+def _likeliest(running: Tensor, allowed: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
     """The likeliest continuations of each group: their log-probabilities (B, G, W), and where in the group's S * V
-    they are. ``running`` is (B, G, S), ``allowed`` (B, G, S, V) and overwritten. Where ``first`` (B, S, V) says which
-    of them are of the first bank, half are of it and half of the second.
+    they are. ``running`` is (B, G, S), ``allowed`` (B, G, S, V) and overwritten.
 
     A group pays ``diversity`` for a token as often as the groups before it took that token in this step
     (Vijayakumar et al. 2018, eq. 5 with Hamming diversity); the price decides but is no part of the score.
@@ -224,10 +227,6 @@ def _likeliest(running: Tensor, allowed: Tensor, config: SearchConfig, first: Te
     clips, groups, slots, vocabulary = allowed.shape
     width = min(config.beams // groups, slots * vocabulary)
     scores = allowed.add_(running[..., None])
-    if first is not None:
-        width = min(max(1, config.beams // 2), slots * vocabulary)
-        both = [scores.masked_fill(bank[:, None], _NEVER).flatten(2).topk(width) for bank in (~first, first)]
-        return torch.cat([bank.values for bank in both], -1), torch.cat([bank.indices for bank in both], -1)
     if groups == 1:
         log_prob, place = scores.flatten(2).topk(width)
         return log_prob, place
@@ -240,6 +239,23 @@ def _likeliest(running: Tensor, allowed: Tensor, config: SearchConfig, first: Te
         log_probs.append(log_prob)
         places.append(place)
     return torch.stack(log_probs, dim=1), torch.stack(places, dim=1)
+
+
+def _in_both_beams(running: Tensor, allowed: Tensor, required: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
+    """As :func:`_likeliest`, for the free beam and the second one: G is 2, and W the same for both.
+
+    What continues the second beam stays in it. What continues the free beam by the ``required`` (B,) token is in both.
+    """
+    clips, _, slots, vocabulary = allowed.shape
+    width = min(config.beams, slots * vocabulary)
+    scores = allowed.add_(running[..., None])
+    free = scores[:, 0].flatten(1).topk(width)
+    token = required.clamp(min=0)[:, None, None].expand(-1, slots, 1)
+    says = scores[:, 0].gather(-1, token).masked_fill(required[:, None, None] < 0, _NEVER)
+    scores[:, 0] = scores.new_full((clips, slots, vocabulary), _NEVER).scatter_(-1, token, says)
+    held = scores.flatten(1).topk(width)
+    places = torch.stack([free.indices, held.indices - slots * vocabulary], dim=1)  # counted from the group's own
+    return torch.stack([free.values, held.values], dim=1), places
 
 
 def _chance(seeds: Sequence[int], config: SearchConfig) -> Tensor:
@@ -274,11 +290,16 @@ def _draw(running: Tensor, allowed: Tensor, chance: Tensor, config: SearchConfig
     return running + allowed.gather(-1, token), token
 
 
-def _collect(steps: Sequence[_Moment], clip: int, *, eos_id: int, config: SearchConfig) -> list[Hypothesis]:
-    """The clip's ``n_best``: each group's best, then each group's second best, and so on; finished before cut."""
-    groups = _groups(config)
+def _collect(
+    steps: Sequence[_Moment], clip: int, *, eos_id: int, config: SearchConfig, second: bool
+) -> list[Hypothesis]:
+    """The clip's ``n_best``: each group's best, then each group's second best, and so on; finished before cut.
+
+    Of a ``second`` beam the ``n_best`` that are finished follow.
+    """
+    groups = 2 if second else _groups(config)
     ranked = []  # (cut, rank within the group, -score, step, slot)
-    for group in range(groups):
+    for group in range(1 if second else groups):
         finished, cut = _ends(steps, clip, group, groups, eos_id)
         ranked += [(False, rank, *end) for rank, end in enumerate(sorted(finished))]
         ranked += [(True, rank, *end) for rank, end in enumerate(sorted(cut))]
@@ -289,6 +310,10 @@ def _collect(steps: Sequence[_Moment], clip: int, *, eos_id: int, config: Search
             found.append(hypothesis)
         if len(found) == config.n_best:
             break
+    if second:
+        ends = sorted(_ends(steps, clip, 1, groups, eos_id)[0])[: config.n_best]
+        more = (_trace(steps, clip, last, slot, finished=True) for _, last, slot in ends)
+        found += [hypothesis for hypothesis in more if all(hypothesis.tokens != other.tokens for other in found)]
     found.sort(key=lambda hypothesis: (not hypothesis.finished, -hypothesis.score))
     return found or [Hypothesis((), 0.0, 0.0, False, ())]
 

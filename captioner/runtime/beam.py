@@ -15,9 +15,6 @@ State = tuple[np.ndarray, ...]
 Step = Callable[[np.ndarray, State], tuple[np.ndarray, State]]
 """Tokens (K,) int64 and state -> log-probabilities (K, V) float32 and the next state."""
 
-Banks = Callable[[np.ndarray, State], np.ndarray]
-"""Log-probabilities (K, V) and the state that they continue -> bool (K, V): the continuations of the first bank."""
-
 _ECHO = 4
 
 
@@ -42,15 +39,16 @@ def beam_search(
     eos_id: int,
     banned: tuple[int, ...],
     begins_word: np.ndarray,
-    banks: Banks | None = None,
+    required: int = -1,
 ) -> list[Sentence]:
     """The ``n_best`` best sentences, best first; ``state`` holds one hypothesis, (1, ...).
 
-    Ends as ``language.search`` does: once no running hypothesis can outscore the worst that is to be returned.
+    Ends as ``language.search`` does: once no running hypothesis can outscore the worst that is to be returned. A second
+    beam holds sentences that say the ``required`` token, if it is one, and as many of them are returned too.
     """
     tokens, history = np.array([bos_id]), np.empty((1, 0), np.int64)
-    running = np.zeros(1, np.float32)
-    finished: list[Sentence] = []
+    running, second = np.zeros(1, np.float32), np.zeros(1, dtype=bool)
+    finished: tuple[list[Sentence], list[Sentence]] = ([], [])
     for length in range(1, config.max_length + 1):
         log_probs, state = step(tokens, state)
         allowed = np.where(np.isfinite(log_probs), log_probs, -np.inf)
@@ -61,36 +59,51 @@ def beam_search(
             row[_repeats(said, config.no_repeat_ngram)] = -np.inf
             if config.no_repeat_word:
                 row[_echoes(said, begins_word)] = -np.inf
-        scores = (allowed + running[:, None]).ravel()
-        if banks is None:
-            place, running = _likeliest(scores, config.beams)
-        else:
-            first = banks(log_probs, state).ravel()
-            both = [_likeliest(np.where(bank, scores, -np.inf), max(1, config.beams // 2)) for bank in (first, ~first)]
-            place, running = (np.concatenate(parts) for parts in zip(*both, strict=True))
+        scores = allowed + running[:, None]
+        place, running = _likeliest(np.where(second[:, None], -np.inf, scores).ravel(), config.beams)
+        count = len(place)
+        if required >= 0:
+            says = second[:, None] | (np.arange(scores.shape[1]) == required)
+            held, their = _likeliest(np.where(says, scores, -np.inf).ravel(), config.beams)
+            place = np.concatenate([place, held[their > -np.inf]])
+            running = np.concatenate([running, their[their > -np.inf]])
         parent, tokens = place // allowed.shape[1], place % allowed.shape[1]
+        second = np.arange(len(place)) >= count
         history = np.concatenate([history[parent], tokens[:, None]], axis=1)
         state = tuple(part[parent] for part in state)
         penalty = _penalty(length, config)
-        finished += [
-            Sentence(tuple(said[:-1].tolist()), float(total), float(total / penalty), length)
-            for said, total in zip(history, running, strict=True)
-            if said[-1] == eos_id and total > -np.inf
-        ]
-        finished = sorted(finished, key=lambda sentence: -sentence.score)[: config.n_best]
-        running = np.where(tokens == eos_id, np.float32(-np.inf), running)
-        bound = running.max() / max(_penalty(length + 1, config), _penalty(config.max_length, config))
-        if bound == -np.inf or (len(finished) == config.n_best and bound <= finished[-1].score):
+        over = tokens == eos_id
+        for row in (over & (running > -np.inf)).nonzero()[0].tolist():
+            total = float(running[row])
+            finished[int(second[row])].append(
+                Sentence(tuple(history[row, :-1].tolist()), total, total / penalty, length)
+            )
+        for beam in finished:
+            beam.sort(key=lambda sentence: -sentence.score)
+            del beam[config.n_best :]
+        running = np.where(over, np.float32(-np.inf), running)
+        best = max(_penalty(length + 1, config), _penalty(config.max_length, config))
+        if all(
+            _is_over(running[second == number].max(initial=-np.inf) / best, beam, config)
+            for number, beam in enumerate(finished)
+        ):
             break
     live = sorted(
         (
             Sentence(tuple(said.tolist()), float(total), float(total / penalty), length)
-            for said, total in zip(history, running, strict=True)
+            for said, total in zip(history[~second], running[~second], strict=True)
             if total > -np.inf
         ),
         key=lambda sentence: -sentence.score,
     )
-    return (finished + live)[: config.n_best] or [Sentence((), 0.0, 0.0, 0)]
+    free, known = finished[0], {sentence.tokens for sentence in finished[0]}
+    ended = sorted([*free, *(s for s in finished[1] if s.tokens not in known)], key=lambda sentence: -sentence.score)
+    return ended + live[: config.n_best - len(free)] or [Sentence((), 0.0, 0.0, 0)]
+
+
+def _is_over(bound: float, finished: list[Sentence], config: SearchConfig) -> bool:
+    """Whether nothing that runs can outscore the worst of the finished; ``bound`` is the best score that it can get."""
+    return bound == -np.inf or (len(finished) == config.n_best and bound <= finished[-1].score)
 
 
 def _likeliest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ import base64
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
 from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
-from captioner.language.grounding import Condition, Lexicon, merge
+from captioner.language.grounding import Lexicon
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker
 from captioner.retrieval.queries import Queries, Vocabulary
@@ -149,30 +148,23 @@ class Runner:
         )
 
     def _find(self, memory: dict[str, np.ndarray], state: State, seen: Evidence) -> list[Sentence]:
-        """The hypotheses; a second search says the noun that has to be said."""
+        """The hypotheses."""
+        condition = self._wording.condition(seen, self.search)
 
         def step(tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
             log_probs, _, *after = self._advance(memory, tokens, state)
             return log_probs, tuple(after)
 
-        def search(condition: Condition | None) -> list[Sentence]:
-            return beam_search(
-                condition.step(step, eos_id=_EOS) if condition else step,
-                condition.start(state) if condition else state,
-                config=self._wording.searched(self.search),
-                bos_id=_BOS,
-                eos_id=_EOS,
-                banned=(_PAD, _UNK),
-                begins_word=self._begins_word,
-                banks=condition.banks if condition else None,
-            )
-
-        condition = self._wording.condition(seen)
-        token = self._wording.required(condition, self.search)
-        found = search(condition)
-        if condition is None or token < 0:
-            return found
-        return merge(found, search(replace(condition, token=np.array(token))), token=token)
+        return beam_search(
+            condition.step(step) if condition else step,
+            state,
+            config=self._wording.searched(self.search),
+            bos_id=_BOS,
+            eos_id=_EOS,
+            banned=(_PAD, _UNK),
+            begins_word=self._begins_word,
+            required=int(condition.token) if condition else -1,
+        )
 
     def _features(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features (T, P, D) of frames (T, S, S, 3), and the frames (T,) that nouns are read from."""

@@ -20,7 +20,6 @@ from captioner.language.grounding import (
     clip_nouns,
     ground,
     make_lexicon,
-    merge,
     required_token,
 )
 from captioner.language.pieces import Pieces
@@ -106,48 +105,48 @@ def found_in_torch(given: Condition) -> list[Any]:
     tensors = {name: torch.as_tensor(getattr(given, name))[None] for name in ("noun_probs", "nobody", "token")}
     batch = Condition(lexicon=to_tensors(LEXICON, torch.device("cpu")), **tensors)
     [found] = search(
-        batch.step(step, eos_id=2),
-        batch.start((torch.zeros(1, 1, 1, dtype=torch.long),)),
+        batch.step(step),
+        (torch.zeros(1, 1, 1, dtype=torch.long),),
         config=CONFIG,
         bos_id=1,
         eos_id=2,
         banned=(0, 3),
         begins_word=torch.tensor(LEXICON.pieces.begins_word()),
-        banks=batch.banks,
+        required=batch.token,
     )
     return found
 
 
 def found_in_numpy(given: Condition) -> list[Any]:
     return beam_search(
-        given.step(in_numpy, eos_id=2),
-        given.start((np.zeros((1, 1), np.int64),)),
+        given.step(in_numpy),
+        (np.zeros((1, 1), np.int64),),
         config=CONFIG,
         bos_id=1,
         eos_id=2,
         banned=(0, 3),
         begins_word=np.array(LEXICON.pieces.begins_word()),
-        banks=given.banks,
+        required=int(given.token),
     )
 
 
 @pytest.mark.parametrize("find", [found_in_torch, found_in_numpy])
 @pytest.mark.parametrize("token", [HORSE, ZEBRA])
-def test_a_required_noun_is_said_and_scored_as_if_it_were_not_required(find: Any, token: int) -> None:
-    free = condition(-1)
-    both = merge(find(free), find(condition(token)), token=token)
+def test_a_required_noun_is_said_and_scored_like_any_other_word(find: Any, token: int) -> None:
+    free, both = find(condition(-1)), find(condition(token))
+    assert {h.tokens for h in free} <= {h.tokens for h in both}  # the first beam is as it was
     required = [h for h in both if token in h.tokens]
     assert required and len({h.tokens for h in both}) == len(both)
     for hypothesis in required:
-        total, state, last = 0.0, free.start((np.zeros((1, 1), np.int64),)), 1
+        total, state, last = 0.0, (np.zeros((1, 1), np.int64),), 1
         for said in [*hypothesis.tokens, 2][: hypothesis.length]:  # one that was cut has no end token
-            log_probs, state = free.step(in_numpy, eos_id=2)(np.array([last]), state)
+            log_probs, state = condition(-1).step(in_numpy)(np.array([last]), state)
             total, last = total + float(log_probs[0, said]), said
         assert hypothesis.log_prob == pytest.approx(total, abs=1e-3)
         assert hypothesis.score == pytest.approx(total / ((5 + hypothesis.length) / 6) ** 0.7, abs=1e-3)
 
 
-@pytest.mark.parametrize("token", [HORSE, ZEBRA])
+@pytest.mark.parametrize("token", [HORSE, ZEBRA, -1])
 def test_torch_and_numpy_require_alike(token: int) -> None:
     in_torch, alike = found_in_torch(condition(token)), found_in_numpy(condition(token))
     assert [h.tokens for h in in_torch] == [h.tokens for h in alike]
@@ -155,30 +154,41 @@ def test_torch_and_numpy_require_alike(token: int) -> None:
 
 
 def test_a_required_noun_is_said_where_it_fits_and_not_at_once() -> None:
-    """The noun has a thousandth at the first place, where four words are likely, and a tenth at the fourth."""
-    table = np.full((5, 17), -20.0, np.float32)
+    """It has a thousandth at the first three places, where four words are likely, and a tenth at the fourth."""
+    table = np.full((5, 15), -20.0, np.float32)
     table[:3, 4:8] = np.log(0.249)
     table[:3, HORSE] = np.log(0.001)
     table[3, [4, HORSE]] = np.log([0.9, 0.1])
     table[4, 2] = 0.0
 
     def place(tokens: np.ndarray, state: tuple[np.ndarray, ...]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        return table[np.minimum(state[0][:, 0], 4), :15], (state[0] + 1,)
+        return table[np.minimum(state[0][:, 0], 4)], (state[0] + 1,)
 
-    given = Condition(
-        lexicon=LEXICON, noun_probs=np.zeros(3, np.float32), nobody=np.array(False), token=np.array(HORSE)
-    )
     found = beam_search(
-        given.step(place, eos_id=2),
-        given.start((np.zeros((1, 1), np.int64),)),
+        place,
+        (np.zeros((1, 1), np.int64),),
         config=CONFIG,
         bos_id=1,
         eos_id=2,
         banned=(),
-        begins_word=np.zeros(17, dtype=bool),
-        banks=given.banks,
+        begins_word=np.zeros(15, dtype=bool),
+        required=HORSE,
     )
-    assert found[0].tokens[3] == HORSE and len(found[0].tokens) == 4
+    saying = [h for h in found if HORSE in h.tokens]
+    assert saying[0].tokens[3] == HORSE and len(saying[0].tokens) == 4
+
+
+def test_a_clip_that_requires_nothing_is_searched_alike_beside_one_that_does() -> None:
+    def found(*required: int) -> list[list[Any]]:
+        start = (torch.zeros(len(required), 1, 1, dtype=torch.long),)
+        tokens = torch.tensor(required)
+        return search(step, start, config=CONFIG, bos_id=1, eos_id=2, banned=(0, 3), required=tokens)
+
+    [alone] = found(-1)
+    rare = next(token for token in range(4, 15) if all(token not in h.tokens for h in alone))
+    nothing, something = found(-1, rare)
+    assert nothing == alone
+    assert any(rare in h.tokens for h in something) and set(alone) <= set(something)
 
 
 @pytest.mark.parametrize("find", [found_in_torch, found_in_numpy])
