@@ -114,7 +114,7 @@ def test_the_packaged_captioner_says_the_same_without_torch(
     clips.append(tmp_path / "scenes.mp4")
     shapes = sample_frames(shapes_clip(tmp_path / "3.mp4", number=3), VideoConfig(frames=8, size=128))
     leaves = dead_leaves(1, height=128, width=128)
-    write_clip(clips[-1], np.concatenate([np.repeat(leaves.numpy(), 8, axis=0), shapes.pixels]), rate=4)
+    write_clip(clips[-1], np.concatenate([shapes.pixels, np.repeat(leaves.numpy(), 8, axis=0)]), rate=4)
     (tmp_path / "notes.mp4").write_text("no video", encoding="utf-8")
     code = (
         "import sys; from captioner.runtime.__main__ import main; code = main(sys.argv[1:]); "
