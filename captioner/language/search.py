@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from captioner.language.config import SearchConfig
+from captioner.language.sampling import chances, draw
 
 State = tuple[Tensor, ...]
 """What the hypotheses carry: at least one tensor, each (B, K, ...). The search reorders it by parent."""
@@ -104,7 +105,7 @@ def search(
         eos_id=eos_id,
         never=torch.tensor(sorted({*banned} - {eos_id}), dtype=torch.long, device=device),
         begins_word=begins_word.to(device) if begins_word is not None and config.no_repeat_word else None,
-        chance=_chance(seeds or [config.seed] * clips, config).to(device),
+        chance=chances(seeds or [config.seed] * clips, config).to(device) if config.temperature > 0 else None,
         required=required,
     )
     steps = [_Moment(*(field.tolist() for field in moment)) for moment in moments]
@@ -125,7 +126,7 @@ def _run(
     eos_id: int,
     never: Tensor,
     begins_word: Tensor | None,
-    chance: Tensor,
+    chance: Tensor | None,
     required: Tensor | None,
 ) -> list[tuple[Tensor, ...]]:
     """The fields of each step's :class:`_Moment`, (B, K). In a step, a group's S slots become W, at most K / G."""
@@ -148,8 +149,8 @@ def _run(
         if begins_word is not None:
             allowed = _without_echo(allowed, history, begins_word)
         allowed = allowed.view(clips, groups, slots, vocabulary)
-        if config.temperature > 0:
-            running, place = _draw(running, allowed, chance[..., length - 1], config)
+        if chance is not None:
+            running, place = draw(running, allowed, chance[..., length - 1], config)
         elif required is not None:
             running, place = _in_both_beams(running, allowed, required, config)
         else:
@@ -256,38 +257,6 @@ def _in_both_beams(running: Tensor, allowed: Tensor, required: Tensor, config: S
     held = scores.flatten(1).topk(width)
     places = torch.stack([free.indices, held.indices - slots * vocabulary], dim=1)  # counted from the group's own
     return torch.stack([free.values, held.values], dim=1), places
-
-
-def _chance(seeds: Sequence[int], config: SearchConfig) -> Tensor:
-    """Where in the cumulated probability each draw falls: [0, 1) float64 (B, K, max_length), each clip by its seed.
-
-    A sample's draws lie together: the first samples stay the same when more are asked for.
-    """
-    if config.temperature == 0:
-        return torch.empty(0)
-    size = (config.beams, config.max_length)
-    rows = [torch.rand(size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.stack(rows) if rows else torch.empty(0, *size)
-
-
-def _draw(running: Tensor, allowed: Tensor, chance: Tensor, config: SearchConfig) -> tuple[Tensor, Tensor]:
-    """One token after each hypothesis by inverting the cumulated probability: as :func:`_likeliest`, with W = 1."""
-    allowed = allowed.squeeze(2)  # (B, K, V)
-    tempered, order = allowed / config.temperature, None
-    if 0 < config.top_k < allowed.shape[-1]:
-        tempered, order = tempered.topk(config.top_k)
-    elif config.top_p < 1:
-        tempered, order = tempered.sort(descending=True)
-    probs = tempered.softmax(-1)
-    if config.top_p < 1:  # the token that reaches top_p is still in
-        probs = probs.masked_fill(probs.cumsum(-1) - probs >= config.top_p, 0)
-    cumulated = probs.cumsum(-1, dtype=torch.float64)
-    # right=True: the first token whose cumulated probability exceeds the draw, so never one of probability 0
-    token = torch.searchsorted(cumulated, chance[..., None] * cumulated[..., -1:], right=True)
-    token = token.clamp_(max=tempered.shape[-1] - 1)  # where nothing is possible: its -inf empties the slot
-    if order is not None:
-        token = order.gather(-1, token)
-    return running + allowed.gather(-1, token), token
 
 
 def _collect(
