@@ -136,8 +136,7 @@ def _run(
     state = _reorder(state, torch.zeros_like(tokens))
     history = tokens.new_empty(clips, groups, 0)
     running = torch.zeros(clips, groups, 1, device=device)  # log-probabilities; -inf: the slot is empty
-    if required is not None:
-        running[:, 1] = _NEVER  # nothing says the token yet
+    running[:, 1:] = 0.0 if required is None else _NEVER  # nothing says the token yet
     best = torch.full((clips, groups, config.n_best), _NEVER, device=device)  # scores of the finished
     group = torch.arange(groups, device=device)[:, None]
     moments: list[tuple[Tensor, ...]] = []

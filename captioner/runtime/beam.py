@@ -51,24 +51,9 @@ def beam_search(
     finished: tuple[list[Sentence], list[Sentence]] = ([], [])
     for length in range(1, config.max_length + 1):
         log_probs, state = step(tokens, state)
-        allowed = np.where(np.isfinite(log_probs), log_probs, -np.inf)
-        allowed[:, [token for token in banned if token != eos_id]] = -np.inf
-        if length <= config.min_length:
-            allowed[:, eos_id] = -np.inf
-        for row, said in zip(allowed, history, strict=True):
-            row[_repeats(said, config.no_repeat_ngram)] = -np.inf
-            if config.no_repeat_word:
-                row[_echoes(said, begins_word)] = -np.inf
-        scores = allowed + running[:, None]
-        place, running = _likeliest(np.where(second[:, None], -np.inf, scores).ravel(), config.beams)
-        count = len(place)
-        if required >= 0:
-            says = second[:, None] | (np.arange(scores.shape[1]) == required)
-            held, their = _likeliest(np.where(says, scores, -np.inf).ravel(), config.beams)
-            place = np.concatenate([place, held[their > -np.inf]])
-            running = np.concatenate([running, their[their > -np.inf]])
+        allowed = _allowed(log_probs, history, config=config, banned=banned, eos_id=eos_id, begins_word=begins_word)
+        place, running, second = _in_both_beams(allowed + running[:, None], second, required, config.beams)
         parent, tokens = place // allowed.shape[1], place % allowed.shape[1]
-        second = np.arange(len(place)) >= count
         history = np.concatenate([history[parent], tokens[:, None]], axis=1)
         state = tuple(part[parent] for part in state)
         penalty = _penalty(length, config)
@@ -88,17 +73,49 @@ def beam_search(
             for number, beam in enumerate(finished)
         ):
             break
-    live = sorted(
-        (
-            Sentence(tuple(said.tolist()), float(total), float(total / penalty), length)
-            for said, total in zip(history[~second], running[~second], strict=True)
-            if total > -np.inf
-        ),
-        key=lambda sentence: -sentence.score,
-    )
     free, known = finished[0], {sentence.tokens for sentence in finished[0]}
     ended = sorted([*free, *(s for s in finished[1] if s.tokens not in known)], key=lambda sentence: -sentence.score)
-    return ended + live[: config.n_best - len(free)] or [Sentence((), 0.0, 0.0, 0)]
+    rows = [row for row in (-running).argsort(kind="stable").tolist() if running[row] > -np.inf and not second[row]]
+    cut = [Sentence(tuple(history[row].tolist()), float(running[row]), running[row] / penalty, length) for row in rows]
+    return ended + cut[: config.n_best - len(free)] or [Sentence((), 0.0, 0.0, 0)]
+
+
+def _allowed(
+    log_probs: np.ndarray,
+    history: np.ndarray,
+    *,
+    config: SearchConfig,
+    banned: tuple[int, ...],
+    eos_id: int,
+    begins_word: np.ndarray,
+) -> np.ndarray:
+    """A copy of the log-probabilities (K, V) after ``history`` (K, t), -inf where a token is forbidden."""
+    allowed = np.where(np.isfinite(log_probs), log_probs, -np.inf)
+    allowed[:, [token for token in banned if token != eos_id]] = -np.inf
+    if history.shape[1] < config.min_length:
+        allowed[:, eos_id] = -np.inf
+    for row, said in zip(allowed, history, strict=True):
+        row[_repeats(said, config.no_repeat_ngram)] = -np.inf
+        if config.no_repeat_word:
+            row[_echoes(said, begins_word)] = -np.inf
+    return allowed
+
+
+def _in_both_beams(
+    scores: np.ndarray, second: np.ndarray, required: int, beams: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the continuations (K, V): where the best of each beam are, their scores, and which are in the second beam.
+
+    ``second`` (K,) says which hypotheses are in it now. The free beam enters it by the ``required`` token.
+    """
+    place, running = _likeliest(np.where(second[:, None], -np.inf, scores).ravel(), beams)
+    if required < 0:
+        return place, running, np.zeros(len(place), dtype=bool)
+    says = second[:, None] | (np.arange(scores.shape[1]) == required)
+    held, their = _likeliest(np.where(says, scores, -np.inf).ravel(), beams)
+    held, their = held[their > -np.inf], their[their > -np.inf]
+    inside = np.repeat([False, True], [len(place), len(held)])
+    return np.concatenate([place, held]), np.concatenate([running, their]), inside
 
 
 def _is_over(bound: float, finished: list[Sentence], config: SearchConfig) -> bool:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner.language.config import DecoderConfig, SearchConfig
-from captioner.language.search import Hypothesis, State, Step, _draw, length_penalty, search
+from captioner.language.sampling import draw
+from captioner.language.search import Hypothesis, State, Step, length_penalty, search
 from tests.oracle import PrefixModel, exhaustive, slow_beam
 
 BOS, EOS = 0, 1
@@ -467,7 +468,7 @@ def test_clips_with_seeds_of_their_own_are_sampled_independently() -> None:
 def test_a_draw_of_exactly_zero_is_never_an_impossible_token() -> None:
     allowed = torch.tensor([NOWHERE, NOWHERE, -0.7, -0.7]).view(1, 1, 1, 4)
     zero = torch.zeros(1, 1, dtype=torch.float64)
-    log_prob, token = _draw(torch.zeros(1, 1, 1), allowed, zero, SearchConfig(temperature=1.0))
+    log_prob, token = draw(torch.zeros(1, 1, 1), allowed, zero, SearchConfig(temperature=1.0))
     assert token.item() == 2 and log_prob.item() == pytest.approx(-0.7)
 
 
