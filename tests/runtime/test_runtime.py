@@ -26,6 +26,7 @@ from captioner.errors import CaptionerError, CheckpointError
 from captioner.language.config import SearchConfig
 from captioner.language.search import search
 from captioner.runtime.beam import beam_search
+from captioner.runtime.runner import Runner
 from captioner.video.config import VideoConfig
 from captioner.video.frames import sample_frames, scale
 from captioner.video.scaling import scale as scale_without_torch
@@ -111,10 +112,6 @@ def test_the_packaged_captioner_says_the_same_without_torch(
     monkeypatch.setattr("captioner.vision.encoder.fast_dtype", lambda device: torch.float32)  # as the runtime computes
     clips = [shapes_clip(tmp_path / f"{n}.mp4", number=n) for n in range(3)]
     clips.append(render_clip(tmp_path / "still.mp4", images=[dead_leaves(1, height=48, width=64)[0].numpy()] * 12))
-    clips.append(tmp_path / "scenes.mp4")
-    shapes = sample_frames(shapes_clip(tmp_path / "3.mp4", number=3), VideoConfig(frames=8, size=128))
-    leaves = dead_leaves(1, height=128, width=128)
-    write_clip(clips[-1], np.concatenate([shapes.pixels, np.repeat(leaves.numpy(), 8, axis=0)]), rate=4)
     (tmp_path / "notes.mp4").write_text("no video", encoding="utf-8")
     code = (
         "import sys; from captioner.runtime.__main__ import main; code = main(sys.argv[1:]); "
@@ -141,7 +138,21 @@ def test_the_packaged_captioner_says_the_same_without_torch(
         assert row.get("support") == pytest.approx(expected.support, abs=2e-3)
         for word, own in zip(row["words"], expected.words, strict=True):
             np.testing.assert_allclose(word["attention"], own.attention, atol=5e-3)
-    assert "scene_seconds" in rows[-1], "the checkpoint is surer of the whole: take other scenes"
+
+
+def test_a_scene_is_described_the_same_without_torch(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("captioner.vision.encoder.fast_dtype", lambda device: torch.float32)
+    monkeypatch.setattr("captioner.caption.scenes._MARGIN", -100.0)  # of several scenes one is always described
+    shapes = sample_frames(shapes_clip(tmp_path / "shapes.mp4", number=3), VideoConfig(frames=8, size=128))
+    leaves = np.repeat(dead_leaves(1, height=128, width=128).numpy(), 8, axis=0)
+    write_clip(tmp_path / "scenes.mp4", np.concatenate([leaves, shapes.pixels]), rate=4)
+    found, own = (model.caption(tmp_path / "scenes.mp4") for model in (Runner(exported), Captioner.load()))
+    assert (found.text, found.scene_seconds) == (own.text, own.scene_seconds) and own.scene_seconds is not None
+    assert own.scene_seconds in ((0.0, 1.875), (1.875, 4.0))
+    for word, other in zip(found.words, own.words, strict=True):
+        np.testing.assert_allclose(word.attention, other.attention, atol=5e-3)
 
 
 @pytest.fixture(scope="module")
