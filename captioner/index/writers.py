@@ -20,7 +20,7 @@ CSV_FIELDS = (
     *("row", "path", "seconds", "start_seconds", "end_seconds", "caption", "confidence", "score", "similarity"),
     "reasons",
 )
-_SPOKEN = {"caption": "caption", "others": "another sentence"}
+_SPOKEN = {"caption": "the caption", "others": "another sentence"}
 
 
 def moment(seconds: float) -> str:
@@ -37,7 +37,7 @@ def why(found: Found) -> str:
 
 def _reason(reason: Reason) -> str:
     if reason.probability is None or reason.seconds is None:
-        return f"{reason.word} in the {_SPOKEN[reason.source]}"
+        return f"{reason.word} in {_SPOKEN[reason.source]}"
     return f"{reason.word} {100 * reason.probability:.0f} % at {moment(reason.seconds)}"
 
 

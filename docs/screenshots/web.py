@@ -45,7 +45,7 @@ def main() -> None:
             page.set_default_timeout(120_000)
             page.goto(address)
             _fill(page, clips, said, manifest)
-            for name in ("Caption", "Actions", "Anomalies", "Timeline", "Batch", "Compare", "Evaluate"):
+            for name in ("Caption", "Actions", "Anomalies", "Timeline", "Find", "Batch", "Compare", "Evaluate"):
                 for size in SIZES:
                     for scheme in ("light", "dark"):
                         _take(page, name, size, scheme)
@@ -70,7 +70,7 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     page.click("#anomalies-sample")
     page.wait_for_selector("#anomalies-player video")
     page.click("#anomalies-learn")
-    page.locator("#anomalies-status", has_text="Learned from").wait_for(timeout=300_000)
+    page.locator("#anomalies-status", has_text="Learned from").wait_for(timeout=1_200_000)
     page.click("#anomalies-run")
     page.locator(".cap-event").first.click()
     page.get_by_role("tab", name="Timeline").click()
@@ -78,6 +78,11 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     page.click("#timeline-run")
     page.wait_for_selector("#timeline-files a")
     page.locator("#timeline-result .cap-jump").nth(2).click()
+    page.get_by_role("tab", name="Find").click()
+    page.fill("#find-query input, #find-query textarea", "a man with a camera")
+    page.keyboard.press("Enter")
+    page.locator("#find-gallery button:has(img)").first.click()
+    page.wait_for_selector("#find-player video")
     page.get_by_role("tab", name="Batch").click()
     notes = clips[0].with_name("notes.mp4")
     notes.write_text("This is not a video.\n" * 20, encoding="utf-8")

@@ -208,4 +208,6 @@ def test_what_is_found_is_told_with_its_moment_and_reason() -> None:
     told = reasons(found)
     assert "a &lt;dog&gt;" in told and "b&amp;c.mp4, 14.0 s, score 0.60" in told and "90 % at 0:14" in told
     assert "/a/" not in told, "visitors read no path of the server"
+    spoken = tuple(Reason(word="sea", source=source) for source in ("caption", "others"))
+    assert "sea in the caption; sea in another sentence" in reasons(dataclasses.replace(found, reasons=spoken))
     assert "1 clips" in summary(Results(found=(found,))) and "zebra" in summary(Results(found=(), unknown=("zebra",)))
