@@ -45,10 +45,11 @@ def main() -> None:
             page.set_default_timeout(120_000)
             page.goto(address)
             _fill(page, clips, said, manifest)
-            for name in ("Caption", "Actions", "Anomalies", "Timeline", "Find", "Batch", "Compare", "Evaluate"):
-                for size in SIZES:
-                    for scheme in ("light", "dark"):
-                        _take(page, name, size, scheme)
+            for name in ("Caption", "Actions", "Timeline", "Find", "Batch", "Compare", "Evaluate"):
+                _take_all(page, name)
+            page.set_viewport_size(_viewport("desktop"))
+            _fill_anomalies(page)
+            _take_all(page, "Anomalies")
 
 
 def _viewport(size: str) -> dict[str, int]:
@@ -66,23 +67,18 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     page.get_by_role("tab", name="Actions").click()
     page.locator("#actions-player .cap-sample").first.click()
     page.wait_for_selector(".cap-action")
-    page.get_by_role("tab", name="Anomalies").click()
-    page.click("#anomalies-sample")
-    page.wait_for_selector("#anomalies-player video")
-    page.click("#anomalies-learn")
-    page.locator("#anomalies-status", has_text="Learned from").wait_for(timeout=1_200_000)
-    page.click("#anomalies-run")
-    page.locator(".cap-event").first.click()
-    page.get_by_role("tab", name="Timeline").click()
-    page.wait_for_selector("#timeline-player video")
-    page.click("#timeline-run")
-    page.wait_for_selector("#timeline-files a")
-    page.locator("#timeline-result .cap-jump").nth(2).click()
     page.get_by_role("tab", name="Find").click()
     page.fill("#find-query input, #find-query textarea", "a man with a camera")
     page.keyboard.press("Enter")
     page.locator("#find-gallery button:has(img)").first.click()
     page.wait_for_selector("#find-player video")
+    page.wait_for_function("document.querySelector('#find-player video').currentTime > 2")
+    page.eval_on_selector("#find-player video", "(video) => video.pause()")
+    page.get_by_role("tab", name="Timeline").click()
+    page.wait_for_selector("#timeline-player video")
+    page.click("#timeline-run")
+    page.wait_for_selector("#timeline-files a")
+    page.locator("#timeline-result .cap-jump").nth(2).click()
     page.get_by_role("tab", name="Batch").click()
     notes = clips[0].with_name("notes.mp4")
     notes.write_text("This is not a video.\n" * 20, encoding="utf-8")
@@ -100,6 +96,23 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     page.wait_for_timeout(2000)
     page.click("#evaluate-run")
     page.wait_for_selector("#evaluate-result .cap-list")
+
+
+def _fill_anomalies(page: Any) -> None:
+    """Learning takes a minute on two idle cores."""
+    page.get_by_role("tab", name="Anomalies").click()
+    page.click("#anomalies-sample")
+    page.wait_for_selector("#anomalies-player video")
+    page.click("#anomalies-learn")
+    page.locator("#anomalies-status", has_text="Learned from").wait_for(timeout=1_200_000)
+    page.click("#anomalies-run")
+    page.locator(".cap-event").first.click(timeout=600_000)
+
+
+def _take_all(page: Any, tab: str) -> None:
+    for size in SIZES:
+        for scheme in ("light", "dark"):
+            _take(page, tab, size, scheme)
 
 
 def _take(page: Any, tab: str, size: str, scheme: str) -> None:
