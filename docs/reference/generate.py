@@ -22,11 +22,11 @@ def pages() -> dict[str, str]:
     index += ["", *wrapped(f"{capital(parser.epilog or '')}."), "", MADE, ""]
     found = {"README.md": "\n".join(index)}
     for name, command in commands.choices.items():
-        known = {} if name == "caption" else groups(commands.choices["caption"])
+        known = set() if name == "caption" else described(commands.choices["caption"])
         head = [f"# {command.prog}", "", command.description, ""]
         lines = head if command.commands else list(page(command, known))
         for part in command.commands.values():
-            lines += page(part, {})
+            lines += page(part, set())
         found[f"{name}.md"] = "\n".join(lines)
     return found
 
@@ -34,15 +34,15 @@ def pages() -> dict[str, str]:
 MADE = "`python docs/reference/generate.py` writes these pages."
 
 
-def groups(parser: argparse.ArgumentParser) -> dict[str, list[str]]:
-    """The options of each titled group of a command."""
+def described(parser: argparse.ArgumentParser) -> set[tuple[str, str]]:
+    """The options in titled groups of a command, each with its help."""
     return {
-        group.title or "": [names(action) for action in group._group_actions] for group in parser._action_groups[2:]
+        (names(action), action.help or "") for group in parser._action_groups[2:] for action in group._group_actions
     }
 
 
-def page(parser: argparse.ArgumentParser, known: dict[str, list[str]]) -> Iterator[str]:
-    """The lines of one command's page; the groups that are ``known`` from captioner caption are only named."""
+def page(parser: argparse.ArgumentParser, known: set[tuple[str, str]]) -> Iterator[str]:
+    """The lines of one command's page; groups whose options are all ``known`` from captioner caption are only named."""
     positional = [a for a in parser._actions if not a.option_strings]
     yield f"# {parser.prog}"
     yield ""
@@ -54,8 +54,8 @@ def page(parser: argparse.ArgumentParser, known: dict[str, list[str]]) -> Iterat
         actions = [a for a in group._group_actions if not isinstance(a, argparse._HelpAction)]
         if not actions:
             continue
-        if known.get(group.title or "") == [names(action) for action in actions]:
-            shared.append(group.title or "")
+        if {(names(action), action.help or "") for action in actions} <= known:
+            shared.append((group.title or "").partition(" (")[0])
             continue
         yield ""
         yield f"## {capital(group.title or '')}"

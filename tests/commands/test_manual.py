@@ -33,7 +33,7 @@ def test_the_page_of_a_command_has_the_options_of_its_help(command: str, capsys:
     page = (FOLDER / f"{command}.md").read_text(encoding="utf-8")
     if shared := re.search(r"\(caption\.md\) has the options for (.+) too", page):
         sections = re.split(r"^## ", (FOLDER / "caption.md").read_text(encoding="utf-8"), flags=re.M)
-        titles = shared.group(1).split(", ")
-        page += "".join(text for text in sections if text.split("\n", 1)[0].lower() in titles)
+        titles = tuple(shared.group(1).split(", "))
+        page += "".join(text for text in sections if text.lower().startswith(titles))
     assert "--help" in helped
     assert set(re.findall(r"^- (?:`-\w[^`]*`, )?`(--[\w-]+)", page, re.M)) == helped - {"--help"}
