@@ -35,7 +35,7 @@ def test_nothing_is_long() -> None:
 def test_every_decision_that_is_named_exists() -> None:
     """And there are few of them: ten lines each, with a title that states the decision, and the date."""
     records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-    assert len(records) <= 20
+    assert len(records) <= 25
     for record in records:
         title, _, date, *_ = record.read_text(encoding="utf-8").splitlines()
         assert (title.startswith("# ") and date == "") or date.startswith("Decided 20"), record
