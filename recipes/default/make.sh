@@ -63,5 +63,6 @@ stage "$bin/python" -m eval calibrate runs/default work/msvd/manifest.jsonl work
 for set in msvd flickr8k; do
     stage "$bin/python" -m eval run runs/default "work/$set/manifest.jsonl" --out "runs/default-$set"
 done
-echo "the checkpoint is runs/default; copy it over captioner/default to ship it, and then train the recogniser of actions" \
-    "anew, which reads its CNN (recipes/actions/default.toml)"
+echo "the checkpoint is runs/default; copy it over captioner/default to ship it. Then train anew what reads its CNN:" \
+    "the retriever (recipes/retrieval/default.toml) and the recogniser of actions (recipes/actions/default.toml)." \
+    "With the retriever in place, calibrate once more: the captions are reranked by it"
