@@ -126,7 +126,7 @@ class SearchConfig:
     """Times the cosine of their vectors by the package's retriever. For checkpoints that set it and whose features the
     retriever reads."""
     noun_weight: float = setting(
-        2.0, "rerank: weight of nouns that training captions hardly have; 0 is off", metavar="W", low=0
+        1.5, "rerank: weight of nouns that training captions hardly have; 0 is off", metavar="W", low=0
     )
     """Times the logarithm of how much likelier the noun is in this clip than in any; for grounded checkpoints."""
     odd_price: float = setting(
