@@ -32,6 +32,7 @@ TABLE: tuple[tuple[Program, str, tuple[str, ...]], ...] = (
     (captioner, "anomalies learn cam.mp4 -o out", ("out/notes.txt",)),
     *((captioner, "anomalies score cam.mp4 -m none -o out", (f"out/{name}",)) for name in SCORES),
     (captioner, "anomalies score cam.mp4 -m none -o out -f vtt", ("out/cam.anomalies.vtt",)),
+    (captioner, "merge rows.jsonl -o out.jsonl", ("out.jsonl",)),
     (captioner, "burn cam.mp4 p.jsonl -o out.mp4", ("out.mp4",)),
     (captioner, "index cam.mp4 -o notes.txt", ("notes.txt",)),
     (captioner, "index cam.mp4 -o out.db --failures notes.txt", ("notes.txt",)),
@@ -63,6 +64,7 @@ TABLE: tuple[tuple[Program, str, tuple[str, ...]], ...] = (
     (data, "shapes --size 48 --out sets " + " ".join(SIZE), ("sets/clips/train-00000.mp4",)),
     (data, "shapes --size 48 --out sets " + " ".join(SIZE), (DATA,)),
     (data, "order --out sets " + " ".join(SIZE), ("sets/clips/train-00000-forwards.mp4",)),
+    (data, "pictures --out sets " + " ".join(SIZE), (DATA,)),
     (data, "walkway --seconds 20 --out sets " + " ".join(SIZE), ("sets/clips/train-000.mp4",)),
 )
 ELSEWHERE = {
@@ -96,6 +98,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     clips.append({"id": "v4", "path": "cam.mp4", "split": "train", "captions": ["a dog eats", "a dog is eating"]})
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
     (tmp_path / "p.jsonl").write_text('{"id": "v2", "caption": "a man"}\n{"id": "v3", "caption": "a dog"}\n')
+    (tmp_path / "rows.jsonl").write_text('{"path": "cam.mp4", "caption": "a man"}\n')
     (tmp_path / "words.txt").write_text("a man runs\n")
     (tmp_path / "sets" / "a.txt").write_text("a man runs\n")
     (tmp_path / "labels.csv").write_text("path,label\ncam.mp4,run\nb/cam.mp4,run\n")
