@@ -32,7 +32,7 @@ from captioner.io.files import (
 )
 from captioner.io.inputs import Inputs
 from captioner.io.progress import Monitor
-from captioner.io.stored import stored
+from captioner.io.upload import stored
 from captioner.outputs.parquet import write_parquet, write_partitions
 from captioner.outputs.writers import FORMATS, Writer, writer
 from captioner.safe.whole import WholeFile, is_filled, is_regular, writing

@@ -14,7 +14,7 @@ from captioner.errors import CaptionerError, UsageError
 from captioner.io.addresses import shown
 from captioner.io.files import Template, is_folder, is_there, refuse_to_overwrite
 from captioner.io.inputs import Inputs, Item
-from captioner.io.stored import is_stored
+from captioner.io.upload import is_stored
 from captioner.safe.whole import is_filled, is_regular
 
 _TEMPLATE_BASE = "captioner"  # of the journal's name, where there is no one output

@@ -28,8 +28,8 @@ from captioner.commands.reporting import Ledger, metered, summary
 from captioner.io.arrivals import Arrivals
 from captioner.io.growing import GrowingFile
 from captioner.io.inputs import Inputs, Item
-from captioner.io.objects import StoredArrivals, Together
 from captioner.io.progress import Monitor
+from captioner.io.store_arrivals import StoredArrivals, Together
 from captioner.io.stores import Remote, Stores
 from captioner.io.wanted import Wanted
 from captioner.outputs.writers import writer

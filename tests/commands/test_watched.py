@@ -25,7 +25,7 @@ from captioner.cli import main
 from captioner.commands.watched import latest
 from captioner.io import objects
 from captioner.io.inputs import Item
-from captioner.io.objects import StoredArrivals
+from captioner.io.store_arrivals import StoredArrivals
 from captioner.io.stores import Stores
 from captioner.io.wanted import Wanted
 from tests.media import render_clip, render_text

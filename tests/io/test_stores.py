@@ -14,8 +14,8 @@ import pytest
 from captioner.errors import CaptionerError, UsageError, VideoError
 from captioner.io import stores as module
 from captioner.io.inputs import Item, find_inputs
-from captioner.io.stored import is_stored, stored
 from captioner.io.stores import Remote, Stores
+from captioner.io.upload import is_stored, stored
 from tests.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.s3_server import S3, environment
 

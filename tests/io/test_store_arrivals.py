@@ -11,7 +11,7 @@ import pytest
 
 from captioner.io import objects
 from captioner.io.inputs import Item
-from captioner.io.objects import StoredArrivals, Together
+from captioner.io.store_arrivals import StoredArrivals, Together
 from captioner.io.stores import Stores
 from captioner.io.wanted import Wanted
 
