@@ -23,7 +23,7 @@ import pytest
 from captioner.archive.engine import Failure, Outcome, Task
 from captioner.cli import main
 from captioner.commands.watched import latest
-from captioner.io import objects
+from captioner.io import store_arrivals
 from captioner.io.inputs import Item
 from captioner.io.store_arrivals import StoredArrivals
 from captioner.io.stores import Stores
@@ -195,7 +195,7 @@ def test_one_file_a_video_beside_it(folder: Path, checkpoint: Path, monkeypatch:
 
 
 def test_objects_of_a_store(folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "_LIST_SECONDS", 0.1)
+    monkeypatch.setattr(store_arrivals, "_LIST_SECONDS", 0.1)
     monkeypatch.chdir(folder)
     store = fsspec.filesystem("memory")
     store.put("in/0.mp4", "/watched/0.mp4")

@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from captioner.io import objects
+from captioner.io import store_arrivals
 from captioner.io.inputs import Item
 from captioner.io.store_arrivals import StoredArrivals, Together
 from captioner.io.stores import Stores
@@ -18,7 +18,7 @@ from captioner.io.wanted import Wanted
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(objects, "_LIST_SECONDS", 0.05)
+    monkeypatch.setattr(store_arrivals, "_LIST_SECONDS", 0.05)
     store = fsspec.filesystem("memory")
     store.pipe("/come/a.mp4", b"a")
     store.pipe("/come/note.txt", b"no video")
