@@ -76,7 +76,8 @@ def beam_search(
     free, known = finished[0], {sentence.tokens for sentence in finished[0]}
     ended = sorted([*free, *(s for s in finished[1] if s.tokens not in known)], key=lambda sentence: -sentence.score)
     rows = [row for row in (-running).argsort(kind="stable").tolist() if running[row] > -np.inf and not second[row]]
-    cut = [Sentence(tuple(history[row].tolist()), float(running[row]), running[row] / penalty, length) for row in rows]
+    totals = running.tolist()
+    cut = [Sentence(tuple(history[row].tolist()), totals[row], totals[row] / penalty, length) for row in rows]
     return ended + cut[: config.n_best - len(free)] or [Sentence((), 0.0, 0.0, 0)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 from typing import Any
 
@@ -189,6 +191,24 @@ def test_a_clip_that_requires_nothing_is_searched_alike_beside_one_that_does() -
     nothing, something = found(-1, rare)
     assert nothing == alone
     assert any(rare in h.tokens for h in something) and set(alone) <= set(something)
+
+
+@pytest.mark.parametrize("token", [-1, HORSE])
+def test_scores_are_plain_numbers_also_of_sentences_that_are_cut(token: int) -> None:
+    """JSON takes no float32 of numpy's."""
+    cut = dataclasses.replace(CONFIG, min_length=CONFIG.max_length - 1)
+    found = beam_search(
+        condition(token).step(in_numpy),
+        (np.zeros((1, 1), np.int64),),
+        config=cut,
+        bos_id=1,
+        eos_id=2,
+        banned=(0, 3),
+        begins_word=np.array(LEXICON.pieces.begins_word()),
+        required=token,
+    )
+    assert any(len(sentence.tokens) == cut.max_length for sentence in found)
+    assert json.dumps([[sentence.log_prob, sentence.score] for sentence in found])
 
 
 @pytest.mark.parametrize("find", [found_in_torch, found_in_numpy])
