@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from captioner import Captioner, Recognizer
+from captioner import Caption, Captioner, Recognizer
 from captioner.actions import checkpoint as actions
 from captioner.checkpoint.captioning import DEFAULT, read_config
 from captioner.checkpoint.files import tuned_weights
@@ -49,12 +49,17 @@ def test_it_is_small_enough_to_ship() -> None:
     assert "Apache License" in (DEFAULT / "LICENSE-APACHE").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def samples(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> dict[Shot, Caption]:
+    folder = tmp_path_factory.mktemp("samples")
+    return {shot: captioner.caption(render_sample(folder / f"{shot.name}.mp4", [shot])) for shot in SHOTS}
+
+
 @WITH_PHOTOS
-def test_of_its_samples_it_says_what_is_true_or_that_it_is_unsure(captioner: Captioner, tmp_path: Path) -> None:
+def test_of_its_samples_it_says_what_is_true_or_that_it_is_unsure(samples: dict[Shot, Caption]) -> None:
     """The first thing that a newcomer reads. Where this fails, ``python benchmarks/samples.py`` finds better ones."""
-    found = {shot: captioner.caption(render_sample(tmp_path / f"{shot.name}.mp4", [shot])) for shot in SHOTS}
-    sure = {shot.name: shot.holds(c.text) for shot, c in found.items() if not c.abstained}
-    assert all(sure.values()) and len(sure) == len(SHOTS) - 1 >= 2, {s.name: c.told for s, c in found.items()}
+    sure = {shot.name: shot.holds(c.text) for shot, c in samples.items() if not c.abstained}
+    assert all(sure.values()) and len(sure) == len(SHOTS) - 1 >= 2, {s.name: c.told for s, c in samples.items()}
 
 
 @WITH_PHOTOS
@@ -68,10 +73,12 @@ def test_it_says_what_a_photograph_shows(captioner: Captioner, tmp_path: Path) -
 
 
 @WITH_PHOTOS
-def test_the_readme_shows_what_the_sample_prints(captioner: Captioner, tmp_path: Path) -> None:
+def test_the_readme_shows_what_the_samples_give(samples: dict[Shot, Caption]) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"^ {4}00:00:00\.0 - [\d:.]+ {2}(.+)$", readme, re.MULTILINE)
-    assert captioner.caption(render_sample(tmp_path / "first.mp4", SHOTS[:1])).told == shown
+    (printed,) = re.findall(r"^ {4}00:00:00\.0 - [\d:.]+ {2}(.+)$", readme, re.MULTILINE)
+    name, text = re.findall(r'caption\("samples/(\w+)\.mp4"\)\n    >>> caption\.text\n    \'(.+)\'', readme)[0]
+    said = {shot.name: caption for shot, caption in samples.items()}
+    assert samples[SHOTS[0]].told == printed and said[name].text == text
 
 
 def test_what_shows_nothing_of_the_world_is_unsure(captioner: Captioner, tmp_path: Path) -> None:
