@@ -33,7 +33,7 @@ def as_row(actions: Sequence[Action], frames: Frames, place: Place, *, min_confi
         ),
         times_seconds=frames.times_seconds,
         start_seconds=place.start_seconds,
-        end_seconds=place.end(frames),
+        end_seconds=frames.duration_seconds if place.end_seconds is None else place.end_seconds,
         warnings=(*frames.warnings, BLANK) if frames.is_blank else frames.warnings,
         model=model,
     )

@@ -170,7 +170,7 @@ class Captioner:
         config = search or self.search
         places = places or [NOWHERE] * len(clips)
         told = self._tell(clips, features, places, config=config, shape=shape)
-        if not config.reranks or not config.scene_change:
+        if not self._wording.reranks(config) or not config.scene_change:
             return told
         own = self._model.encoder.places
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from captioner.video.frames import Frames
+from typing import NamedTuple
 
 UNSURE = "unsure: "
 """Prefix of a caption with low confidence."""
@@ -19,10 +16,6 @@ class Place(NamedTuple):
     start_seconds: float
     end_seconds: float | None
     """None: to the end."""
-
-    def end(self, frames: Frames) -> float | None:
-        """When it ends; None where that is not known."""
-        return frames.duration_seconds if self.end_seconds is None else self.end_seconds
 
 
 NOWHERE = Place("", 0.0, None)

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from itertools import zip_longest
 from typing import Protocol, TypeVar
 
 import numpy as np
 
-from captioner.caption.detected_nouns import detected_nouns, fit_articles, read_frames
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Place, Word
 from captioner.language.calibration import Calibration, confidence_of
 from captioner.language.config import SearchConfig
 from captioner.language.grounding import Condition, Lexicon, clip_nouns, required_token
 from captioner.language.pieces import Pieces
-from captioner.language.reranker import Reranker
+from captioner.language.reranker import Reranker, reranks
 from captioner.retrieval.queries import Queries
 from captioner.video.frames import Frames
+from captioner.vision.nouns import nouns
 
 BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
 UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"
+_LEAST = 0.05
+"""Nouns less probable than this are not told."""
+_MOST = 5
+"""Nouns told of a clip."""
 
 
 class Found(Protocol):
@@ -58,9 +63,13 @@ class Wording:
     queries: Queries | None = None
     """Of the retriever that reads this checkpoint's features: how well a sentence fits a clip."""
 
+    def reranks(self, config: SearchConfig) -> bool:
+        """Whether the n-best list is reranked with these settings."""
+        return self.reranker is not None and reranks(config)
+
     def searched(self, config: SearchConfig) -> SearchConfig:
         """The settings to search with: every beam is kept where the n-best list is reranked."""
-        return _of_all_beams(config) if self.reranker and config.reranks else config
+        return _of_all_beams(config) if self.reranks(config) else config
 
     def condition(self, evidence: Evidence, config: SearchConfig) -> Condition | None:
         """What the search of a clip is conditioned on; None where the checkpoint is not grounded."""
@@ -68,8 +77,7 @@ class Wording:
             return None
         nobody = evidence.people_prob is not None and evidence.people_prob < 0.5
         pointed = evidence.nouns[self.lexicon.columns]
-        chosen = self.reranker is not None and config.reranks and config.noun_weight > 0
-        token = required_token(pointed, self.lexicon) if chosen else -1
+        token = required_token(pointed, self.lexicon) if self.reranks(config) and config.noun_weight > 0 else -1
         return Condition(lexicon=self.lexicon, noun_probs=pointed, nobody=np.array(nobody), token=np.array(token))
 
     def matches(self, texts: Sequence[str], evidence: Evidence) -> np.ndarray | None:
@@ -115,7 +123,7 @@ def _of_all_beams(config: SearchConfig) -> SearchConfig:
 
 def choose(found: Sequence[H], wording: Wording, *, evidence: Evidence, config: SearchConfig) -> list[H]:
     """The n-best list of one clip, best first: as the search found it, or reranked by what was observed."""
-    if wording.reranker is None or evidence.word_probs is None or not config.reranks:
+    if wording.reranker is None or evidence.word_probs is None or not reranks(config):
         return list(found)
     texts = [wording.pieces.decode(hypothesis.tokens) for hypothesis in found]
     ranked = wording.reranker.rerank(
@@ -143,16 +151,17 @@ def tell(
     """The caption of one clip from its n-best list; ``attention`` (L, T, P) and ``gates`` (L, 2) are of the best."""
     best, calibration = hypotheses[0], wording.calibration
     words = _words(best, wording.pieces, attention, gates, frames)
-    support, matches = None, wording.matches([wording.pieces.decode(best.tokens)], evidence)
+    decoded = wording.pieces.decode(best.tokens)
+    matches = wording.matches([decoded], evidence)
     match = None if matches is None else float(matches[0])
+    support = None
     if wording.reranker is not None and evidence.word_probs is not None:
-        support = wording.reranker.support(wording.pieces.decode(best.tokens), word_probs=evidence.word_probs)
-    nouns: tuple[DetectedNoun, ...] = ()
+        support = wording.reranker.support(decoded, word_probs=evidence.word_probs)
+    detected: tuple[DetectedNoun, ...] = ()
     if evidence.noun_probs is not None and not frames.is_blank:
-        noun_probs, times = read_frames(evidence.noun_probs, frames.times_seconds)
         said = fit_articles([word.text for word in words])
         words = [replace(word, text=text) for word, text in zip(words, said, strict=True)]
-        nouns = detected_nouns(noun_probs, times, said=said)
+        detected = detected_nouns(evidence.noun_probs, frames.times_seconds, said=said)
     text = " ".join(word.text for word in words)
     confidence = 0.0
     if not frames.is_blank:
@@ -161,7 +170,7 @@ def tell(
             best.log_prob / max(1, best.length),
             moving=len(frames.times_seconds) > 1,
             words=len(words),
-            seen=nouns[0].probability if nouns else 0.0,
+            seen=detected[0].probability if detected else 0.0,
             support=support or 0.0,
             match=match or 0.0,
             rendered=evidence.rendered_prob,
@@ -178,10 +187,10 @@ def tell(
         alternatives=_alternatives(hypotheses, text, wording.pieces),
         times_seconds=frames.times_seconds,
         start_seconds=place.start_seconds,
-        end_seconds=place.end(frames),
+        end_seconds=frames.duration_seconds if place.end_seconds is None else place.end_seconds,
         warnings=(*frames.warnings, *_warnings(frames, calibration, min_confidence)),
         model=wording.fingerprint,
-        evidence=nouns,
+        evidence=detected,
         support=support,
         match=match,
     )
@@ -202,6 +211,48 @@ def _words(best: Found, pieces: Pieces, attention: np.ndarray, gates: np.ndarray
             )
         )
     return words
+
+
+def detected_nouns(
+    noun_probs: np.ndarray, times_seconds: Sequence[float], *, said: Sequence[str]
+) -> tuple[DetectedNoun, ...]:
+    """The likeliest nouns of a clip, from their probabilities (T, N) in its frames; ``said`` is its caption.
+
+    Rows of zeros are frames that the classifier did not look at.
+    """
+    read = (noun_probs != 0).any(axis=1)
+    if not read.any():
+        return ()
+    noun_probs = noun_probs[read]
+    times = [seconds for seconds, looked in zip(times_seconds, read.tolist(), strict=True) if looked]
+    mean = noun_probs.mean(axis=0)
+    found = [
+        DetectedNoun(
+            noun=nouns()[column].name,
+            probability=float(mean[column]),
+            peak_seconds=times[int(noun_probs[:, column].argmax())],
+            used=f" {nouns()[column].name} " in f" {' '.join(said)} ",
+        )
+        for column in (-mean).argsort(kind="stable")[:_MOST].tolist()
+    ]
+    return tuple(noun for noun in found if noun.probability >= _LEAST)
+
+
+def fit_articles(words: Sequence[str]) -> list[str]:
+    """A caption's words with the article that fits each noun of the table: "a elephant" becomes "an elephant"."""
+    return [
+        _article(after) if word in ("a", "an") and after in _first_words() else word
+        for word, after in zip_longest(words, words[1:], fillvalue="")
+    ]
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" and not noun.startswith("uni") else "a"
+
+
+@cache
+def _first_words() -> frozenset[str]:
+    return frozenset(noun.name.split()[0] for noun in nouns())
 
 
 def _alternatives(hypotheses: Sequence[Found], best: str, pieces: Pieces) -> tuple[Alternative, ...]:

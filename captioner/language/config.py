@@ -158,8 +158,3 @@ class SearchConfig:
         )
         require(self.beams % self.groups == 0, f"search.groups is {self.groups}; it must divide beams ({self.beams})")
         require(self.temperature == 0 or self.groups == 1, "search.groups and search.temperature exclude each other")
-
-    @property
-    def reranks(self) -> bool:
-        """Whether the n-best list is reranked by the detected words, where a checkpoint can."""
-        return self.temperature == 0 and max(self.word_weight, self.least_weight, self.match_weight, self.odd_price) > 0

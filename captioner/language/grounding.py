@@ -24,67 +24,13 @@ from captioner.language.pieces import Pieces
 
 State = tuple[Any, ...]
 Step = Callable[[Any, State], tuple[Any, State]]
-PEOPLE = frozenset(
-    [
-        "man",
-        "men",
-        "woman",
-        "women",
-        "boy",
-        "boys",
-        "girl",
-        "girls",
-        "person",
-        "people",
-        "child",
-        "children",
-        "kid",
-        "kids",
-        "baby",
-        "babies",
-        "toddler",
-        "toddlers",
-        "lady",
-        "ladies",
-        "guy",
-        "guys",
-        "player",
-        "players",
-        "crowd",
-        "group",
-        "someone",
-        "somebody",
-        "male",
-        "female",
-        "couple",
-        "adult",
-        "adults",
-        "teenager",
-        "teenagers",
-        "infant",
-        "cyclist",
-        "skier",
-        "skateboarder",
-        "snowboarder",
-        "surfer",
-        "climber",
-        "hiker",
-        "rider",
-        "riders",
-        "dancer",
-        "dancers",
-        "friend",
-        "friends",
-        "family",
-        "team",
-        "cook",
-        "chef",
-        "singer",
-        "band",
-        "biker",
-        "bikers",
-    ]
-)
+_PEOPLE = """
+    man men woman women boy boys girl girls person people child children kid kids baby babies toddler toddlers lady
+    ladies guy guys player players crowd group someone somebody male female couple adult adults teenager teenagers
+    infant cyclist skier skateboarder snowboarder surfer climber hiker rider riders dancer dancers friend friends
+    family team cook chef singer band biker bikers
+"""
+PEOPLE = frozenset(_PEOPLE.split())
 """Words that say a person."""
 NOUN_PRIOR = 0.03
 """Probability of an unfamiliar noun in any clip."""

@@ -9,15 +9,16 @@ model, and no torch.
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from captioner.language.config import SearchConfig
 from captioner.language.grounding import NOUN_PRIOR
-from captioner.language.trigrams import Trigrams
 
 
 class Scored(Protocol):
@@ -32,7 +33,15 @@ _SURE = 0.3
 """From this probability on the classifier has a say in the words that the detector knows."""
 _NONE = 0.05
 """Stands for the probability of the least likely word where a sentence has none that the detector knows."""
+_HASHES = 3
+"""Bits of the filter that stand for a trigram."""
 S = TypeVar("S", bound=Scored)
+
+
+def reranks(config: SearchConfig) -> bool:
+    """Whether the settings rerank the n-best list, where a checkpoint can."""
+    weights = (config.word_weight, config.least_weight, config.match_weight, config.odd_price)
+    return config.temperature == 0 and max(weights) > 0
 
 
 class Reranker:
@@ -110,3 +119,38 @@ class Reranker:
 
 def _says(text: str, noun: str) -> bool:
     return f" {noun} " in f" {text} " or f" {noun}s " in f" {text} "
+
+
+class Trigrams:
+    """The trigrams of the training captions in a Bloom filter (Bloom 1970), some five bits for each.
+
+    ``table`` (N,) uint8 holds the filter's bits and is changed in place. The filter finds every trigram that was added,
+    and takes one in ten of the others for known. A sentence with an unknown one is rarely English.
+    """
+
+    def __init__(self, table: np.ndarray) -> None:
+        self._table = table
+
+    def add(self, captions: Iterable[str], *, least: int = 1) -> None:
+        """Add the trigrams that ``captions`` (normalised) hold ``least`` times or more."""
+        counts = Counter(trigram for caption in captions for trigram in _trigrams(caption))
+        for trigram, count in counts.items():
+            if count >= least:
+                for place in self._places(trigram):
+                    self._table[place // 8] |= 1 << place % 8
+
+    def unknown(self, text: str) -> int:
+        """How many trigrams of ``text``, its start and end included, no caption has."""
+        return sum(
+            any(not self._table[place // 8] >> place % 8 & 1 for place in self._places(trigram))
+            for trigram in _trigrams(text)
+        )
+
+    def _places(self, trigram: str) -> list[int]:
+        digest = hashlib.blake2b(trigram.encode(), digest_size=4 * _HASHES).digest()
+        return [int.from_bytes(digest[i : i + 4], "little") % (8 * len(self._table)) for i in range(0, len(digest), 4)]
+
+
+def _trigrams(text: str) -> Iterator[str]:
+    words = ["", *text.split(), ""]
+    return (" ".join(words[i : i + 3]) for i in range(len(words) - 2))

@@ -111,7 +111,7 @@ class Runner:
     def _of(self, frames: Frames, place: Place) -> Caption:
         features, looked = self._features(frames.pixels)
         whole = self._tell(features, looked, frames, place)
-        if not self.search.reranks:
+        if not self._wording.reranks(self.search):
             return whole
 
         def tell_parts(parts: Sequence[Frames], scenes: Sequence[slice]) -> list[Caption]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from captioner.checkpoint.captioning import Checkpoint, save_checkpoint
 from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions, collate_clips
-from captioner.language.trigrams import Trigrams
+from captioner.language.reranker import Trigrams
 from captioner.model import CaptionModel
 from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
 from captioner.training.config import Recipe

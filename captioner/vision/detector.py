@@ -58,8 +58,7 @@ class WordDetector(nn.Module):
     @torch.no_grad()
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Probabilities (B, W), means over the frames, from features (B, T, P, D) and mask (B, T)."""
-        shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
-        return (shown[:, None] @ self.of_frames(features.float().mean(dim=2))).squeeze(1)
+        return mean_over_frames(self.of_frames(features.float().mean(dim=2)), mask)
 
 
 class ClipDetector(nn.Module):
@@ -101,7 +100,12 @@ class ClipDetector(nn.Module):
     @torch.no_grad()
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Probabilities (B,) from features (B, T, P, D) and mask (B, T)."""
-        shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
-        mean = (shown[:, None] @ features.float().mean(dim=2)).squeeze(1)  # (B, D)
+        mean = mean_over_frames(features.float().mean(dim=2), mask)  # (B, D)
         logits = (mean * self.weight).sum(dim=1) + self.bias  # no product by a vector: an 8-bit export takes none
         return logits.sigmoid()
+
+
+def mean_over_frames(values: Tensor, mask: Tensor) -> Tensor:
+    """Means (B, W) of values (B, T, W) over the frames that ``mask`` (B, T) shows; zeros where it shows none."""
+    shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
+    return (shown[:, None] @ values).squeeze(1)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from captioner.vision.backbones import classifier_weights
+from captioner.vision.detector import mean_over_frames
 from captioner.vision.nouns import CLASSES, nouns
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ class Evidence(nn.Module):
     """
 
     tokens: Tensor
-
     reliability: Tensor | None
 
     def __init__(self, source: str, *, grounding: bool = False) -> None:
@@ -92,8 +92,7 @@ class Evidence(nn.Module):
         """
         mask = mask & self.looked(features)
         noun_probs = self.probabilities(features) * mask[..., None]
-        shown = mask.float() / mask.sum(dim=1, keepdim=True).clamp(min=1)
-        mean = (shown[:, None] @ noun_probs).squeeze(1)  # (B, N): over frames
+        mean = mean_over_frames(noun_probs, mask)  # (B, N)
         known = self.tokens >= 0
         evidence = mean.new_zeros(len(mean), vocabulary)
         evidence.index_add_(1, self.tokens[known], mean[:, known])

@@ -14,7 +14,7 @@ from captioner.checkpoint.captioning import load_checkpoint, read_config
 from captioner.checkpoint.cnn import load_whole
 from captioner.errors import CheckpointError, ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
-from captioner.language.trigrams import Trigrams
+from captioner.language.reranker import Trigrams
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.metrics.content import content_words
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig

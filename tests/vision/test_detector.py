@@ -13,7 +13,7 @@ from captioner.checkpoint.captioning import load_checkpoint, save_checkpoint
 from captioner.cli import main
 from captioner.errors import CheckpointError
 from captioner.language.config import DecoderConfig, SearchConfig
-from captioner.language.trigrams import Trigrams
+from captioner.language.reranker import Trigrams
 from captioner.model import CaptionModel
 from captioner.video.config import VideoConfig
 from captioner.vision.detector import ClipDetector, WordDetector

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from captioner.caption.detected_nouns import detected_nouns, fit_articles, read_frames
+from captioner.caption.telling import detected_nouns, fit_articles
 from captioner.checkpoint.captioning import load_checkpoint, save_checkpoint
 from captioner.errors import ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig
@@ -153,8 +153,8 @@ def test_a_noun_is_as_reliable_as_captions_say() -> None:
 def test_detected_nouns_say_what_when_and_whether_it_was_said() -> None:
     hidden = torch.zeros_like(seen(cat=0.1))
     frames = torch.stack([seen(cat=0.2, dog=0.1), seen(cat=0.8), hidden, seen(cat=0.5, fire_truck=0.2)])
-    noun_probs, times = read_frames(frames.numpy(), (0.5, 1.5, 2.0, 2.5))
-    found = detected_nouns(noun_probs, times, said=["a", "cat", "on", "a", "fire", "truck"])
+    said = ["a", "cat", "on", "a", "fire", "truck"]
+    found = detected_nouns(frames.numpy(), (0.5, 1.5, 2.0, 2.5), said=said)
     assert [(noun.noun, round(noun.probability, 2), noun.peak_seconds, noun.used) for noun in found] == [
         ("cat", 0.5, 1.5, True),
         ("fire truck", 0.07, 2.5, True),
