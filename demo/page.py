@@ -16,6 +16,7 @@ from demo import strings
 from demo.api import endpoints
 from demo.components.result import refused
 from demo.components.samples import render_samples
+from demo.components.wiring import QUIET, area
 from demo.engine import Engine
 from demo.finder import Finder
 from demo.limits import Limits
@@ -41,8 +42,8 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits, index: Path | 
     with gr.Blocks(
         title=strings.TITLE, analytics_enabled=False, delete_cache=(min(60, limits.keep_seconds), limits.keep_seconds)
     ) as page:
-        gr.HTML(_head(limits), elem_id="cap-head", js_on_load=None, apply_default_css=False)
-        gone = gr.HTML(js_on_load=None, apply_default_css=False)
+        area(_head(limits), elem_id="cap-head")
+        gone = area()
         corrections = gr.State({})
         with gr.Tabs() as tabs:
             with gr.Tab(strings.TAB_CAPTION, id="caption"):
@@ -56,21 +57,21 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits, index: Path | 
             with gr.Tab(strings.TAB_FIND, id="find"):
                 found = find_tab(finder, limits)
             with gr.Tab(strings.TAB_BATCH, id="batch"):
-                batch_tab(engine, shelf=shelf)
+                batch = batch_tab(engine, shelf=shelf, corrections=corrections)
             with gr.Tab(strings.TAB_COMPARE, id="compare"):
-                compare = compare_tab(engine, samples=clips, shelf=shelf)
+                compare = compare_tab(engine, samples=clips, shelf=shelf, corrections=corrections)
             with gr.Tab(strings.TAB_EVALUATE, id="evaluate"):
                 evaluate_tab(limits)
         _show_what_the_address_names(
             page,
-            [caption, actions, timeline, compare],
+            [caption, actions, timeline, batch, compare],
             tabs=tabs,
             gone=gone,
             shelf=shelf,
             minutes=limits.keep_seconds / 60,
         )
         _show_what_a_link_finds(page, finder, [tabs, *found])
-        gr.HTML(f"<p>{escape(strings.ABOUT)}</p>", elem_id="cap-foot", js_on_load=None, apply_default_css=False)
+        area(f"<p>{escape(strings.ABOUT)}</p>", elem_id="cap-foot")
         endpoints(engine, finder, caption=caption.request, timeline=timeline.request)
     for block in page.blocks.values():
         _refuse_addresses(block)
@@ -95,7 +96,7 @@ def _show_what_the_address_names(
         return {tabs: gr.Tabs(selected=kind.id), **dict(zip(kind.restored, kept.values, strict=True))}
 
     outputs = [gone, tabs, *(component for kind in kinds for component in kind.restored)]
-    page.load(restore, None, outputs, concurrency_limit=None, show_progress="hidden", api_visibility="private")
+    page.load(restore, None, outputs, **QUIET)
 
 
 def _show_what_a_link_finds(page: gr.Blocks, finder: Finder, outputs: list[Any]) -> None:

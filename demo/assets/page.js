@@ -148,16 +148,15 @@
 
   // A line to write a better sentence in, under the one that it is to replace.
   const correct = (button) => {
-    const { index, label, save, discard } = button.dataset;
-    const place = button.closest("li, .cap-tools");
+    const { index, said, label, save, discard } = button.dataset;
+    const place = button.parentElement;
     if (place.querySelector(".cap-edit")) return;
-    const sentence = (button.closest("li") ?? place.parentElement).querySelector("[data-said]");
     const form = document.createElement("form");
     form.className = "cap-edit";
     const line = document.createElement("input");
     line.maxLength = 300;
     line.setAttribute("aria-label", label);
-    line.value = sentence.dataset.said;
+    line.value = said;
     const make = (type, text) => Object.assign(document.createElement("button"), { type, textContent: text });
     const close = () => {
       form.remove();

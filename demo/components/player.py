@@ -15,11 +15,11 @@ from captioner.errors import VideoError
 from demo import strings
 from demo.components.result import line, refused
 from demo.components.samples import Sample
+from demo.components.wiring import area
 from demo.engine import Engine
 from demo.limits import Refusal, told
 
 ACCEPT = "video/*,image/*,.avi,.dv,.flv,.m2ts,.mkv,.mts,.mxf,.ogv,.rm,.ts,.wmv"
-_WIRED = "captioner.wire(element, trigger, ['opened', 'unplayable'])"
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Player:
 def player(elem_id: str, engine: Engine, *, samples: Sequence[Sample] = (), first: Sample | None = None) -> Player:
     """Draw a player inside the running Blocks, with a gallery of samples; ``first`` is in it from the start."""
     with gr.Column(elem_id=elem_id, elem_classes="cap-player"):
-        stage = gr.HTML(_stage(first.path if first else None), js_on_load=None, apply_default_css=False)
-        drop = gr.HTML(_drop(engine), js_on_load=_WIRED, apply_default_css=False)
-        note = gr.HTML(js_on_load=None, apply_default_css=False)
+        stage = area(_stage(first.path if first else None))
+        drop = area(_drop(engine), events=("opened", "unplayable"))
+        note = area()
         if samples:
-            gr.HTML(_gallery(samples), js_on_load=None, apply_default_css=False, elem_classes="cap-gallery")
+            area(_gallery(samples), elem_classes="cap-gallery")
     held = gr.State(str(first.path) if first else "")
 
     def put(event: gr.EventData) -> tuple[str, str, str]:

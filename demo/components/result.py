@@ -10,6 +10,7 @@ from demo import strings
 from demo.components.pictures import strip
 from demo.components.words import clock, percent, words_over_time
 from demo.engine import Seen
+from demo.visit.correction import Told
 from demo.visit.line import Place
 
 
@@ -28,11 +29,6 @@ def line(said: str) -> str:
     return f'<p class="cap-note"{said_aloud(said)}>{escape(said)}</p>'
 
 
-def result(seen: Seen, *, player: str) -> str:
-    """Everything about one caption, as HTML."""
-    return sentence(seen.caption, seen.meaning, player=player) + reasons(seen, player=player)
-
-
 def reasons(seen: Seen, *, player: str, side: str = "") -> str:
     """Why it says so: its words over time, and the n-best list. ``side`` names one of two beside each other."""
     caption = seen.caption
@@ -40,8 +36,9 @@ def reasons(seen: Seen, *, player: str, side: str = "") -> str:
     return words_over_time(caption, pictures, player=player, name=side) + alternatives(caption.alternatives)
 
 
-def sentence(caption: Caption, meaning: str, *, player: str, corrected: bool = False) -> str:
+def sentence(now: Told, *, player: str) -> str:
     """The sentence with its confidence, what that means, and what it was made from; a subtitle of the player too."""
+    [caption] = now.captions
     times = caption.times_seconds
     frames = strings.FRAMES_SEEN.format(count=len(times), first=clock(times[0]), last=clock(times[-1]))
     warnings = [strings.WARNING.format(warning=warning) for warning in caption.warnings]
@@ -54,15 +51,14 @@ def sentence(caption: Caption, meaning: str, *, player: str, corrected: bool = F
     return (
         f'<article data-cues="{escape(player)}"{said_aloud(caption.told)}>'
         f'<p class="cap-sentence" {cue(caption)}>{said(caption)}</p><div class="cap-facts">'
-        f"{sure(caption, corrected=corrected)}{_why(meaning)}<span>{escape(frames)}</span></div>{notes}</article>"
+        f"{sure(now)}{_why(now.meaning)}<span>{escape(frames)}</span></div>{notes}</article>"
     )
 
 
 def cue(caption: Caption) -> str:
     """The attributes that make an element a subtitle of the player that ``data-cues`` around it names."""
     return (
-        f'data-seek="{caption.start_seconds:.3f}" data-end="{end_of(caption):.3f}" data-text="{escape(caption.told)}" '
-        f'data-said="{escape(caption.text)}"'
+        f'data-seek="{caption.start_seconds:.3f}" data-end="{end_of(caption):.3f}" data-text="{escape(caption.told)}"'
     )
 
 
@@ -76,15 +72,15 @@ def said_aloud(text: str) -> str:
     return f' data-aloud="{escape(text)}"'
 
 
-def sure(caption: Caption, *, corrected: bool) -> str:
-    """How sure it is; of a sentence that the visitor wrote, whose it is."""
-    return f"<span>{strings.CORRECTED}</span>" if corrected else confidence(caption)
+def sure(now: Told, index: int = 0) -> str:
+    """How sure a caption is; of a sentence that the visitor wrote, whose it is."""
+    return f"<span>{strings.CORRECTED}</span>" if index in now.corrected else confidence(now.captions[index])
 
 
-def said(caption: Caption) -> str:
-    """The sentence, marked where it is not to be relied on."""
+def said(caption: Caption, *, text: str = "") -> str:
+    """The sentence, prefixed in words where its confidence is low; ``text`` is the same sentence as HTML."""
     mark = f'<span class="cap-unsure">{UNSURE}</span>' if caption.abstained else ""
-    return mark + escape(caption.text)
+    return mark + (text or escape(caption.text))
 
 
 def confidence(caption: Caption) -> str:

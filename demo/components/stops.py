@@ -35,6 +35,15 @@ class Stops:
         if asked := self._asked.get(visitor):
             asked.set()
 
+    def wire(self, button: gr.Button) -> None:
+        """Let ``button`` ask the run of the visitor who presses it to stop."""
+
+        def press(visitor: gr.Request) -> Any:
+            self.ask(str(visitor.session_hash))
+            return gr.update(interactive=False)
+
+        button.click(press, None, button, queue=False, show_progress="hidden", api_visibility="private")
+
 
 def buttons(*, running: bool) -> tuple[Any, Any]:
     """Updates of the button that starts a run and of the one that cancels it: one of them can be pressed."""

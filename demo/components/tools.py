@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
+from captioner.caption.result import Caption
 from captioner.outputs.writers import jsonl
 from demo import strings
 from demo.child import Child
@@ -16,10 +18,8 @@ from demo.components.result import progress, refused, said_aloud, waiting
 from demo.engine import Engine
 from demo.limits import Limits, Refusal, told
 from demo.visit.correction import Corrections, Told
+from demo.visit.shelf import Shelf
 from demo.visit.uploads import swept_folder
-
-WIRED = "captioner.wire(element, trigger, ['corrected', 'burn'])"
-"""For the component that holds them: its events."""
 
 
 def tools(result: Told, corrections: Corrections) -> str:
@@ -27,16 +27,20 @@ def tools(result: Told, corrections: Corrections) -> str:
     if not result.captions:
         return ""
     text = "\n".join(caption.text for caption in result.captions)
-    own = correct_button(0, strings.CORRECT) if len(result.captions) == 1 else ""
-    learnt = ""
-    if corrections:
-        note = strings.CORRECTIONS_NOTE.format(count=len(corrections))
-        learnt = links({"corrections.jsonl": "".join(corrections.values())}, label=note)
+    own = correct_button(result.captions[0], 0) if len(result.captions) == 1 else ""
     return (
         f'<div class="cap-tools"><button type="button" class="cap-copy" data-copy="{escape(text)}" '
         f'data-done="{strings.COPIED}">{strings.COPY}</button>{own}<button type="button" class="cap-burn">'
-        f"{strings.BURN}</button>{links(files_of(result.captions), label=strings.DOWNLOAD)}</div>{learnt}"
+        f"{strings.BURN}</button>{links(files_of(result.captions), label=strings.DOWNLOAD)}</div>" + learnt(corrections)
     )
+
+
+def learnt(corrections: Corrections) -> str:
+    """The file of the visit's corrections, as HTML; nothing where there are none."""
+    if not corrections:
+        return ""
+    note = strings.CORRECTIONS_NOTE.format(count=len(corrections))
+    return links({"corrections.jsonl": "".join(corrections.values())}, label=note)
 
 
 def kept(result: Told, tab: str) -> str:
@@ -46,13 +50,13 @@ def kept(result: Told, tab: str) -> str:
     return f'<span hidden data-result="{result.name}" data-title="{escape(title)}"></span>'
 
 
-def correct_button(index: int, label: str) -> str:
-    """A button that opens a line to write a better sentence in."""
+def correct_button(caption: Caption, index: int, *, of: str = "") -> str:
+    """A button that opens a line beside it, to write a better sentence in; ``of`` says which of several it is."""
     words = f'data-label="{strings.CORRECTION}" data-save="{strings.SAVE}" data-discard="{strings.DISCARD}"'
-    name = "" if label == strings.CORRECT else f' aria-label="{escape(label)}"'
+    name = f' aria-label="{escape(strings.CORRECT_OF.format(name=of))}"' if of else ""
     return (
-        f'<button type="button" class="cap-correct" data-index="{index}"{name} {words}>'
-        f"{strings.CORRECT if not name else '✎'}</button>"
+        f'<button type="button" class="cap-correct" data-index="{index}" '
+        f'data-said="{escape(caption.text)}"{name} {words}>{"✎" if of else strings.CORRECT}</button>'
     )
 
 
@@ -87,6 +91,8 @@ def _burn(captions: Told, video: Path, limits: Limits) -> Iterator[str]:
     )
 
 
-def correction(event: gr.EventData) -> tuple[int, str]:
-    """What a ``corrected`` event says: which caption, and its new sentence."""
-    return int(event._data["index"]), str(event._data["text"])
+def correct(result: Told, event: gr.EventData, corrections: Corrections, shelf: Shelf) -> tuple[Told, Corrections]:
+    """The result and the visit's corrections with the sentence that a ``corrected`` event brings."""
+    result = result.correct(int(event._data["index"]), str(event._data["text"]))
+    result = replace(result, name=result.name or shelf.name())
+    return result, {**corrections, **result.corrections()}

@@ -18,6 +18,7 @@ from demo.components.result import bar, cue, empty, refused, said_aloud, waiting
 from demo.components.samples import Sample
 from demo.components.stops import Stops
 from demo.components.tools import kept
+from demo.components.wiring import QUIET, area
 from demo.components.words import clock, percent
 from demo.engine import Engine
 from demo.limits import told
@@ -36,9 +37,7 @@ def actions_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf) -> T
             video = player(PLAYER, engine, samples=samples, first=next(iter(samples), None))
             run = gr.Button(strings.RUN_ACTIONS, variant="primary", elem_id="actions-run")
         with gr.Column(min_width=320, elem_classes="cap-out"):
-            listed = gr.HTML(
-                empty(strings.EMPTY_ACTIONS), elem_id="actions-result", js_on_load=None, apply_default_css=False
-            )
+            listed = area(empty(strings.EMPTY_ACTIONS), elem_id="actions-result")
 
     stops = Stops()
 
@@ -69,9 +68,8 @@ def actions_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf) -> T
     def again(visitor: gr.Request, held: str) -> Iterator[tuple[Any, str]]:
         yield from show(visitor, held, pressed=True)
 
-    always: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-    video.opened.then(dropped, video.held, [video.note, listed], **always)
-    run.click(again, video.held, [video.note, listed], **always)
+    video.opened.then(dropped, video.held, [video.note, listed], **QUIET)
+    run.click(again, video.held, [video.note, listed], **QUIET)
     return Tab(ID, [video.held, video.stage, listed])
 
 

@@ -23,6 +23,7 @@ from demo.components.downloads import links, stem
 from demo.components.player import player, shown
 from demo.components.result import empty, progress, refused, waiting
 from demo.components.stops import Stops, buttons
+from demo.components.wiring import QUIET, area
 from demo.components.words import clock
 from demo.engine import Engine
 from demo.limits import Limits, Refusal, told
@@ -48,14 +49,12 @@ def anomalies_tab(engine: Engine) -> None:
                 run = gr.Button(strings.RUN_LEARN, variant="primary", elem_id="anomalies-learn")
                 stop = gr.Button(strings.CANCEL, elem_id="anomalies-cancel", interactive=False)
             sample = gr.Button(strings.SAMPLE_WALKWAY, elem_id="anomalies-sample")
-            status = gr.HTML(elem_id="anomalies-status", js_on_load=None, apply_default_css=False)
+            status = area(elem_id="anomalies-status")
             video = player(PLAYER, engine)
             alarms = gr.Number(ALARMS, label=strings.ALARMS, info=strings.ALARMS_INFO, minimum=0.01)
             score = gr.Button(strings.RUN_SCORE, variant="primary", elem_id="anomalies-run")
         with gr.Column(scale=3, min_width=320):
-            found = gr.HTML(
-                empty(strings.EMPTY_ANOMALIES), elem_id="anomalies-result", js_on_load=None, apply_default_css=False
-            )
+            found = area(empty(strings.EMPTY_ANOMALIES), elem_id="anomalies-result")
     learnt = gr.State("", time_to_live=limits.keep_seconds, delete_callback=_forget)
 
     def learn(visitor: gr.Request, uploads: list[str] | None, steps: float, held: str) -> Iterator[tuple[Any, ...]]:
@@ -80,14 +79,9 @@ def anomalies_tab(engine: Engine) -> None:
         except Exception as error:
             yield refused(told(error)), empty(strings.EMPTY_ANOMALIES)
 
-    def cancel(visitor: gr.Request) -> Any:
-        stops.ask(str(visitor.session_hash))
-        return gr.update(interactive=False)
-
-    always: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-    run.click(learn, [files, steps, learnt], [learnt, status, run, stop], **always)
-    stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
-    score.click(show, [video.held, alarms, learnt], [video.note, found], **always)
+    run.click(learn, [files, steps, learnt], [learnt, status, run, stop], **QUIET)
+    stops.wire(stop)
+    score.click(show, [video.held, alarms, learnt], [video.note, found], **QUIET)
     sample.click(_sample, None, [files, video.held, video.stage], api_visibility="private")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,24 @@ from demo import strings
 from demo.components.downloads import as_csv, as_json, links, subtitles_of
 from demo.components.pace import Pace
 from demo.components.panel import panel, settings
-from demo.components.result import confidence, empty, progress, refused, table, waiting
+from demo.components.result import empty, progress, refused, said, sure, table, waiting
 from demo.components.stops import Stops, buttons
+from demo.components.tools import correct, correct_button, kept, learnt
+from demo.components.wiring import QUIET, area
 from demo.engine import Engine, Settings
 from demo.limits import Refusal, sentence, told
-from demo.visit.shelf import Clip, Kept, Shelf
+from demo.visit.correction import Corrections, Told
+from demo.visit.shelf import Clip, Kept, Shelf, Tab
 
 ID = "batch"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: a caption, or the reason why there is none."""
+    """What became of one file: a caption, which stands in :class:`Told`, or the reason why there is none."""
 
     file: str
-    caption: Caption | None
-    reason: str
+    reason: str = ""
 
     @property
     def name(self) -> str:
@@ -42,9 +44,11 @@ class Outcome:
         return Path(self.file).name
 
 
-def batch_tab(engine: Engine, *, shelf: Shelf) -> None:
+Outcomes = tuple[Outcome, ...]
+
+
+def batch_tab(engine: Engine, *, shelf: Shelf, corrections: gr.State) -> Tab:
     """Draw the tab inside the running Blocks."""
-    stops = Stops()
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             files = gr.File(label=strings.FILES, file_count="multiple", elem_id="batch-files", height=220)
@@ -53,60 +57,83 @@ def batch_tab(engine: Engine, *, shelf: Shelf) -> None:
                 stop = gr.Button(strings.CANCEL, elem_id="batch-cancel", interactive=False)
             chosen = panel(engine, span=False)
         with gr.Column(scale=3, min_width=320):
-            status = gr.HTML(elem_id="batch-status", js_on_load=None, apply_default_css=False)
-            kept = gr.HTML(elem_id="batch-files-made", js_on_load=None, apply_default_css=False)
-            shown = gr.HTML(
-                empty(strings.EMPTY_BATCH), elem_id="batch-result", js_on_load=None, apply_default_css=False
-            )
+            status, made = area(elem_id="batch-status"), area(elem_id="batch-files-made")
+            listed = area(empty(strings.EMPTY_BATCH), elem_id="batch-result", events=("corrected",))
+    outcomes, result = gr.State(()), gr.State(Told())
+    work = _Work(engine, shelf)
+    shown = [listed, made, outcomes, result]
+    run.click(work.batch, [files, corrections, *chosen.components], [*shown, status, run, stop], **QUIET)
+    work.stops.wire(stop)
+    listed.corrected(work.correct, [outcomes, result, corrections], [*shown, corrections], **QUIET)
+    return Tab(ID, shown)
 
-    def batch(visitor: gr.Request, uploads: list[str] | None, *values: Any) -> Iterator[tuple[Any, ...]]:
-        outcomes, session = list[Outcome](), str(visitor.session_hash)
+
+class _Work:
+    """What the tab does."""
+
+    def __init__(self, engine: Engine, shelf: Shelf) -> None:
+        self._engine, self._shelf = engine, shelf
+        self.stops = Stops()
+
+    def batch(
+        self, visitor: gr.Request, uploads: list[str] | None, corrected: Corrections, *values: Any
+    ) -> Iterator[tuple[Any, ...]]:
+        """Caption the files; the Find tab finds what was captioned before a run broke off too."""
+        session, skip = str(visitor.session_hash), gr.skip()
+        outcomes: Outcomes = ()
+        now = blank = Told(name=self._shelf.name())
         try:
-            with stops.run(session) as stopped, engine.films.join() as places:
+            with self.stops.run(session) as stopped, self._engine.films.join() as places:
                 for place in waiting(places):
-                    yield gr.skip(), place, "", *buttons(running=True)
-                yield from _run(engine, uploads or [], settings(*values), stopped, outcomes)
+                    yield *(skip,) * 4, place, *buttons(running=True)
+                for outcomes, now, status in _run(self._engine, uploads or [], settings(*values), stopped, blank):
+                    yield _table(outcomes, now, finished=False), "", skip, skip, status, skip, skip
         except Exception as error:
-            yield gr.skip(), refused(told(error)), "", *buttons(running=False)
+            yield *(skip,) * 4, refused(told(error)), *buttons(running=False)
+            return
         finally:
-            if clips := tuple(Clip(file=o.file, captions=(o.caption,)) for o in outcomes if o.caption):
-                shelf.put(shelf.name(), Kept(tab=ID, values=(), visitor=session, clips=clips))
+            shown = self._keep(session, outcomes, now, corrected)
+        yield *shown, skip, *buttons(running=False)
 
-    def cancel(visitor: gr.Request) -> Any:
-        stops.ask(str(visitor.session_hash))
-        return gr.update(interactive=False)
+    def correct(
+        self, visitor: gr.Request, event: gr.EventData, outcomes: Outcomes, now: Told, corrected: Corrections
+    ) -> tuple[Any, ...]:
+        """Put the visitor's sentence in place of a caption's."""
+        now, corrected = correct(now, event, corrected, self._shelf)
+        return *self._keep(str(visitor.session_hash), outcomes, now, corrected), corrected
 
-    run.click(
-        batch,
-        [files, *chosen.components],
-        [shown, status, kept, run, stop],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    stop.click(cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
+    def _keep(self, visitor: str, outcomes: Outcomes, now: Told, corrected: Corrections) -> tuple[Any, ...]:
+        """Put the result on the shelf; returns what the page shows of it."""
+        made = _downloads(outcomes, now) + learnt(corrected) + (kept(now, strings.TAB_BATCH) if now.captions else "")
+        values = _table(outcomes, now), made, outcomes, now
+        clips = tuple(Clip(file=o.file, captions=(caption,)) for o, caption in _paired(outcomes, now) if caption)
+        if outcomes:
+            self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips))
+        return values
 
 
 def _run(
-    engine: Engine, uploads: list[str], wanted: Settings, stopped: threading.Event, outcomes: list[Outcome]
-) -> Iterator[tuple[Any, ...]]:
-    """The table, the progress, the downloads and the buttons, as files are done and come to ``outcomes``."""
-    pace, count = Pace(), len(uploads)
-    for outcome in _outcomes(engine, uploads, wanted):
-        outcomes.append(outcome)
+    engine: Engine, uploads: list[str], wanted: Settings, stopped: threading.Event, now: Told
+) -> Iterator[tuple[Outcomes, Told, str]]:
+    """What became of the files so far, their captions, and the progress."""
+    pace, count, outcomes = Pace(), len(uploads), list[Outcome]()
+    for upload, made in _captions(engine, uploads, wanted):
+        outcomes.append(Outcome(upload, made if isinstance(made, str) else ""))
+        now = now if isinstance(made, str) else replace(now, captions=(*now.captions, made))
         if stopped.is_set():
             break
         if pace.due():
-            said = strings.BATCH_PROGRESS.format(done=len(outcomes), count=count)
-            yield _table(outcomes), progress(said, len(outcomes) / count), "", gr.skip(), gr.skip()
-    bad = sum(outcome.caption is None for outcome in outcomes)
-    last = progress(strings.BATCH_DONE.format(good=len(outcomes) - bad, bad=bad), 1.0)
+            done = strings.BATCH_PROGRESS.format(done=len(outcomes), count=count)
+            yield tuple(outcomes), now, progress(done, len(outcomes) / count)
+    good = len(now.captions)
+    last = progress(strings.BATCH_DONE.format(good=good, bad=len(outcomes) - good), 1.0)
     if len(outcomes) < count:
         last = progress(strings.BATCH_STOPPED.format(done=len(outcomes)), None)
-    yield _table(outcomes), last, _downloads(outcomes), *buttons(running=False)
+    yield tuple(outcomes), now, last
 
 
-def _outcomes(engine: Engine, uploads: list[str], wanted: Settings) -> Iterator[Outcome]:
+def _captions(engine: Engine, uploads: list[str], wanted: Settings) -> Iterator[tuple[str, Caption | str]]:
+    """Each file with its caption, or with the reason why there is none."""
     limits = engine.limits
     if not uploads:
         raise Refusal(strings.NO_FILES)
@@ -115,37 +142,47 @@ def _outcomes(engine: Engine, uploads: list[str], wanted: Settings) -> Iterator[
     late = time.monotonic() + limits.run_seconds
     for upload in uploads:
         if time.monotonic() > late:
-            yield Outcome(upload, None, strings.RUN_TOO_LONG.format(minutes=limits.run_seconds / 60))
+            yield upload, strings.RUN_TOO_LONG.format(minutes=limits.run_seconds / 60)
             continue
         try:
-            yield Outcome(upload, engine.caption(upload, wanted).caption, "")
+            yield upload, engine.caption(upload, wanted).caption
         except (VideoError, Refusal) as error:
-            yield Outcome(upload, None, sentence(error))
+            yield upload, sentence(error)
 
 
-def _table(outcomes: list[Outcome]) -> str:
-    rows = (
-        (escape(o.name), escape(o.caption.text), confidence(o.caption))
-        if o.caption
-        else (escape(o.name), f'<span class="cap-refused">{escape(o.reason)}</span>', "")
-        for o in outcomes
-    )
+def _paired(outcomes: Outcomes, now: Told) -> list[tuple[Outcome, Caption | None]]:
+    captions = iter(now.captions)
+    return [(outcome, None if outcome.reason else next(captions)) for outcome in outcomes]
+
+
+def _table(outcomes: Outcomes, now: Told, *, finished: bool = True) -> str:
+    """A row for each file; once the run is ``finished``, each caption can be corrected."""
+    rows, number = [], 0
+    for outcome, caption in _paired(outcomes, now):
+        name = escape(outcome.name)
+        if caption is None:
+            rows.append((name, f'<span class="cap-refused">{escape(outcome.reason)}</span>', ""))
+            continue
+        button = correct_button(caption, number, of=outcome.name) if finished else ""
+        rows.append((name, f"{said(caption)} {button}", sure(now, number)))
+        number += 1
     return table(strings.BATCH_COLUMNS, rows, label=strings.BATCH)
 
 
-def _downloads(outcomes: list[Outcome]) -> str:
+def _downloads(outcomes: Outcomes, now: Told) -> str:
     if not outcomes:
         return ""
-    found = [row(o.caption) if o.caption else {"path": o.name, "error": o.reason} for o in outcomes]
+    paired = _paired(outcomes, now)
+    found = [row(caption) if caption else {"path": o.name, "error": o.reason} for o, caption in paired]
     rows = (
         (o.name, c.text, f"{c.confidence:.4f}", c.start_seconds, c.end_seconds, "", c.model)
-        if (c := o.caption)
+        if c
         else (o.name, "", "", "", "", o.reason, "")
-        for o in outcomes
+        for o, c in paired
     )
     files: dict[str, str | bytes] = {
         "captions.csv": as_csv(strings.BATCH_CSV_COLUMNS, rows),
         "captions.json": as_json(found),
-        "subtitles.zip": subtitles_of([o.caption for o in outcomes if o.caption]),
+        "subtitles.zip": subtitles_of(now.captions),
     }
     return links(files, label=strings.DOWNLOAD)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -17,7 +16,8 @@ from demo.components.player import player, shown
 from demo.components.result import empty, reasons, refused, sentence, waiting, ways
 from demo.components.samples import Sample
 from demo.components.stops import Stops
-from demo.components.tools import WIRED, burn, correction, kept, tools
+from demo.components.tools import burn, correct, kept, tools
+from demo.components.wiring import QUIET, area
 from demo.engine import Engine, Seen
 from demo.limits import Refusal, told
 from demo.visit.correction import Corrections, Told
@@ -25,9 +25,6 @@ from demo.visit.shelf import Clip, Kept, Shelf, Tab
 
 ID = "caption"
 PLAYER = "caption-player"
-
-
-_ALWAYS: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
 
 def caption_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corrections: gr.State) -> Tab:
@@ -39,22 +36,22 @@ def caption_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corr
             video = player(PLAYER, engine, samples=samples, first=first)
             run = gr.Button(strings.RUN_CAPTION, variant="primary", elem_id="caption-run")
         with gr.Column(min_width=320, elem_classes="cap-out", elem_id="caption-result"):
-            said = gr.HTML(_greeting(first, seen), js_on_load=WIRED, apply_default_css=False)
-            made = gr.HTML(elem_id="caption-made", js_on_load=None, apply_default_css=False)
-            why = gr.HTML(below, js_on_load=None, apply_default_css=False)
+            said = area(_greeting(first, seen), events=("corrected", "burn"))
+            made = area(elem_id="caption-made")
+            why = area(below)
         with gr.Column(min_width=320, elem_classes="cap-more"):
             chosen = panel(engine)
             side_by_side = gr.Button(strings.RUN_WAYS, elem_id="ways-run")
-            compared = gr.HTML(elem_id="ways-result", js_on_load=None, apply_default_css=False)
+            compared = area(elem_id="ways-result")
     result = gr.State(Told(captions=(seen.caption,), meaning=seen.meaning) if seen else Told())
     work = _Work(engine, shelf, below)
     request = [video.held, corrections, *chosen.components]
     outputs = [video.note, said, made, why, compared, result]
-    video.opened.then(work.dropped, request, outputs, **_ALWAYS)
-    run.click(work.again, request, outputs, **_ALWAYS)
-    side_by_side.click(work.ways, [video.held, *chosen.components], [video.note, compared], **_ALWAYS)
-    said.corrected(work.correct, [video.held, result, corrections], [said, result, corrections], **_ALWAYS)
-    said.burn(work.draw, [result, video.held], made, **_ALWAYS)
+    video.opened.then(work.dropped, request, outputs, **QUIET)
+    run.click(work.again, request, outputs, **QUIET)
+    side_by_side.click(work.ways, [video.held, *chosen.components], [video.note, compared], **QUIET)
+    said.corrected(work.correct, [video.held, result, corrections], [said, result, corrections], **QUIET)
+    said.burn(work.draw, [result, video.held], made, **QUIET)
     return Tab(ID, [video.held, video.stage, said, why, result], request=chosen.components)
 
 
@@ -108,8 +105,7 @@ class _Work:
         """Put the visitor's sentence in place of the caption's."""
         kept = self._shelf.get(now.name)
         below = kept.values[3] if kept else "" if now.name else self._below
-        now = replace(now.correct(*correction(event)), name=now.name or self._shelf.name())
-        corrected = {**corrected, **now.corrections()}
+        now, corrected = correct(now, event, corrected, self._shelf)
         html = _said(now, corrected)
         self._keep(str(visitor.session_hash), held, html, below, now)
         return html, now, corrected
@@ -151,5 +147,4 @@ def _said(now: Told, corrected: Corrections) -> str:
 
 
 def _told(now: Told, corrected: Corrections) -> str:
-    own = sentence(now.captions[0], now.meaning, player=PLAYER, corrected=0 in now.corrected)
-    return own + tools(now, corrected)
+    return sentence(now, player=PLAYER) + tools(now, corrected)

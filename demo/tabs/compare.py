@@ -11,19 +11,21 @@ import gradio as gr
 from demo import strings
 from demo.components.panel import panel, settings
 from demo.components.player import player, shown
-from demo.components.result import confidence, empty, reasons, refused, said_aloud, waiting
+from demo.components.result import empty, reasons, refused, said, said_aloud, sure, waiting
 from demo.components.samples import Sample
-from demo.components.tools import kept
-from demo.engine import Engine, Seen
+from demo.components.tools import correct, correct_button, kept, learnt
+from demo.components.wiring import QUIET, area
+from demo.engine import Engine
 from demo.limits import told
-from demo.visit.correction import Told
+from demo.visit.correction import Corrections, Told
 from demo.visit.shelf import Kept, Shelf, Tab
 
 ID = "compare"
 PLAYER = "compare-player"
+SIDES = (strings.SIDE_A, strings.SIDE_B)
 
 
-def compare_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf) -> Tab:
+def compare_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corrections: gr.State) -> Tab:
     """Draw the tab inside the running Blocks."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
@@ -40,54 +42,75 @@ def compare_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf) -> T
                 strategy="beam" if len(names) > 1 else "greedy",
             )
             run = gr.Button(strings.RUN_COMPARE, variant="primary", elem_id="compare-run")
-    said = gr.HTML(empty(strings.EMPTY_COMPARE), elem_id="compare-said", js_on_load=None, apply_default_css=False)
+    said = area(empty(strings.EMPTY_COMPARE), elem_id="compare-said", events=("corrected",))
     with gr.Row(equal_height=False):
         sides = []
         for side in ("a", "b"):
             with gr.Column(min_width=320):  # one under the other on a phone
-                sides.append(gr.HTML(elem_id=f"compare-{side}", js_on_load=None, apply_default_css=False))
+                sides.append(area(elem_id=f"compare-{side}"))
+    result = gr.State(Told())
+    work = _Work(engine, shelf)
+    request = [video.held, corrections, *left.components, *right.components]
+    shown = [said, *sides, result]
+    run.click(work.compare, request, [video.note, *shown], **QUIET)
+    said.corrected(work.correct, [video.held, result, corrections], [said, result, corrections], **QUIET)
+    video.opened.then(lambda: NOTHING, None, shown, **QUIET)
+    return Tab(ID, [video.held, video.stage, *shown])
 
-    def compare(held: str, *values: Any) -> Iterator[tuple[Any, ...]]:
-        nothing, half = (empty(strings.EMPTY_COMPARE), "", ""), len(values) // 2
+
+NOTHING = (empty(strings.EMPTY_COMPARE), "", "", Told())
+
+
+class _Work:
+    """What the tab does."""
+
+    def __init__(self, engine: Engine, shelf: Shelf) -> None:
+        self._engine, self._shelf = engine, shelf
+
+    def compare(self, held: str, corrected: Corrections, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Caption the video twice; the settings of both sides follow each other in ``values``."""
+        half = len(values) // 2
         if not held:
-            yield refused(strings.NO_FILE), *nothing
+            yield refused(strings.NO_FILE), *NOTHING
             return
         try:
-            with engine.clips.join() as places:
+            with self._engine.clips.join() as places:
                 for place in waiting(places):
-                    yield gr.skip(), place, "", ""
-                a, b = (engine.caption(held, settings(*part)) for part in (values[:half], values[half:]))
+                    yield gr.skip(), place, *NOTHING[1:]
+                seen = [self._engine.caption(held, settings(*part)) for part in (values[:half], values[half:])]
         except Exception as error:
-            yield refused(told(error)), *nothing
+            yield refused(told(error)), *NOTHING
             return
-        now = Told(captions=(a.caption, b.caption), name=shelf.name())
-        html = (
-            difference(a, b) + kept(now, strings.TAB_COMPARE),
-            reasons(a, player=PLAYER, side=strings.SIDE_A),
-            reasons(b, player=PLAYER, side=strings.SIDE_B),
-        )
-        shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), *html)))
-        yield gr.skip(), *html
+        now = Told(captions=tuple(each.caption for each in seen), name=self._shelf.name())
+        below = [reasons(each, player=PLAYER, side=side) for each, side in zip(seen, SIDES, strict=True)]
+        yield gr.skip(), self._keep(held, now, corrected, below), *below, now
 
-    always: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-    request = [video.held, *left.components, *right.components]
-    run.click(compare, request, [video.note, said, *sides], **always)
-    video.opened.then(lambda: (empty(strings.EMPTY_COMPARE), "", ""), None, [said, *sides], **always)
-    return Tab(ID, [video.held, video.stage, said, *sides])
+    def correct(self, event: gr.EventData, held: str, now: Told, corrected: Corrections) -> tuple[Any, ...]:
+        """Put the visitor's sentence in place of that of a side."""
+        kept = self._shelf.get(now.name)
+        now, corrected = correct(now, event, corrected, self._shelf)
+        return self._keep(held, now, corrected, kept.values[3:5] if kept else ("", "")), now, corrected
+
+    def _keep(self, held: str, now: Told, corrected: Corrections, below: Sequence[str]) -> str:
+        """Put the result on the shelf; returns what the page shows of both sentences."""
+        html = difference(now) + learnt(corrected) + kept(now, strings.TAB_COMPARE)
+        self._shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), html, *below, now)))
+        return html
 
 
-def difference(a: Seen, b: Seen) -> str:
+def difference(now: Told) -> str:
     """Both sentences with the words underlined that only one of them has."""
-    verdict = strings.SAME if a.caption.text == b.caption.text else strings.DIFFERENT
+    a, b = now.captions
+    verdict = strings.SAME if a.text == b.text else strings.DIFFERENT
     cards = "".join(
-        f'<div class="cap-card"><h2>{side}</h2><p class="cap-said">{_marked(mine, other)}</p>'
-        f'<p class="cap-facts">{confidence(mine.caption)}</p></div>'
-        for side, mine, other in ((strings.SIDE_A, a, b), (strings.SIDE_B, b, a))
+        f'<div class="cap-card"><h2>{SIDES[i]}</h2><p class="cap-said">'
+        f"{said(mine, text=_marked(mine.text, other.text))}</p>"
+        f'<div class="cap-facts">{sure(now, i)}{correct_button(mine, i, of=SIDES[i])}</div></div>'
+        for i, (mine, other) in enumerate(((a, b), (b, a)))
     )
     return f'<p{said_aloud(verdict)}>{verdict}</p><div class="cap-cards">{cards}</div>'
 
 
-def _marked(mine: Seen, other: Seen) -> str:
-    theirs = {word.text for word in other.caption.words}
-    words = (word.text for word in mine.caption.words)
-    return " ".join(escape(word) if word in theirs else f"<mark>{escape(word)}</mark>" for word in words)
+def _marked(mine: str, other: str) -> str:
+    theirs = set(other.split())
+    return " ".join(escape(word) if word in theirs else f"<mark>{escape(word)}</mark>" for word in mine.split())

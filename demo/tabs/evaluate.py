@@ -12,6 +12,7 @@ from demo import strings
 from demo.child import Child
 from demo.components.downloads import links
 from demo.components.result import empty, refused, table
+from demo.components.wiring import area
 from demo.limits import Limits, Refusal, told
 from eval.report.table import coverage_line, diversity_lines, points
 from eval.scores.evaluation import Evaluation, load_evaluation
@@ -28,9 +29,7 @@ def evaluate_tab(limits: Limits) -> None:
             characters = gr.Checkbox(False, label=strings.CHARACTERS)
             run = gr.Button(strings.RUN_EVALUATE, variant="primary", elem_id="evaluate-run")
         with gr.Column(scale=3, min_width=320):
-            shown = gr.HTML(
-                empty(strings.EMPTY_EVALUATE), elem_id="evaluate-result", js_on_load=None, apply_default_css=False
-            )
+            shown = area(empty(strings.EMPTY_EVALUATE), elem_id="evaluate-result")
 
     def evaluate(predictions: str | None, references: str | None, split: str, empties: bool, characters: bool) -> str:
         try:

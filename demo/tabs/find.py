@@ -11,10 +11,12 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from captioner.caption.result import UNSURE
 from captioner.index.archive import Found, Results
 from captioner.index.writers import why
 from demo import strings
 from demo.components.result import empty
+from demo.components.wiring import area
 from demo.components.words import clock
 from demo.finder import Answer, Finder
 from demo.limits import Limits, refusals
@@ -29,7 +31,7 @@ def find_tab(finder: Finder, limits: Limits) -> list[Any]:
         with gr.Column(scale=3, min_width=320):
             query = gr.Textbox(label=strings.QUERY, info=strings.QUERY_INFO, elem_id="find-query", max_lines=1)
             run = gr.Button(strings.RUN_FIND, variant="primary", elem_id="find-run")
-            note = gr.HTML(empty(strings.EMPTY_FIND), elem_id="find-note", js_on_load=None, apply_default_css=False)
+            note = area(empty(strings.EMPTY_FIND), elem_id="find-note")
             gallery = gr.Gallery(
                 label=strings.FOUND,
                 elem_id="find-gallery",
@@ -42,7 +44,7 @@ def find_tab(finder: Finder, limits: Limits) -> list[Any]:
             )
         with gr.Column(scale=2, min_width=320):
             video = gr.Video(label=strings.FOUND_CLIP, elem_id=PLAYER, height=320, interactive=False)
-            told = gr.HTML(elem_id="find-why", js_on_load=None, apply_default_css=False)
+            told = area(elem_id="find-why")
     held, moment = gr.State([]), gr.Number(visible=False)
 
     def search(visitor: gr.Request, text: str) -> tuple[Any, ...]:
@@ -76,7 +78,7 @@ def linked(finder: Finder, text: str, *, visitor: str) -> tuple[Any, ...]:
 def gallery_of(answer: Answer) -> list[tuple[Image.Image, str]]:
     """A picture of each, with its moment and caption."""
     shown = zip(answer.results, answer.pictures, strict=True)
-    return [(_picture(picture), f"{clock(found.seconds)}  {found.caption}") for found, picture in shown]
+    return [(_picture(picture), f"{clock(found.seconds)}  {_said(found)}") for found, picture in shown]
 
 
 def _picture(webp: bytes) -> Image.Image:
@@ -90,10 +92,14 @@ def summary(results: Results) -> str:
     return f'<p class="cap-note" role="status">{escape(said)} {escape(unknown)}</p>'
 
 
+def _said(found: Found) -> str:
+    return UNSURE * found.unsure + found.caption
+
+
 def reasons(found: Found) -> str:
     """A result in words."""
     place = strings.FOUND_AT.format(name=Path(found.path).name, time=clock(found.seconds), score=found.score)
     return (
-        f'<p class="cap-sentence">{escape(found.caption)}</p><p class="cap-note">{escape(place)}</p>'
+        f'<p class="cap-sentence">{escape(_said(found))}</p><p class="cap-note">{escape(place)}</p>'
         f'<p class="cap-note">{escape(why(found))}</p>'
     )

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import gradio as gr
 
 from captioner.caption.merging import merge_next
-from captioner.caption.result import Caption
 from captioner.errors import CaptionerError
 from demo import strings
 from demo.components.pace import Pace
@@ -23,7 +22,8 @@ from demo.components.player import player, shown
 from demo.components.result import cue, empty, end_of, progress, refused, sure, waiting
 from demo.components.samples import Sample
 from demo.components.stops import Stops, buttons
-from demo.components.tools import WIRED, burn, correct_button, correction, kept, tools
+from demo.components.tools import burn, correct, correct_button, kept, tools
+from demo.components.wiring import QUIET, area
 from demo.components.words import clock
 from demo.engine import Engine, Seen
 from demo.limits import Refusal, sentence, told
@@ -34,7 +34,6 @@ ID = "timeline"
 PLAYER = "timeline-player"
 LIST = "timeline-result"
 DEFAULT_SECONDS = 10
-_ALWAYS: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
 
 def timeline_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corrections: gr.State) -> Tab:
@@ -46,10 +45,10 @@ def timeline_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, cor
                 run = gr.Button(strings.RUN_TIMELINE, variant="primary", elem_id="timeline-run")
                 stop = gr.Button(strings.CANCEL, elem_id="timeline-cancel", interactive=False)
         with gr.Column(min_width=320, elem_classes="cap-out"):
-            status = gr.HTML(elem_id="timeline-status", js_on_load=None, apply_default_css=False)
-            files = gr.HTML(elem_id="timeline-files", js_on_load=WIRED, apply_default_css=False)
-            made = gr.HTML(elem_id="timeline-made", js_on_load=None, apply_default_css=False)
-            listed = gr.HTML(empty(strings.EMPTY_TIMELINE), elem_id=LIST, js_on_load=WIRED, apply_default_css=False)
+            status = area(elem_id="timeline-status")
+            files = area(elem_id="timeline-files", events=("burn",))
+            made = area(elem_id="timeline-made")
+            listed = area(empty(strings.EMPTY_TIMELINE), elem_id=LIST, events=("corrected",))
         with gr.Column(min_width=320, elem_classes="cap-more"):
             with gr.Row():
                 how = gr.Radio(list(strings.SEGMENT_CHOICES.items()), value="shots", label=strings.SEGMENTS)
@@ -59,13 +58,13 @@ def timeline_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, cor
     work = _Work(engine, shelf)
     how.change(lambda value: gr.update(visible=value == "fixed"), how, seconds, api_visibility="private")
     outputs = [video.note, listed, status, files, made, run, stop, result]
-    run.click(work.show, [video.held, corrections, how, seconds, *chosen.components], outputs, **_ALWAYS)
-    stop.click(work.cancel, None, stop, queue=False, show_progress="hidden", api_visibility="private")
+    run.click(work.show, [video.held, corrections, how, seconds, *chosen.components], outputs, **QUIET)
+    work.stops.wire(stop)
     corrected = [listed, files, result, corrections]
-    listed.corrected(work.correct, [video.held, result, corrections], corrected, **_ALWAYS)
-    files.burn(work.draw, [result, video.held], made, **_ALWAYS)
+    listed.corrected(work.correct, [video.held, result, corrections], corrected, **QUIET)
+    files.burn(work.draw, [result, video.held], made, **QUIET)
     blank = (empty(strings.EMPTY_TIMELINE), "", "", "", Told())
-    video.opened.then(lambda: blank, None, [listed, status, files, made, result], **_ALWAYS)
+    video.opened.then(lambda: blank, None, [listed, status, files, made, result], **QUIET)
     return Tab(ID, [video.held, video.stage, listed, files, result], request=[how, seconds, *chosen.components])
 
 
@@ -74,7 +73,7 @@ class _Work:
 
     def __init__(self, engine: Engine, shelf: Shelf) -> None:
         self._engine, self._shelf = engine, shelf
-        self._stops = Stops()
+        self.stops = Stops()
 
     def show(
         self, visitor: gr.Request, held: str, corrected: Corrections, how: str, seconds: float, *values: Any
@@ -83,7 +82,7 @@ class _Work:
         try:
             if not held:
                 raise Refusal(strings.NO_FILE)
-            with self._stops.run(str(visitor.session_hash)) as stopped, self._engine.films.join() as places:
+            with self.stops.run(str(visitor.session_hash)) as stopped, self._engine.films.join() as places:
                 yield "", "", "", "", "", *buttons(running=True), Told()
                 for place in waiting(places):
                     yield *(gr.skip(),) * 2, place, *(gr.skip(),) * 5
@@ -106,17 +105,11 @@ class _Work:
         self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips))
         return below
 
-    def cancel(self, visitor: gr.Request) -> Any:
-        """Ask the visitor's run to stop."""
-        self._stops.ask(str(visitor.session_hash))
-        return gr.update(interactive=False)
-
     def correct(
         self, visitor: gr.Request, event: gr.EventData, held: str, now: Told, corrected: Corrections
     ) -> tuple[Any, ...]:
         """Put the visitor's sentence in place of a caption's."""
-        now = replace(now.correct(*correction(event)), name=now.name or self._shelf.name())
-        corrected = {**corrected, **now.corrections()}
+        now, corrected = correct(now, event, corrected, self._shelf)
         html = as_list(now)
         return html, self._keep(str(visitor.session_hash), held, html, now, corrected), now, corrected
 
@@ -141,8 +134,8 @@ def run_timeline(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tu
             for seen in films:
                 certain, following = merge_next(held, seen.caption)
                 if certain is not None:
-                    html += _item(len(now.captions), certain, picture)
                     now = now.add(certain, picture)
+                    html += f"<li>{_item(now, len(now.captions) - 1)}</li>"
                 if certain is not None or held is None:
                     picture = thumbnail(seen.frames, len(seen.frames.pixels) // 2, squashed=seen.squashed)
                 held = following
@@ -183,16 +176,15 @@ def as_list(now: Told) -> str:
     """The captions as a list; a choice seeks the player, and they are its subtitles."""
     start = f'<ol class="cap-timeline" data-player="{PLAYER}" data-cues="{PLAYER}" aria-label="{strings.TIMELINE}">'
     return start + "".join(
-        _item(i, caption, picture, corrected=i in now.corrected)
-        for i, (caption, picture) in enumerate(zip(now.captions, now.pictures, strict=True))
+        f"<li>{_item(now, i)}{correct_button(caption, i, of=clock(caption.start_seconds))}</li>"
+        for i, caption in enumerate(now.captions)
     )
 
 
-def _item(index: int, caption: Caption, picture: str, *, corrected: bool = False) -> str:
-    start = clock(caption.start_seconds)
+def _item(now: Told, index: int) -> str:
+    caption = now.captions[index]
     return (
-        f'<li><button type="button" class="cap-jump" {cue(caption)}>'
-        f'<img src="{picture}" alt=""><span class="cap-when">{start} – {clock(end_of(caption))}</span>'
-        f'<span class="cap-what">{escape(caption.told)}</span>{sure(caption, corrected=corrected)}</button>'
-        f"{correct_button(index, strings.CORRECT_PART.format(time=start))}</li>"
+        f'<button type="button" class="cap-jump" {cue(caption)}><img src="{now.pictures[index]}" alt="">'
+        f'<span class="cap-when">{clock(caption.start_seconds)} – {clock(end_of(caption))}</span>'
+        f'<span class="cap-what">{escape(caption.told)}</span>{sure(now, index)}</button>'
     )

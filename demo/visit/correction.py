@@ -17,7 +17,7 @@ Corrections = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """The captions of one video, and which of them the visitor has corrected."""
+    """The captions of one result, and which of them the visitor has corrected."""
 
     captions: tuple[Caption, ...] = ()
     pictures: tuple[str, ...] = ()
@@ -42,19 +42,24 @@ class Told:
         return replace(self, captions=tuple(captions), corrected=self.corrected | {index})
 
     def corrections(self) -> dict[str, str]:
-        """The corrected captions as lines of a manifest, which ``captioner train`` learns from."""
-        lines = {}
+        """The corrected captions as lines of a manifest, which ``captioner train`` learns from.
+
+        Sentences of the same clip stand in one line.
+        """
+        rows: dict[str, dict[str, Any]] = {}
         for index in sorted(self.corrected):
             caption = self.captions[index]
-            row: dict[str, Any] = {
-                "id": caption.path,
-                "path": caption.path,
-                "split": "train",
-                "captions": [caption.text],
-            }
-            if len(self.captions) > 1:
-                start, end = round(caption.start_seconds, 3), caption.end_seconds
-                row |= {"id": f"{caption.path}@{start}", "start_seconds": start}
-                row |= {} if end is None else {"end_seconds": round(end, 3)}
-            lines[str(row["id"])] = json.dumps(row, ensure_ascii=False) + "\n"
-        return lines
+            span = self._span(caption)
+            name = f"{caption.path}@{span['start_seconds']}" if span else caption.path
+            row = {"id": name, "path": caption.path, "split": "train", "captions": []} | span
+            sentences = rows.setdefault(name, row)["captions"]
+            sentences += [caption.text] * (caption.text not in sentences)
+        return {name: json.dumps(row, ensure_ascii=False) + "\n" for name, row in rows.items()}
+
+    def _span(self, caption: Caption) -> dict[str, float]:
+        """Where a part of a video lies in it; nothing for a whole video."""
+        starts = {each.start_seconds for each in self.captions if each.path == caption.path}
+        if starts == {0.0}:
+            return {}
+        span = {"start_seconds": caption.start_seconds, "end_seconds": caption.end_seconds}
+        return {name: round(seconds, 3) for name, seconds in span.items() if seconds is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,9 +72,12 @@ def press(page: Any, button: str, result: str) -> None:
     page.wait_for_selector(result)
 
 
-def seconds(page: Any, player: str) -> float:
-    """Where a player stands."""
-    return float(page.evaluate(f"document.querySelector('#{player} video').currentTime"))
+def rewrite(page: Any, place: Any, sentence: str) -> None:
+    """Correct the caption at ``place``, and wait until it says so."""
+    place.locator(".cap-correct").click()
+    page.locator(".cap-edit input").fill(sentence)
+    page.locator(".cap-edit input").press("Enter")
+    place.get_by_text(sentence).wait_for()
 
 
 def caption_of(page: Any, sentence: str) -> None:
@@ -167,10 +171,7 @@ def test_what_the_browser_cannot_play_is_captioned_corrected_and_kept(demo: Demo
     caption_of(page, demo.captioner.caption(avi).text)
     page.wait_for_function("document.querySelector('#caption-player video').duration > 1.5")
     assert page.locator(".toast-wrap :visible").count() == 0
-    page.click("#caption-result .cap-correct")
-    page.locator(".cap-edit input").fill("a square <b> moves")
-    page.locator(".cap-edit input").press("Enter")
-    caption_of(page, "a square <b> moves")
+    rewrite(page, page.locator("#caption-result"), "a square <b> moves")
     assert "corrected by you" in page.inner_text("#caption-result")
     cues = "[...document.querySelector('#caption-player video').captionerTrack.cues].map((cue) => cue.text)"
     page.wait_for_function(f"{cues}[0] === 'a square <b> moves'")
@@ -307,6 +308,9 @@ def test_compare(page: Any, clips: list[Path]) -> None:
     # the packaged one looks at 3 x 3 places: shown on each frame, and on the large one
     assert page.locator("#compare-a .cap-stage .cap-places > span").count() == 9
     assert page.locator("#compare-a .cap-thumb .cap-places").count() == page.locator("#compare-a .cap-frame").count()
+    rewrite(page, page.locator("#compare-said .cap-card").nth(1), "shapes move")
+    assert page.locator("#compare-said .cap-card mark").all_inner_texts()[-2:] == ["shapes", "move"]
+    assert page.locator("#compare-said a:has-text('JSONL')").count() == 1
     look(page)
 
 
@@ -329,7 +333,17 @@ def test_batch_with_one_bad_file(page: Any, clips: list[Path], tmp_path: Path) -
         page.click("#batch-files-made a:has-text('ZIP')")
     with zipfile.ZipFile(download.value.path()) as archive:
         assert archive.namelist() == ["clip0.vtt", "clip0.srt", "clip1.vtt", "clip1.srt"]
+    rewrite(page, rows.nth(2), "a clip <b> of shapes")
+    page.reload()  # and a reload loses nothing
+    rows.nth(2).get_by_text("a clip <b> of shapes").wait_for()
+    assert "corrected by you" in rows.nth(2).inner_text() and rows.count() == 3
     look(page)
+    with page.expect_download() as download:
+        page.click("#batch-files-made a:has-text('JSONL')")
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert {"id": "clip1.mp4", "path": "clip1.mp4", "split": "train", "captions": ["a clip <b> of shapes"]} in map(
+        json.loads, lines
+    )
 
 
 def test_timeline_cancel_jump_subtitles_and_download(page: Any, tmp_path: Path) -> None:
@@ -371,9 +385,7 @@ def test_timeline_to_the_end(page: Any, tmp_path: Path) -> None:
     page.wait_for_function("document.querySelector('#timeline-status').innerText.startsWith('Done')")
     assert page.locator("#timeline-result .cap-jump").count() >= 1
     assert page.evaluate("document.querySelector('#timeline-player video').captionerTrack.cues.length") >= 1
-    page.locator("#timeline-result .cap-correct").first.click()
-    page.locator(".cap-edit input").fill("a bar crosses a test card")
-    page.locator(".cap-edit input").press("Enter")
+    rewrite(page, page.locator("#timeline-result li").first, "a bar crosses a test card")
     page.wait_for_selector("#timeline-result :text('corrected by you')")
     page.go_back()  # to the address before this result
     page.wait_for_selector("#caption-player video[src]")

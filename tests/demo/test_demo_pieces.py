@@ -198,7 +198,8 @@ def test_a_stopped_timeline_keeps_what_it_has_and_says_so_last(checkpoint: Path,
 def test_what_is_found_is_told_with_its_moment_and_reason() -> None:
     from captioner.index.archive import Found, Results
     from captioner.index.evidence import Reason
-    from demo.tabs.find import reasons, summary
+    from demo.finder import Answer
+    from demo.tabs.find import gallery_of, reasons, summary
 
     dog = Reason(word="<dog>", probability=0.9, seconds=14.0)
     found = Found(
@@ -208,6 +209,11 @@ def test_what_is_found_is_told_with_its_moment_and_reason() -> None:
     told = reasons(found)
     assert "a &lt;dog&gt;" in told and "b&amp;c.mp4, 14.0 s, score 0.60" in told and "90 % at 0:14" in told
     assert "/a/" not in told, "visitors read no path of the server"
+    assert "unsure: a &lt;dog&gt;" not in told
+    doubtful = dataclasses.replace(found, unsure=True)
+    assert "unsure: a &lt;dog&gt;" in reasons(doubtful)
+    answer = Answer(results=Results(found=(found, doubtful)), pictures=(b"", b""))
+    assert [said for _, said in gallery_of(answer)] == ["14.0 s  a <dog>", "14.0 s  unsure: a <dog>"]
     spoken = tuple(Reason(word="sea", source=source) for source in ("caption", "others"))
     assert "sea in the caption; sea in another sentence" in reasons(dataclasses.replace(found, reasons=spoken))
     assert "1 clips" in summary(Results(found=(found,))) and "zebra" in summary(Results(found=(), unknown=("zebra",)))

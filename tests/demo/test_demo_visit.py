@@ -151,6 +151,14 @@ def test_corrections_are_a_manifest_that_training_reads(tmp_path: Path) -> None:
         (tmp_path / "clip.mp4", ("a cat looks <b>",), None, None),
         (tmp_path / "clip.mp4", ("a dog runs",), 2.0, 3.5),
     ]
+    pair = Told(captions=(caption("a"), caption("b"))).correct(0, "a fox").correct(1, "a red fox")  # of two checkpoints
+    assert [json.loads(line)["captions"] for line in pair.corrections().values()] == [["a fox", "a red fox"]]
+    several = Told(captions=(caption("a"), caption("b", path="other.mp4"))).correct(1, "a dog")  # a batch
+    assert [json.loads(line) for line in several.corrections().values()] == [
+        {"id": "other.mp4", "path": "other.mp4", "split": "train", "captions": ["a dog"]}
+    ]
+    part = Told(captions=(caption("a", start=2.0),)).correct(0, "a dog").corrections()["clip.mp4@2.0"]
+    assert json.loads(part)["start_seconds"] == json.loads(part)["end_seconds"] == 2.0
     page = tools(one, lines)
     assert "corrections.jsonl" in page and "a cat looks &lt;b&gt;" in page and strings.BURN in page
 
