@@ -89,8 +89,9 @@ class Finder:
         if source in self._samples or source.is_relative_to(get_upload_folder()):
             return source  # the page may show it; and a copy of an upload would outlive it
         name = hashlib.sha256(found.path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        target = Path(self._folder.name) / f"{name}{source.suffix}"
+        target = Path(get_upload_folder(), f"captioner-found-{name}", source.name)  # swept as uploads are
         if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
         return target
 

@@ -55,7 +55,7 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits, index: Path | 
             with gr.Tab(strings.TAB_TIMELINE, id="timeline"):
                 timeline = timeline_tab(engine, samples=films, shelf=shelf, corrections=corrections)
             with gr.Tab(strings.TAB_FIND, id="find"):
-                found = find_tab(finder, limits)
+                found = find_tab(finder, engine)
             with gr.Tab(strings.TAB_BATCH, id="batch"):
                 batch = batch_tab(engine, shelf=shelf, corrections=corrections)
             with gr.Tab(strings.TAB_COMPARE, id="compare"):

@@ -185,7 +185,6 @@ EMPTY_FIND: Final = (
     "what you captioned on this page."
 )
 FOUND: Final = "Found"
-FOUND_CLIP: Final = "The clip you choose plays here, from its moment"
 FOUND_COUNT: Final = "{count} clips, best first. Choose one to play it."
 FOUND_AT: Final = "{name}, {time}, score {score:.2f}"
 NOTHING_FOUND: Final = "Nothing was found. Leave out quotes, path: or after:, or use other words."

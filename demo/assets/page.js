@@ -27,14 +27,6 @@
     video.currentTime = seconds;
   };
 
-  // Once the clip that was chosen is there: play it from its moment.
-  const play = (player, seconds, tries = 40) => {
-    const video = document.querySelector(`#${CSS.escape(player)} video`);
-    if (!video || video.readyState < 1) return tries && setTimeout(() => play(player, seconds, tries - 1), 100);
-    video.currentTime = seconds;
-    video.play().catch(() => {}); // a browser that plays nothing by itself shows the moment
-  };
-
   // The places (row by row) of one frame as a grid laid over its picture, brightest where it looked most.
   const overlay = (holder, places, side, top) => {
     holder.querySelector(".cap-places")?.remove();
@@ -125,7 +117,7 @@
   document.addEventListener("error", (event) => {
     const video = event.target;
     if (video.tagName !== "VIDEO" || !video.error || "preview" in video.dataset) return;
-    tell(video.closest(".cap-player").querySelector(".cap-drop"), "unplayable", {});
+    tell(video, "unplayable", { at: video.dataset.at ?? null });
   }, true);
 
   const copy = async (button) => {
@@ -195,6 +187,11 @@
     ".cap-sample": (button) => {
       const drop = button.closest(".cap-player").querySelector(".cap-drop");
       tell(drop, "opened", { sample: Number(button.dataset.sample) });
+    },
+    ".cap-hit": (button) => {
+      button.closest("ul").querySelectorAll(".cap-hit").forEach((b) => b.removeAttribute("aria-current"));
+      button.setAttribute("aria-current", "true");
+      tell(button, "chosen", { index: Number(button.dataset.index) });
     },
     ".cap-copy": copy,
     ".cap-correct": correct,
@@ -289,10 +286,16 @@
     if (top > innerHeight * 0.75 || top < 0) node.scrollIntoView({ block: "center", behavior: "smooth" });
   };
 
+  const playFrom = (video) => {
+    video.currentTime = Number(video.dataset.at);
+    video.play().catch(() => {}); // a browser that plays nothing by itself shows the moment
+  };
+
   const refresh = () => {
     document.querySelectorAll("[data-file]:not([data-ready])").forEach((node) => {
       node.dataset.ready = "";
       node[node.tagName === "A" ? "href" : "src"] = address(node.dataset.file);
+      if ("at" in node.dataset) node.addEventListener("loadedmetadata", () => playFrom(node), { once: true });
     });
     // Gradio's names for what already reads well, or for what may not have one.
     document.querySelectorAll(".upload-container[aria-label], .empty[aria-label]").forEach((node) =>
@@ -333,5 +336,5 @@
   if (document.body) start();
   else addEventListener("DOMContentLoaded", start);
 
-  window.captioner = { wire, play };
+  window.captioner = { wire };
 })();

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -35,11 +35,24 @@ class Player:
     """``opened.then(...)``: once a video was dropped or a sample taken. ``held`` is empty where it was refused."""
 
 
-def player(elem_id: str, engine: Engine, *, samples: Sequence[Sample] = (), first: Sample | None = None) -> Player:
-    """Draw a player inside the running Blocks, with a gallery of samples; ``first`` is in it from the start."""
+_QUEUE: Final[dict[str, Any]] = {
+    "concurrency_id": "opening",
+    "concurrency_limit": 8,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+
+
+def player(
+    elem_id: str, engine: Engine, *, samples: Sequence[Sample] = (), first: Sample | None = None, drops: bool = True
+) -> Player:
+    """Draw a player inside the running Blocks, with a gallery of samples; ``first`` is in it from the start.
+
+    Where nothing can be dropped into it (``drops``), a handler puts :func:`shown` onto its stage.
+    """
     with gr.Column(elem_id=elem_id, elem_classes="cap-player"):
-        stage = area(_stage(first.path if first else None))
-        drop = area(_drop(engine), events=("opened", "unplayable"))
+        stage = area(_stage(first.path if first else None), events=("unplayable",))
+        drop = area(_drop(engine), events=("opened",)) if drops else None
         note = area()
         if samples:
             area(_gallery(samples), elem_classes="cap-gallery")
@@ -53,27 +66,22 @@ def player(elem_id: str, engine: Engine, *, samples: Sequence[Sample] = (), firs
             return "", _stage(None), refused(told(error))
         return str(path), _stage(path), ""
 
-    def replay(path: str) -> tuple[str, str]:
-        """The browser cannot play it: a preview of its frames in its place."""
+    def replay(event: gr.EventData, path: str) -> tuple[str, str]:
+        """The browser cannot play it: a preview of its frames in its place, from the same moment."""
         try:
-            return _stage(Path(path), preview=engine.preview(Path(path))), line(strings.PREVIEW)
+            preview = engine.preview(Path(path))
+            return _stage(Path(path), preview=preview, at=event._data["at"]), line(strings.PREVIEW)
         except (VideoError, Refusal):
             return gr.skip(), line(strings.NO_PREVIEW)
 
-    queue: dict[str, Any] = {
-        "concurrency_id": "opening",
-        "concurrency_limit": 8,
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
-    opened = drop.opened(put, None, [held, stage, note], **queue)
-    drop.unplayable(replay, held, [stage, note], **queue)
+    stage.unplayable(replay, held, [stage, note], **_QUEUE)
+    opened = drop.opened(put, None, [held, stage, note], **_QUEUE) if drop else None
     return Player(held, stage, note, opened)
 
 
-def shown(path: str) -> str:
-    """The stage with one video in it, as HTML."""
-    return _stage(Path(path) if path else None)
+def shown(path: str, *, at: float | None = None) -> str:
+    """The stage with one video in it, as HTML; it plays by itself from the moment ``at``."""
+    return _stage(Path(path) if path else None, at=at)
 
 
 def _chosen(event: gr.EventData, samples: Sequence[Sample]) -> Path:
@@ -86,12 +94,13 @@ def _chosen(event: gr.EventData, samples: Sequence[Sample]) -> Path:
     return path
 
 
-def _stage(path: Path | None, *, preview: Path | None = None) -> str:
+def _stage(path: Path | None, *, preview: Path | None = None, at: Any = None) -> str:
     if path is None:
         return f'<p class="cap-empty">{strings.NO_VIDEO}</p>'
     name = escape(strings.VIDEO_NAMED.format(name=path.name))
     what = f'data-preview data-file="{escape(str(preview))}"' if preview else f'data-file="{escape(str(path))}"'
-    return f'<video controls playsinline preload="auto" aria-label="{name}" {what}></video>'
+    moment = "" if at is None else f' data-at="{float(at):.3f}"'
+    return f'<video controls playsinline preload="auto" aria-label="{name}" {what}{moment}></video>'
 
 
 def _drop(engine: Engine) -> str:

@@ -2,94 +2,93 @@
 
 from __future__ import annotations
 
-import io
+import base64
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from captioner.caption.result import UNSURE
-from captioner.index.archive import Found, Results
+from captioner.index.archive import Found
 from captioner.index.writers import why
 from demo import strings
-from demo.components.result import empty
+from demo.components.player import player, shown
+from demo.components.result import empty, line, refused
 from demo.components.wiring import area
 from demo.components.words import clock
+from demo.engine import Engine
 from demo.finder import Answer, Finder
-from demo.limits import Limits, refusals
+from demo.limits import told
 
 PLAYER = "find-player"
-_PLAIN = (160, 90)
 
 
-def find_tab(finder: Finder, limits: Limits) -> list[Any]:
+def find_tab(finder: Finder, engine: Engine) -> list[Any]:
     """Draw the tab inside the running Blocks; returns the query and what a search fills, for links to a query."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             query = gr.Textbox(label=strings.QUERY, info=strings.QUERY_INFO, elem_id="find-query", max_lines=1)
             run = gr.Button(strings.RUN_FIND, variant="primary", elem_id="find-run")
-            note = area(empty(strings.EMPTY_FIND), elem_id="find-note")
-            gallery = gr.Gallery(
-                label=strings.FOUND,
-                elem_id="find-gallery",
-                columns=3,
-                height="auto",
-                object_fit="contain",
-                allow_preview=False,
-                interactive=False,
-                buttons=[],
-            )
+            gallery = area(empty(strings.EMPTY_FIND), elem_id="find-result", events=("chosen",))
         with gr.Column(scale=2, min_width=320):
-            video = gr.Video(label=strings.FOUND_CLIP, elem_id=PLAYER, height=320, interactive=False)
-            told = area(elem_id="find-why")
-    held, moment = gr.State([]), gr.Number(visible=False)
+            video = player(PLAYER, engine, drops=False)
+            about = area(elem_id="find-why")
+    held = gr.State([])
 
     def search(visitor: gr.Request, text: str) -> tuple[Any, ...]:
         return linked(finder, text, visitor=str(visitor.session_hash))[1:]
 
-    def choose(event: gr.SelectData, held: Sequence[Found]) -> tuple[Any, ...]:
-        with refusals():
-            found = held[int(event.index)]
-            return str(finder.playable(found)), reasons(found), found.seconds
+    def choose(event: gr.EventData, held: Sequence[Found]) -> tuple[str, str, str, str]:
+        try:
+            found = held[int(event._data["index"])]
+            path = str(finder.playable(found))
+        except Exception as error:
+            return "", shown(""), refused(told(error)), ""
+        return path, shown(path, at=found.seconds), "", reasons(found)
 
     queue: dict[str, Any] = {
         "concurrency_id": "clips",
-        "concurrency_limit": limits.clips_at_once,
+        "concurrency_limit": engine.limits.clips_at_once,
         "api_visibility": "private",
     }
     for event in (run.click, query.submit):
-        event(search, query, [gallery, note, held], **queue)
-    chosen = gallery.select(choose, held, [video, told, moment], **queue)
-    seek = f"(seconds) => window.captioner.play({PLAYER!r}, seconds)"
-    chosen.success(None, moment, None, js=seek, queue=False, api_visibility="private")
-    return [query, gallery, note, held]
+        event(search, query, [gallery, held], **queue)
+    gallery.chosen(choose, held, [video.held, video.stage, video.note, about], **queue)
+    return [query, gallery, held]
 
 
 def linked(finder: Finder, text: str, *, visitor: str) -> tuple[Any, ...]:
-    """What a link to a query fills: the query, the gallery, the note and what is held."""
-    with refusals():
+    """What a link to a query fills: the query, what was found, and what is held of it."""
+    try:
         answer = finder.search(text, visitor=visitor)
-        return text, gallery_of(answer), summary(answer.results), list(answer.results)
+    except Exception as error:
+        return text, refused(told(error)), []
+    return text, listed(answer), list(answer.results)
 
 
-def gallery_of(answer: Answer) -> list[tuple[Image.Image, str]]:
-    """A picture of each, with its moment and caption."""
-    shown = zip(answer.results, answer.pictures, strict=True)
-    return [(_picture(picture), f"{clock(found.seconds)}  {_said(found)}") for found, picture in shown]
-
-
-def _picture(webp: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(webp)) if webp else Image.new("RGB", _PLAIN, "#888")
-
-
-def summary(results: Results) -> str:
-    """How many were found, and which words are not known."""
-    said = strings.FOUND_COUNT.format(count=len(results)) if results else strings.NOTHING_FOUND
+def listed(answer: Answer) -> str:
+    """What was found as a gallery, each clip with its moment, its caption and why it was found (HTML)."""
+    results = answer.results
+    note = strings.FOUND_COUNT.format(count=len(results)) if results else strings.NOTHING_FOUND
     unknown = strings.UNKNOWN_WORDS.format(words=", ".join(results.unknown)) if results.unknown else ""
-    return f'<p class="cap-note" role="status">{escape(said)} {escape(unknown)}</p>'
+    items = "".join(
+        f'<li><button type="button" class="cap-hit" data-index="{index}">{_picture(picture)}'
+        f'<span class="cap-when">{clock(found.seconds)}</span><strong>{escape(_said(found))}</strong>'
+        f'<span class="cap-note">{escape(why(found))}</span></button></li>'
+        for index, (found, picture) in enumerate(zip(results, answer.pictures, strict=True))
+    )
+    return (
+        f'{line(f"{note} {unknown}".strip())}<ul class="cap-hits" data-rove=".cap-hit" aria-label="{strings.FOUND}">'
+        f"{items}</ul>"
+    )
+
+
+def _picture(webp: bytes) -> str:
+    """One without a picture, which an index may lack, is a grey place."""
+    source = f' src="data:image/webp;base64,{base64.b64encode(webp).decode()}"' if webp else ""
+    return f'<img alt=""{source}>'
 
 
 def _said(found: Found) -> str:

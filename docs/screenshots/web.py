@@ -70,7 +70,7 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
     page.get_by_role("tab", name="Find").click()
     page.fill("#find-query input, #find-query textarea", "a man with a camera")
     page.keyboard.press("Enter")
-    page.locator("#find-gallery button:has(img)").first.click()
+    page.locator(".cap-hit").first.click()
     page.wait_for_selector("#find-player video")
     page.wait_for_function("document.querySelector('#find-player video').currentTime > 2")
     page.eval_on_selector("#find-player video", "(video) => video.pause()")

@@ -199,7 +199,7 @@ def test_what_is_found_is_told_with_its_moment_and_reason() -> None:
     from captioner.index.archive import Found, Results
     from captioner.index.evidence import Reason
     from demo.finder import Answer
-    from demo.tabs.find import gallery_of, reasons, summary
+    from demo.tabs.find import listed, reasons
 
     dog = Reason(word="<dog>", probability=0.9, seconds=14.0)
     found = Found(
@@ -212,8 +212,9 @@ def test_what_is_found_is_told_with_its_moment_and_reason() -> None:
     assert "unsure: a &lt;dog&gt;" not in told
     doubtful = dataclasses.replace(found, unsure=True)
     assert "unsure: a &lt;dog&gt;" in reasons(doubtful)
-    answer = Answer(results=Results(found=(found, doubtful)), pictures=(b"", b""))
-    assert [said for _, said in gallery_of(answer)] == ["14.0 s  a <dog>", "14.0 s  unsure: a <dog>"]
+    gallery = listed(Answer(results=Results(found=(found, doubtful)), pictures=(b"", b"webp")))
+    assert "2 clips" in gallery and gallery.count("90 % at 0:14") == gallery.count("14.0 s") == 2
+    assert "<strong>a &lt;dog&gt;" in gallery and "<strong>unsure: a &lt;dog&gt;" in gallery
     spoken = tuple(Reason(word="sea", source=source) for source in ("caption", "others"))
     assert "sea in the caption; sea in another sentence" in reasons(dataclasses.replace(found, reasons=spoken))
-    assert "1 clips" in summary(Results(found=(found,))) and "zebra" in summary(Results(found=(), unknown=("zebra",)))
+    assert "zebra" in listed(Answer(results=Results(found=(), unknown=("zebra",)), pictures=()))
