@@ -31,8 +31,8 @@ from captioner.language.grounding import PEOPLE
 from captioner.language.tokenizer import normalise
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.metrics.cider import CiderScorer
+from captioner.retrieval.checkpoint import load_retriever
 from captioner.retrieval.config import RetrieverConfig
-from captioner.retrieval.retriever import Retriever
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig
 from captioner.training.features import FeatureCache
 from captioner.training.train import fit
@@ -205,7 +205,7 @@ def captions(
     assert loaded.model.evidence is not None
     if not grounded:
         loaded.model.evidence.reliability = None
-    match = None if retriever is None else Retriever.load(retriever, encoder=loaded.model.encoder)
+    match = None if retriever is None else load_retriever(retriever, encoder=loaded.model.encoder)
     captioner = Captioner(loaded, retriever=match)
     search = replace(MATCHED if match else SEARCH, min_confidence=packaged.search.min_confidence)
     said: list[Caption] = []

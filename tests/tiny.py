@@ -68,8 +68,8 @@ def tiny_retriever(folder: Path, *, captioner: Path | None = None) -> Path:
     from captioner.metrics.text import tokenize
     from captioner.retrieval.checkpoint import save_retriever
     from captioner.retrieval.config import RetrieverConfig
-    from captioner.retrieval.network import RetrieverHead
     from captioner.retrieval.queries import Vocabulary
+    from captioner.retrieval.retriever import Retriever
 
     torch.manual_seed(0)
     encoder = load_checkpoint(captioner).model.encoder if captioner else None
@@ -78,10 +78,9 @@ def tiny_retriever(folder: Path, *, captioner: Path | None = None) -> Path:
     inputs = 2 * encoder.width if encoder else 32
     save_retriever(
         folder,
-        head=RetrieverHead(config, inputs=inputs, words=words.rows).eval(),
+        model=Retriever(config, inputs=inputs, words=words.rows, places=encoder.places if encoder else 1).eval(),
         words=words,
         reads=encoder.fingerprint() if encoder else "",
-        places=encoder.places if encoder else 1,
         trained_on={"clips": 0},
     )
     return folder

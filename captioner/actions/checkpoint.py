@@ -9,8 +9,9 @@ from typing import Any
 
 from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
-from captioner.checkpoint.files import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
-from captioner.checkpoint.hub import find_papers, located
+from captioner.checkpoint.files import write_model
+from captioner.checkpoint.folder import CheckpointFolder
+from captioner.checkpoint.hub import located
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
 from captioner.video.config import VideoConfig
@@ -66,21 +67,21 @@ def save_recognizer(
 
 def load_recognizer(folder: str | Path | None = None) -> ActionCheckpoint:
     """Load a recogniser of actions, by default the package's own, on the CPU. Raises CheckpointError."""
-    folder = DEFAULT if folder is None else located(folder)
-    config = read_folder(folder, keys=_KEYS, files={WEIGHTS}, task="actions")
-    check_files(folder, config)
-    labels, temperature = config["labels"], config["temperature"]
-    if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
-        raise CheckpointError(f"{folder / 'config.json'}: labels must be a list of names")
+    saved = CheckpointFolder.open(DEFAULT if folder is None else located(folder), keys=_KEYS, task="actions")
+    labels, temperature = saved.names("labels"), saved.config["temperature"]
+    if not labels:
+        raise CheckpointError(f"{saved.path / 'config.json'}: labels must be a list of names, not an empty one")
     if not (isinstance(temperature, float) and 0 < temperature < 1e3):
-        raise CheckpointError(f"{folder / 'config.json'}: temperature must be a number above 0, not {temperature!r}")
-    head = section(HeadConfig, config, "head", folder)
+        raise CheckpointError(
+            f"{saved.path / 'config.json'}: temperature must be a number above 0, not {temperature!r}"
+        )
+    head = saved.settings(HeadConfig, "head")
     return ActionCheckpoint(
-        model=load_network(folder, config, lambda encoder: ActionModel(encoder, head, classes=len(labels))),
-        labels=tuple(labels),
-        video=section(VideoConfig, config, "video", folder),
+        model=saved.network(lambda encoder: ActionModel(encoder, head, classes=len(labels))),
+        labels=labels,
+        video=saved.settings(VideoConfig, "video"),
         temperature=temperature,
-        trained_on=config["trained_on"],
-        papers=find_papers(folder),
-        fingerprint=digest(folder / "config.json")[:12],
+        trained_on=saved.config["trained_on"],
+        papers=saved.papers,
+        fingerprint=saved.fingerprint,
     )

@@ -9,16 +9,8 @@ from typing import Any
 from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.anomalies.detector import Detector
 from captioner.anomalies.scoring import Tail
-from captioner.checkpoint.files import (
-    WEIGHTS,
-    check_files,
-    digest,
-    half,
-    load_weights,
-    read_folder,
-    section,
-    write_folder,
-)
+from captioner.checkpoint.files import half, write_folder
+from captioner.checkpoint.folder import CheckpointFolder
 from captioner.checkpoint.hub import located
 from captioner.config import to_dict
 
@@ -49,16 +41,11 @@ def save_detector(folder: str | Path, *, detector: Detector, tail: Tail, learnt_
 
 def load_detector(folder: str | Path) -> AnomalyCheckpoint:
     """Load a detector on the CPU. Raises CheckpointError."""
-    folder = located(folder)
-    config = read_folder(folder, keys=_KEYS, files={WEIGHTS}, task="anomalies")
-    check_files(folder, config)
-    detector = Detector(
-        section(FootageConfig, config, "footage", folder), section(DetectorConfig, config, "detector", folder)
-    )
-    load_weights(detector, folder / WEIGHTS)
+    saved = CheckpointFolder.open(located(folder), keys=_KEYS, task="anomalies")
+    detector = Detector(saved.settings(FootageConfig, "footage"), saved.settings(DetectorConfig, "detector"))
     return AnomalyCheckpoint(
-        detector=detector.eval(),
-        tail=section(Tail, config, "tail", folder),
-        learnt_from=config["learnt_from"],
-        fingerprint=digest(folder / "config.json")[:12],
+        detector=saved.fill(detector),
+        tail=saved.settings(Tail, "tail"),
+        learnt_from=saved.config["learnt_from"],
+        fingerprint=saved.fingerprint,
     )

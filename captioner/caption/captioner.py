@@ -31,7 +31,7 @@ from captioner.language.config import SearchConfig
 from captioner.language.grounding import Condition
 from captioner.language.search import Hypothesis
 from captioner.model import Observation
-from captioner.retrieval.retriever import Retriever
+from captioner.retrieval.checkpoint import RetrieverCheckpoint
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 
@@ -44,7 +44,7 @@ class Captioner:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, *, device: str | None = None, retriever: Retriever | None = None
+        self, checkpoint: Checkpoint, *, device: str | None = None, retriever: RetrieverCheckpoint | None = None
     ) -> None:
         """``retriever`` says how well a sentence fits a clip; by default :func:`checkpoint_retriever`'s.
 
@@ -198,7 +198,7 @@ class Captioner:
         memory = observation.memory if config.evidence else observation.memory._replace(evidence=None)
         evidence = _evidence(observation, self._wording.reliability, grounded=config.evidence)
         if config.match_weight and self._retriever is not None:
-            vectors = self._retriever.vectors(*batch)
+            vectors = self._retriever.model.vectors(*batch)
             evidence = [replace(seen, vector=vector) for seen, vector in zip(evidence, vectors, strict=True)]
         found = self._search(memory, evidence, config)
         best = [

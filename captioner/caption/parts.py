@@ -12,7 +12,7 @@ from captioner.checkpoint.captioning import Checkpoint
 from captioner.language.grounding import Lexicon, make_lexicon
 from captioner.language.reranker import Reranker
 from captioner.model import CaptionModel
-from captioner.retrieval.retriever import Retriever
+from captioner.retrieval.checkpoint import RetrieverCheckpoint, load_retriever
 from captioner.vision.nouns import nouns
 
 
@@ -31,9 +31,12 @@ def checkpoint_reliability(model: CaptionModel) -> np.ndarray | None:
     return model.evidence.reliability.cpu().numpy()
 
 
-def checkpoint_retriever(checkpoint: Checkpoint) -> Retriever | None:
+def checkpoint_retriever(checkpoint: Checkpoint) -> RetrieverCheckpoint | None:
     """The package's retriever where the checkpoint's search wants it and it reads its features."""
-    return Retriever.packaged(checkpoint.model.encoder) if checkpoint.search.match_weight else None
+    if not checkpoint.search.match_weight:
+        return None
+    loaded = load_retriever()
+    return loaded if loaded.reads == checkpoint.model.encoder.fingerprint() else None
 
 
 def checkpoint_lexicon(checkpoint: Checkpoint) -> Lexicon | None:

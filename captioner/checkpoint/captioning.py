@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from captioner.checkpoint.files import WEIGHTS, check_files, digest, load_network, read_folder, section, write_model
-from captioner.checkpoint.hub import find_papers, located
+from captioner.checkpoint.files import WEIGHTS, write_model
+from captioner.checkpoint.folder import CheckpointFolder, checked_config
+from captioner.checkpoint.hub import located
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
 from captioner.language.calibration import Calibration
@@ -29,14 +30,14 @@ from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
 from captioner.video.config import VideoConfig
 from captioner.vision.backbones import OWN_FOLDER
-from captioner.vision.encoder import FrameEncoder
 
 DEFAULT = OWN_FOLDER
 """The checkpoint inside the package."""
 
 _FILES = {WEIGHTS, "tokenizer.json", "vocabulary.json"}
 _KEYS = {"format", "captioner", "video", "encoder", "cnn", "decoder", "search", "trained_on", "files"}
-_CALIBRATION, _FORMS = "calibration", "words"  # keys that may be absent
+_CALIBRATION, _FORMS = "calibration", "words"
+_OPTIONAL = {_CALIBRATION, _FORMS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,28 +97,18 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
 
     Raises CheckpointError, naming what is missing or does not match.
     """
-    folder = checkpoint_folder(folder)
-    config = read_config(folder)
-    check_files(folder, config)
-    tokenizer = CaptionTokenizer.load(folder)
-    decoder = section(DecoderConfig, config, "decoder", folder)
-    forms = config.get(_FORMS, [])
-    if not isinstance(forms, list) or not all(isinstance(form, str) for form in forms):
-        raise CheckpointError(f"{folder / 'config.json'}: {_FORMS} must be a list of words")
-
-    def make(encoder: FrameEncoder) -> CaptionModel:
-        return CaptionModel(encoder, decoder, vocabulary=len(tokenizer), forms=forms)
-
-    model = load_network(folder, config, make)
+    saved = CheckpointFolder.open(checkpoint_folder(folder), keys=_KEYS, optional=_OPTIONAL, files=_FILES)
+    tokenizer, forms = CaptionTokenizer.load(saved.path), saved.names(_FORMS)
+    decoder = saved.settings(DecoderConfig, "decoder")
     return Checkpoint(
-        model=model,
+        model=saved.network(lambda encoder: CaptionModel(encoder, decoder, vocabulary=len(tokenizer), forms=forms)),
         tokenizer=tokenizer,
-        video=section(VideoConfig, config, "video", folder),
-        search=section(SearchConfig, config, "search", folder),
-        trained_on=config["trained_on"],
-        calibration=_calibration(config, folder),
-        papers=find_papers(folder),
-        fingerprint=digest(folder / "config.json")[:12],
+        video=saved.settings(VideoConfig, "video"),
+        search=saved.settings(SearchConfig, "search"),
+        trained_on=saved.config["trained_on"],
+        calibration=_calibration(saved),
+        papers=saved.papers,
+        fingerprint=saved.fingerprint,
     )
 
 
@@ -132,7 +123,7 @@ def write_calibration(folder: str | Path, calibration: Calibration, *, min_confi
     config = read_config(folder) | {_CALIBRATION: to_dict(calibration)}
     if min_confidence is not None:
         config["search"] = config["search"] | {"min_confidence": min_confidence}
-    _calibration(config, folder)
+    _calibration(CheckpointFolder(folder, config))
     temporary = folder / f".config.json.{os.getpid()}.tmp"
     try:
         temporary.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
@@ -145,16 +136,16 @@ def write_calibration(folder: str | Path, calibration: Calibration, *, min_confi
 
 def read_config(folder: str | Path) -> dict[str, Any]:
     """A checkpoint's config.json, its format and keys checked; cheap (no torch work, no weights)."""
-    return read_folder(Path(folder), keys=_KEYS, optional={_CALIBRATION, _FORMS}, files=_FILES)
+    return checked_config(Path(folder), keys=_KEYS, optional=_OPTIONAL, files=_FILES)
 
 
-def _calibration(config: dict[str, Any], folder: Path) -> Calibration | None:
-    if _CALIBRATION not in config:
+def _calibration(saved: CheckpointFolder) -> Calibration | None:
+    if _CALIBRATION not in saved.config:
         return None
-    calibration: Calibration = section(Calibration, config, _CALIBRATION, folder)
-    if calibration.weights != config["files"][WEIGHTS]:
+    calibration = saved.settings(Calibration, _CALIBRATION)
+    if calibration.weights != saved.config["files"][WEIGHTS]:
         raise CheckpointError(
-            f"{folder / 'config.json'}: the calibration was fitted to other weights; "
+            f"{saved.path / 'config.json'}: the calibration was fitted to other weights; "
             "remove its key, or fit it again with `python -m eval calibrate`"
         )
     return calibration

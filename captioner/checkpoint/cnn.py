@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from captioner.checkpoint.files import WEIGHTS, check_files, load_network, read_folder, write_model
+from captioner.checkpoint.files import write_model
+from captioner.checkpoint.folder import CheckpointFolder
 from captioner.config import to_dict
 from captioner.video.config import VideoConfig
 from captioner.vision.config import EncoderConfig
@@ -57,24 +58,19 @@ def save_tuned(
     write_model(folder, model=model, size=video.size, config=config)
 
 
-def read_tuned(folder: Path) -> dict[str, Any]:
-    """Its config.json. Raises CheckpointError."""
-    return read_folder(folder, keys=_KEYS, files={WEIGHTS}, task="words")
-
-
-def load_whole(folder: Path) -> tuple[Tuned, dict[str, Any]]:
-    """The CNN with its heads, and its config.json. Raises CheckpointError."""
-    saved = read_tuned(folder)
-    check_files(folder, saved)
+def load_whole(folder: Path) -> tuple[Tuned, CheckpointFolder]:
+    """The CNN with its heads, and its folder. Raises CheckpointError."""
+    saved = CheckpointFolder.open(folder, keys=_KEYS, task="words")
+    words, labels = saved.names("words"), saved.names("labels")
 
     def make(encoder: FrameEncoder) -> Tuned:
-        return Tuned(encoder, head(encoder.width, len(saved["words"])), head(encoder.width, len(saved["labels"])))
+        return Tuned(encoder, head(encoder.width, len(words)), head(encoder.width, len(labels)))
 
-    return load_network(folder, saved, make), saved
+    return saved.network(make), saved
 
 
 def load_tuned(folder: Path, config: EncoderConfig) -> tuple[FrameEncoder, WordHead]:
     """The CNN, read as ``config`` says, and its head for words. Raises CheckpointError."""
     tuned, saved = load_whole(folder)
     own = replace(tuned.encoder.config, grid=config.grid, untuned=config.untuned)
-    return tuned.encoder.read_as(own), WordHead(tuple(saved["words"]), tuned.words)
+    return tuned.encoder.read_as(own), WordHead(saved.names("words"), tuned.words)

@@ -154,11 +154,11 @@ def _engine(
     from captioner.checkpoint.captioning import checkpoint_folder
     from captioner.commands.cluster import ray_engine
     from captioner.commands.many import fetching_of
-    from captioner.retrieval.checkpoint import read_retriever
+    from captioner.retrieval.checkpoint import retriever_folder
 
     if pool is None:
         load = partial(type(indexer).load, thumbnails=options.thumbnails, device=options.device)
-        folders = {"folder": checkpoint_folder(options.model), "retriever": read_retriever(options.retriever)[0]}
+        folders = {"folder": checkpoint_folder(options.model), "retriever": retriever_folder(options.retriever)}
         return ray_engine(options, load=load, folders=folders, settings=settings)
     batch, fetching = options.batch_size, fetching_of(options, inputs)
     return lambda tasks: caption_fetched(

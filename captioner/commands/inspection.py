@@ -112,22 +112,22 @@ def _of_actions(folder: Path) -> dict[str, Any]:
 
 
 def _of_words(folder: Path) -> dict[str, Any]:
-    from captioner.checkpoint.cnn import load_tuned, read_tuned
-    from captioner.checkpoint.files import digest, tuned_weights
+    from captioner.checkpoint.cnn import load_whole
+    from captioner.checkpoint.files import tuned_weights
     from captioner.vision.backbones import origin
-    from captioner.vision.config import EncoderConfig
 
-    (encoder, _), config = load_tuned(folder, EncoderConfig()), read_tuned(folder)
+    tuned, saved = load_whole(folder)
+    encoder = tuned.encoder
     return {
         "task": "words",
-        **_identity(folder, digest(folder / "config.json")[:12]),
+        **_identity(folder, saved.fingerprint),
         "cnn_from": origin(encoder.config.source),
         "cnn_weights": sum(p.numel() for p in encoder.parameters()),
         "cnn_weights_tuned": tuned_weights(encoder),
-        "words": len(config["words"]),
-        "actions": config["labels"],
-        "video": config["video"],
-        "trained_on": config["trained_on"],
+        "words": len(saved.names("words")),
+        "actions": saved.names("labels"),
+        "video": saved.config["video"],
+        "trained_on": saved.config["trained_on"],
     }
 
 
@@ -138,9 +138,9 @@ def _of_retrieval(folder: Path) -> dict[str, Any]:
     return {
         "task": "retrieval",
         **_identity(folder, loaded.fingerprint),
-        "weights": sum(p.numel() for p in loaded.head.parameters()),
+        "weights": sum(p.numel() for p in loaded.model.parameters()),
         "words": len(loaded.words),
-        "retriever": to_dict(loaded.head.config),
+        "retriever": to_dict(loaded.model.config),
         "reads": f"the features of a captioner's CNN, {loaded.reads}",
         "trained_on": loaded.trained_on,
     }

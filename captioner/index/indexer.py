@@ -17,7 +17,6 @@ from captioner.index.thumbnails import thumbnail
 from captioner.language.config import SearchConfig
 from captioner.metrics.content import carries
 from captioner.retrieval.checkpoint import load_retriever
-from captioner.retrieval.retriever import Retriever
 from captioner.video.frames import Frames
 
 LEAST = 0.1
@@ -45,7 +44,7 @@ class Indexer:
         self._captioner = captioner or Captioner(checkpoint, device=device)
         self.checkpoint, self.device = checkpoint, self._captioner.device
         self.video, self.search = checkpoint.video, checkpoint.search
-        self.retriever = Retriever(load_retriever(retriever), encoder=checkpoint.model.encoder)
+        self.retriever = load_retriever(retriever, encoder=checkpoint.model.encoder)
         self._thumbnails = thumbnails
         detector = checkpoint.model.detector
         self._words = [min(form.split(), key=len) for form in detector.forms] if detector else []
@@ -67,8 +66,8 @@ class Indexer:
         """What an index by this captioner is made with."""
         return Facts(
             model=self.checkpoint.fingerprint,
-            retriever=self.retriever.checkpoint.fingerprint,
-            width=self.retriever.width,
+            retriever=self.retriever.fingerprint,
+            width=self.retriever.model.config.width,
             vectors="clips",
         )
 
@@ -84,7 +83,7 @@ class Indexer:
     def vector(self, frames: Frames) -> np.ndarray:
         """The vector (W,) of a clip or a photo."""
         batch = self._captioner.encoder.batch([self.encode(frames)])
-        return self.retriever.vectors(*batch)[0].astype(np.float32)
+        return self.retriever.model.vectors(*batch)[0].astype(np.float32)
 
     @torch.inference_mode()
     def caption_encoded(
@@ -100,7 +99,7 @@ class Indexer:
         if not clips:
             return []
         captions = self._captioner.caption_encoded(clips, features, places=places, search=search, shape=shape)
-        vectors = self.retriever.vectors(*self._captioner.encoder.batch(features, shape))
+        vectors = self.retriever.model.vectors(*self._captioner.encoder.batch(features, shape))
         return [
             replace(
                 caption,

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from captioner.checkpoint.files import WEIGHTS, check_files, digest, filled, half, read_folder, section, write_folder
-from captioner.checkpoint.hub import find_papers, located
+from captioner.checkpoint.files import half, write_folder
+from captioner.checkpoint.folder import CheckpointFolder
+from captioner.checkpoint.hub import located
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
 from captioner.retrieval.config import RetrieverConfig
-from captioner.retrieval.network import RetrieverHead
-from captioner.retrieval.queries import Vocabulary
+from captioner.retrieval.queries import Queries, Vocabulary
+from captioner.retrieval.retriever import Retriever
+from captioner.vision.encoder import FrameEncoder
 
 DEFAULT = Path(__file__).parent / "default"
 """The retriever inside the package."""
@@ -25,62 +27,68 @@ _KEYS = {"format", "captioner", "task", "retriever", "words", "reads", "places",
 class RetrieverCheckpoint:
     """What a folder holds, loaded and verified."""
 
-    head: RetrieverHead
+    model: Retriever
     words: Vocabulary
     reads: str
     """Fingerprint of the encoder whose features it reads."""
-    places: int
-    """P of these, without the untuned CNN's."""
     trained_on: dict[str, Any]
     papers: dict[str, bytes] = field(default_factory=dict)
     """Notices and licences that go with what is made of it."""
     fingerprint: str
 
+    def queries(self) -> Queries:
+        """What reads sentences for it, without torch."""
+        weights = {name: tensor.numpy() for name, tensor in self.model.queries.state_dict().items()}
+        return Queries(weights, self.words, fingerprint=self.fingerprint)
+
 
 def save_retriever(
     folder: str | Path,
     *,
-    head: RetrieverHead,
+    model: Retriever,
     words: Vocabulary,
     reads: str,
-    places: int,
     trained_on: dict[str, Any],
     papers: Mapping[str, bytes] = {},
 ) -> None:
     """Write a checkpoint to a temporary sibling, then rename it to ``folder`` (replacing what was there)."""
     config = {
         "task": "retrieval",
-        "retriever": to_dict(head.config),
+        "retriever": to_dict(model.config),
         "reads": reads,
-        "places": places,
-        "inputs": len(head.clips.middle),
+        "places": model.places,
+        "inputs": len(model.clips.middle),
         "words": list(words.words),
         "trained_on": trained_on,
     }
-    write_folder(folder, weights=half(head), config=config, papers=papers)
+    write_folder(folder, weights=half(model), config=config, papers=papers)
 
 
-def read_retriever(folder: str | Path | None = None) -> tuple[Path, dict[str, Any]]:
-    """The folder that is meant, by default the package's own, and its config.json. Raises CheckpointError."""
-    folder = DEFAULT if folder is None else located(folder)
-    config = read_folder(folder, keys=_KEYS, files={WEIGHTS}, task="retrieval")
-    check_files(folder, config)
-    words = config["words"]
-    if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
-        raise CheckpointError(f"{folder / 'config.json'}: words must be a list of words")
-    return folder, config
+def retriever_folder(folder: str | Path | None) -> Path:
+    """The folder that is meant: None is the package's own."""
+    return DEFAULT if folder is None else located(folder)
 
 
-def load_retriever(folder: str | Path | None = None) -> RetrieverCheckpoint:
-    """Load a retriever, by default the package's own, on the CPU. Raises CheckpointError."""
-    folder, config = read_retriever(folder)
-    words, settings = Vocabulary(config["words"]), section(RetrieverConfig, config, "retriever", folder)
+def load_retriever(folder: str | Path | None = None, *, encoder: FrameEncoder | None = None) -> RetrieverCheckpoint:
+    """Load a retriever, by default the package's own, on the CPU.
+
+    Raises CheckpointError, also unless it reads the features of ``encoder``, where that is given.
+    """
+    saved = CheckpointFolder.open(retriever_folder(folder), keys=_KEYS, task="retrieval")
+    config, words = saved.config, Vocabulary(saved.names("words"))
+    if encoder is not None and encoder.fingerprint() != config["reads"]:
+        raise CheckpointError(
+            f"the retriever {saved.fingerprint} reads the features of another captioner's CNN; train one on "
+            "this captioner's: recipes/retrieval/default.toml with --set train.start=FOLDER"
+        )
+    settings = saved.settings(RetrieverConfig, "retriever")
     return RetrieverCheckpoint(
-        head=filled(lambda: RetrieverHead(settings, inputs=config["inputs"], words=words.rows), folder / WEIGHTS),
+        model=saved.weighted(
+            lambda: Retriever(settings, inputs=config["inputs"], words=words.rows, places=config["places"])
+        ),
         words=words,
         reads=config["reads"],
-        places=config["places"],
         trained_on=config["trained_on"],
-        papers=find_papers(folder),
-        fingerprint=digest(folder / "config.json")[:12],
+        papers=saved.papers,
+        fingerprint=saved.fingerprint,
     )

@@ -55,7 +55,7 @@ class Vocabulary:
 
 
 class Queries:
-    """A retriever's reader of queries: what :class:`captioner.retrieval.network.QueryReader` is, without torch."""
+    """A retriever's reader of queries: what :class:`captioner.retrieval.retriever.QueryReader` is, without torch."""
 
     def __init__(self, weights: dict[str, np.ndarray], words: Vocabulary, *, fingerprint: str) -> None:
         """``weights`` by the names of ``QueryReader``."""

@@ -26,9 +26,9 @@ from captioner.language.attention import Memory
 from captioner.language.decoder import AttentionGRU
 from captioner.language.grounding import Lexicon
 from captioner.model import CaptionModel
-from captioner.retrieval.network import pooled
+from captioner.retrieval.checkpoint import RetrieverCheckpoint
 from captioner.retrieval.queries import Queries
-from captioner.retrieval.retriever import Retriever
+from captioner.retrieval.retriever import pooled
 from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, LEXICON_ARRAYS, MEMORY, QUERIES, STEP, UNTUNED
 from captioner.safe.whole import whole_folder
 from captioner.vision.config import EncoderConfig
@@ -62,11 +62,11 @@ class _Memory(nn.Module):
     rendered (), the clip's vector (W), and the first state (1, H) each.
     """
 
-    def __init__(self, model: CaptionModel, retriever: Retriever | None) -> None:
+    def __init__(self, model: CaptionModel, retriever: RetrieverCheckpoint | None) -> None:
         super().__init__()
         self.decoder, self.evidence, self.detector = model.decoder, model.evidence, model.detector
         self.parts, self.people, self.rendered = model.encoder.parts, model.people, model.rendered
-        self.retriever = None if retriever is None else retriever.checkpoint.head.clips
+        self.retriever = None if retriever is None else retriever.model.clips
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         clip, shown = self.parts(features[None])

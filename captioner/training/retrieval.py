@@ -17,9 +17,9 @@ from captioner.language.collate import collate_clips
 from captioner.manifest import Clip, read_manifest
 from captioner.metrics.text import tokenize
 from captioner.retrieval.checkpoint import save_retriever
-from captioner.retrieval.network import RetrieverHead, contrast, pooled
 from captioner.retrieval.queries import Vocabulary
 from captioner.retrieval.ranks import ranks
+from captioner.retrieval.retriever import Retriever, contrast, pooled
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog
@@ -66,7 +66,8 @@ class RetrievalTask:
             f"them, {len(self.words)} words; val: " + ", ".join(f"{n} {len(c.clips)}" for n, c in self.val.items())
         )
         inputs = self._clips.shape[-1]
-        self.model = RetrieverHead(recipe.retriever, inputs=inputs, words=self.words.rows).to(device)
+        places = self._encoder.places
+        self.model = Retriever(recipe.retriever, inputs=inputs, words=self.words.rows, places=places).to(device)
         self.model.clips.learn_scale(self._clips[0])
         self._sets = _by_manifest(self.corpus.clips, recipe.data.manifests)
         self.stages = (
@@ -152,10 +153,9 @@ class RetrievalTask:
         learned = {"text": [digest(path) for path in self.recipe.data.text], "clips": len(self.corpus.clips)}
         save_retriever(
             folder,
-            head=self.model,
+            model=self.model,
             words=self.words,
             reads=self._encoder.fingerprint(),
-            places=self._encoder.places,
             trained_on=trained_on | learned,
             papers=self._papers,
         )

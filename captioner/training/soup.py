@@ -17,7 +17,7 @@ from torch import Tensor
 
 from captioner.checkpoint.captioning import Checkpoint, load_checkpoint, save_checkpoint
 from captioner.checkpoint.cnn import load_whole, save_tuned
-from captioner.checkpoint.files import digest, is_for, section
+from captioner.checkpoint.files import is_for
 from captioner.config import to_dict
 from captioner.errors import CheckpointError, UsageError
 from captioner.video.config import VideoConfig
@@ -63,17 +63,17 @@ def _average_tuned(folders: Sequence[Path], out: Path, shares: Sequence[float]) 
     last, saved = loaded[-1]
     for folder, (_, other) in zip(folders, loaded, strict=True):
         for key in ("words", "labels", "video", "encoder"):
-            if other[key] != saved[key]:
+            if other.config[key] != saved.config[key]:
                 raise CheckpointError(f"{folder} and {folders[-1]} cannot be averaged: they differ in the {key}")
     states = [model.state_dict() for model, _ in loaded]
     _load_mean(last, states, shares)
     save_tuned(
         out,
         last,
-        words=tuple(saved["words"]),
-        labels=tuple(saved["labels"]),
-        video=section(VideoConfig, saved, "video", folders[-1]),
-        trained_on=_told(saved["trained_on"], [digest(folder / "config.json")[:12] for folder in folders], shares),
+        words=saved.names("words"),
+        labels=saved.names("labels"),
+        video=saved.settings(VideoConfig, "video"),
+        trained_on=_told(saved.config["trained_on"], [one.fingerprint for _, one in loaded], shares),
     )
 
 

@@ -15,10 +15,9 @@ from captioner.cli import main
 from captioner.errors import CheckpointError, ConfigError
 from captioner.retrieval.checkpoint import load_retriever
 from captioner.retrieval.config import RetrieverConfig
-from captioner.retrieval.network import contrast, pooled
 from captioner.retrieval.queries import UNKNOWN, Queries, Vocabulary
 from captioner.retrieval.ranks import ranks
-from captioner.retrieval.retriever import Retriever
+from captioner.retrieval.retriever import contrast, pooled
 from captioner.training.config import DataConfig, Recipe, TaskConfig, TrainConfig
 from captioner.training.train import fit
 from data.shapes import render
@@ -68,7 +67,7 @@ def test_numpy_reads_queries_as_torch_does(trained: Path) -> None:
     for text in ("two red circles move left", "a zebra", "!", ""):
         numbers = torch.tensor([loaded.words.numbers(text.split())])
         with torch.inference_mode():
-            expected = loaded.head.queries(numbers)[0].numpy()
+            expected = loaded.model.queries(numbers)[0].numpy()
         assert np.allclose(queries.vector(text), expected, atol=1e-5)
         assert np.linalg.norm(queries.vector(text)) == pytest.approx(1, abs=1e-5)
     assert queries.unknown("two zebras, zebras") == ("zebras",)
@@ -80,7 +79,7 @@ def test_numpy_reads_queries_as_torch_does(trained: Path) -> None:
 
 def test_clips_become_unit_vectors_whatever_stands_beside_them(trained: Path, recipe: Recipe) -> None:
     encoder = load_checkpoint(recipe.train.start).model.encoder
-    retriever = Retriever.load(trained, encoder=encoder)
+    retriever = load_retriever(trained, encoder=encoder).model
     features = torch.rand(2, 3, encoder.places, encoder.width)
     mask = torch.tensor([[True, True, True], [True, False, False]])
     both = retriever.vectors(features, mask).astype(np.float32)
@@ -91,7 +90,7 @@ def test_clips_become_unit_vectors_whatever_stands_beside_them(trained: Path, re
 def test_an_encoder_that_it_was_not_trained_on_is_refused(trained: Path, tmp_path: Path) -> None:
     other = load_checkpoint(tiny_checkpoint(tmp_path, grid=3)).model.encoder
     with pytest.raises(CheckpointError, match="another captioner's CNN"):
-        Retriever.load(trained, encoder=other)
+        load_retriever(trained, encoder=other)
 
 
 def test_what_a_recipe_must_say(recipe: Recipe, tmp_path: Path) -> None:
