@@ -50,7 +50,8 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
 
         Returns:
             file, caption, confidence (0 to 1), words (each with its attention over the frames and its moment),
-            alternatives with their scores, times_seconds of the frames, warnings, and the model's fingerprint.
+            alternatives with their scores, times_seconds of the frames, scene_seconds (where it describes one
+            scene of several: start and end), warnings, and the model's fingerprint.
         """
         with refusals():
             chosen = settings(checkpoint, strategy, *rest)

@@ -93,6 +93,7 @@ CALIBRATED: Final = "The percentage is the probability of this: {good}. It was f
 UNCALIBRATED: Final = (
     "Confidence is the mean probability of the words by the model itself: a hint, not a probability of being right."
 )
+SCENE: Final = "It describes {start} to {end}"
 SAW: Final = "Its image classifier detected {sights}."
 SIGHT: Final = "{noun} ({share}, most likely at {time})"
 FRAMES_SEEN: Final = "Sampled frames: {count}, from {first} to {last}"
@@ -198,7 +199,16 @@ RUN_BATCH: Final = "Caption all"
 EMPTY_BATCH: Final = "One row for each file will appear here; a failed file says why."
 BATCH: Final = "Captions of the batch"
 BATCH_COLUMNS: Final = ("File", "Caption", "Confidence")
-BATCH_CSV_COLUMNS: Final = ("file", "caption", "confidence", "start_seconds", "end_seconds", "error", "model")
+BATCH_CSV_COLUMNS: Final = (
+    "file",
+    "caption",
+    "confidence",
+    "start_seconds",
+    "end_seconds",
+    "scene_seconds",
+    "error",
+    "model",
+)
 BATCH_PROGRESS: Final = "{done} of {count} files"
 BATCH_DONE: Final = "Done: {good} captioned, {bad} refused."
 BATCH_STOPPED: Final = "Stopped: {done} files were done and are kept."

@@ -184,6 +184,7 @@
   const doings = {
     ".cap-word, .cap-frame": choose,
     ".cap-jump": jump,
+    ".cap-scene": (button) => seek(button.closest("[data-cues]").dataset.cues, Number(button.dataset.seek)),
     ".cap-sample": (button) => {
       const drop = button.closest(".cap-player").querySelector(".cap-drop");
       tell(drop, "opened", { sample: Number(button.dataset.sample) });

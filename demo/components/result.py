@@ -51,15 +51,23 @@ def sentence(now: Told, *, player: str) -> str:
     return (
         f'<article data-cues="{escape(player)}"{said_aloud(caption.told)}>'
         f'<p class="cap-sentence" {cue(caption)}>{said(caption)}</p><div class="cap-facts">'
-        f"{sure(now)}{_why(now.meaning)}<span>{escape(frames)}</span></div>{notes}</article>"
+        f"{sure(now)}{_why(now.meaning)}{scene(caption)}<span>{escape(frames)}</span></div>{notes}</article>"
     )
+
+
+def scene(caption: Caption) -> str:
+    """A button that seeks to the scene that the caption describes; nothing where it describes the whole part."""
+    if caption.scene_seconds is None:
+        return ""
+    start, end = caption.scene_seconds
+    told = strings.SCENE.format(start=clock(start), end=clock(end))
+    return f'<button type="button" class="cap-scene" data-seek="{start:.3f}">{told}</button>'
 
 
 def cue(caption: Caption) -> str:
     """The attributes that make an element a subtitle of the player that ``data-cues`` around it names."""
-    return (
-        f'data-seek="{caption.start_seconds:.3f}" data-end="{end_of(caption):.3f}" data-text="{escape(caption.told)}"'
-    )
+    start, end = caption.scene_seconds or (caption.start_seconds, end_of(caption))
+    return f'data-seek="{start:.3f}" data-end="{end:.3f}" data-text="{escape(caption.told)}"'
 
 
 def end_of(caption: Caption) -> float:

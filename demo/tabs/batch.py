@@ -23,6 +23,7 @@ from demo.components.result import empty, progress, refused, said, sure, table, 
 from demo.components.stops import Stops, buttons
 from demo.components.tools import correct, correct_button, kept, learnt
 from demo.components.wiring import QUIET, area
+from demo.components.words import clock
 from demo.engine import Engine, Settings
 from demo.limits import Refusal, sentence, told
 from demo.visit.correction import Corrections, Told
@@ -164,9 +165,16 @@ def _table(outcomes: Outcomes, now: Told, *, finished: bool = True) -> str:
             rows.append((name, f'<span class="cap-refused">{escape(outcome.reason)}</span>', ""))
             continue
         button = correct_button(caption, number, of=outcome.name) if finished else ""
-        rows.append((name, f"{said(caption)} {button}", sure(now, number)))
+        rows.append((name, f"{said(caption)} {button}{_scene(caption)}", sure(now, number)))
         number += 1
     return table(strings.BATCH_COLUMNS, rows, label=strings.BATCH)
+
+
+def _scene(caption: Caption) -> str:
+    if caption.scene_seconds is None:
+        return ""
+    start, end = map(clock, caption.scene_seconds)
+    return f'<p class="cap-note">{strings.SCENE.format(start=start, end=end)}</p>'
 
 
 def _downloads(outcomes: Outcomes, now: Told) -> str:
@@ -175,9 +183,9 @@ def _downloads(outcomes: Outcomes, now: Told) -> str:
     paired = _paired(outcomes, now)
     found = [row(caption) if caption else {"path": o.name, "error": o.reason} for o, caption in paired]
     rows = (
-        (o.name, c.text, f"{c.confidence:.4f}", c.start_seconds, c.end_seconds, "", c.model)
+        (o.name, c.text, f"{c.confidence:.4f}", c.start_seconds, c.end_seconds, _seconds(c.scene_seconds), "", c.model)
         if c
-        else (o.name, "", "", "", "", o.reason, "")
+        else (o.name, *[""] * 5, o.reason, "")
         for o, c in paired
     )
     files: dict[str, str | bytes] = {
@@ -186,3 +194,8 @@ def _downloads(outcomes: Outcomes, now: Told) -> str:
         "subtitles.zip": subtitles_of(now.captions),
     }
     return links(files, label=strings.DOWNLOAD)
+
+
+def _seconds(scene: tuple[float, float] | None) -> str:
+    """As ``captioner caption -f csv`` writes it."""
+    return " ".join(f"{seconds:.3f}" for seconds in scene or ())

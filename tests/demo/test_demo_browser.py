@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import json
 import zipfile
 from collections.abc import Iterator
@@ -132,6 +133,14 @@ def test_upload_to_caption_and_from_a_word_to_its_moment(demo: Demo, page: Any, 
     page.wait_for_function(
         f"Math.abs(document.querySelector('#caption-player video').currentTime - {caption.times_seconds[1]}) < 0.06"
     )
+    from demo.components.result import scene as scene_of
+
+    scene = scene_of(dataclasses.replace(caption, scene_seconds=(0.4, 1.0)))
+    page.locator("#caption-result .cap-facts").evaluate(
+        "(facts, html) => facts.insertAdjacentHTML('beforeend', html)", scene
+    )
+    page.click(".cap-scene")
+    page.wait_for_function("Math.abs(document.querySelector('#caption-player video').currentTime - 0.4) < 0.06")
     assert page.locator(".cap-gates table").is_hidden()
     page.click(".cap-gates summary")
     gates = page.locator(".cap-gates tbody tr")

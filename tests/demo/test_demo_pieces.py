@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
 import html
 import io
+import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -23,9 +26,11 @@ from captioner.video.config import VideoConfig
 from captioner.video.frames import sample_frames
 from demo import strings, theme
 from demo.components.downloads import as_csv, links, stem
+from demo.components.result import sentence
 from demo.components.words import clock, words_over_time
 from demo.engine import Seen
 from demo.limits import Limits, check_length, refusals
+from demo.visit.correction import Told
 from demo.visit.uploads import Sweeper, private_folder
 from tests.media import render_clip
 
@@ -48,6 +53,25 @@ def test_words_are_escaped_and_every_cell_is_said(checkpoint: Path, tmp_path: Pa
     assert page.count("<td") == (4 + 2) * len(caption.words)  # four frames, and the two gates
     assert page.count('class="cap-hidden"') == 4 * len(caption.words)
     assert page.count("cap-peak") == len(caption.words)
+
+
+def test_a_caption_of_one_scene_says_which(checkpoint: Path, tmp_path: Path) -> None:
+    """Its subtitle is shown during the scene, as in the VTT; the table and the files of a batch have the scene too."""
+    from demo.tabs import batch
+
+    whole = Captioner.load(checkpoint).caption(render_clip(tmp_path / "clip.mp4"))
+    now = Told(captions=(whole, dataclasses.replace(whole, scene_seconds=(0.5, 1.25))))
+    alone = sentence(Told(captions=now.captions[1:]), player="player")
+    assert "It describes 0.5 s to 1.2 s" in alone and 'class="cap-scene" data-seek="0.500"' in alone
+    assert 'data-seek="0.500" data-end="1.250" data-text' in alone
+    assert "It describes" not in sentence(Told(captions=now.captions[:1]), player="player")
+    outcomes = (batch.Outcome("a.mp4"), batch.Outcome("b.mp4", "no"), batch.Outcome("c.mp4"))
+    assert batch._table(outcomes, now).count("It describes 0.5 s to 1.2 s") == 1
+    files = re.findall(r"base64,([^\"]+)", batch._downloads(outcomes, now))
+    table = list(csv.DictReader(io.StringIO(base64.b64decode(files[0]).decode())))
+    assert [row["scene_seconds"] for row in table] == ["", "", "0.500 1.250"] and table[1]["error"] == "no"
+    rows = json.loads(base64.b64decode(files[1]))
+    assert [row.get("scene_seconds") for row in rows] == [None, None, [0.5, 1.25]]
 
 
 def test_downloads_carry_their_content() -> None:
