@@ -59,7 +59,6 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "actions": ("and Stanford 40's photos, captioned by their labels", ACTIONS),
     "sharp": ("no label smoothing", ("train.label_smoothing=0.0",)),
-    "sampling": ("scheduled sampling up to 0.25", ("train.scheduled_sampling=0.25",)),
     "hide": ("a third of the frames hidden in training", ("train.frame_dropout=0.33",)),
     "scst": ("and two epochs of self-critical training", ("train.scst_epochs=2", "train.scst_learning_rate=1e-4")),
     "frames1": ("1 frame", ("video.frames=1",)),

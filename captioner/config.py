@@ -143,6 +143,18 @@ def _coerce(hint: Any, value: Any, name: str) -> Any:
     return value
 
 
+def first_difference(before: dict[str, Any], now: dict[str, Any], *, table: str = "") -> str:
+    """The first setting in which two sets of plain values differ, for people."""
+    for name, value in now.items():
+        was = before.get(name)
+        if isinstance(value, dict) and isinstance(was, dict):
+            if value != was:
+                return first_difference(was, value, table=f"{table}{name}.")
+        elif was != value:
+            return f"{table}{name} was {was!r}, now {value!r}" if name in before else f"{table}{name} is new"
+    return "it has a setting that this version does not know"
+
+
 def read_toml(path: Path, *, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
     """The tables of a TOML file, with ``section.key=value`` overrides applied; raises ConfigError."""
     try:

@@ -85,7 +85,7 @@ class ActionTask:
         yield from (batches[i] for i in rng.permutation(len(batches)))
 
     def loss(
-        self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
+        self, stage: Stage, batch: Batch, *, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
         stills = float(rng.random() < self.recipe.data.stills)  # all photos of a batch, or none
         arrays = [self.corpus.draw(clip, rng, stills=stills) for clip in batch]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-POOL = 40
+_POOL = 40
 """Batches sorted by length together: little padding, yet another order every epoch."""
 
 
@@ -42,10 +42,9 @@ def bucket(
     *,
     size: int,
     rng: np.random.Generator,
-    pool: int = POOL,
     is_photo: Sequence[bool] = (),
 ) -> list[list[Example]]:
-    """Shuffled batches of ``size`` examples of similar length; with a ``pool`` of 1 batch, of any length.
+    """Shuffled batches of ``size`` examples of similar length.
 
     ``is_photo``, by clip, keeps photos and clips apart: a photo beside a clip would be padded to the clip's frames.
     """
@@ -53,17 +52,7 @@ def bucket(
     kinds = [[e for e in shuffled if is_photo[e.clip] == kind] for kind in (False, True)] if is_photo else [shuffled]
     batches: list[list[Example]] = []
     for order in kinds:
-        for start in range(0, len(order), size * pool):
-            alike = sorted(order[start : start + size * pool], key=lambda e: len(e.tokens))
+        for start in range(0, len(order), size * _POOL):
+            alike = sorted(order[start : start + size * _POOL], key=lambda e: len(e.tokens))
             batches += [alike[i : i + size] for i in range(0, len(alike), size)]
     return [batches[i] for i in rng.permutation(len(batches))]
-
-
-def mix_text(
-    batches: Sequence[list[Example]], text: Sequence[tuple[int, ...]], *, share: float, rng: np.random.Generator
-) -> Iterator[list[Example]]:
-    """Each batch with so much text without clips added that it makes up ``share`` of it."""
-    for batch in batches:
-        extra = round(len(batch) * share / (1 - share)) if text else 0
-        chosen = rng.choice(len(text), size=extra) if extra else ()
-        yield batch + [Example(-1, text[i]) for i in chosen]

@@ -16,12 +16,12 @@ from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions, collate_clips
 from captioner.language.reranker import Trigrams
 from captioner.model import CaptionModel
-from captioner.training.batch import POOL, Example, bucket, draw_examples, mix_text
+from captioner.training.batch import Example, bucket, draw_examples
 from captioner.training.config import Recipe
 from captioner.training.corpus import rendered_pictures
 from captioner.training.grounding import learn_grounding, learn_rendered
 from captioner.training.log import TrainingLog
-from captioner.training.losses import CiderReward, cross_entropy, scheduled_inputs, self_critical_loss
+from captioner.training.losses import CiderReward, cross_entropy, self_critical_loss
 from captioner.training.runstate import digest
 from captioner.training.start import Start, cached_encoder, load_start
 from captioner.training.task import Batch, Scores, Stage
@@ -82,14 +82,13 @@ class CaptionTask:
         return model
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
-        size, pool = self.config.batch_size, POOL if self.config.length_buckets else 1
+        size = self.config.batch_size
         if stage.name == "text":
-            yield from bucket([Example(-1, tokens) for tokens in self.text], size=size, rng=rng, pool=pool)
+            yield from bucket([Example(-1, tokens) for tokens in self.text], size=size, rng=rng)
         elif stage.name == "captions":
             per_clip = self.config.captions_per_clip
             examples = draw_examples(self.corpus.tokens, repeat=self._visits(), per_clip=per_clip, rng=rng)
-            batches = bucket(examples, size=size, rng=rng, pool=pool, is_photo=self._is_photo)
-            yield from mix_text(batches, self.text, share=self.config.text_share, rng=rng)
+            yield from bucket(examples, size=size, rng=rng, is_photo=self._is_photo)
         else:
             clips = [Example(i, ()) for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
             size = max(1, size // self.config.scst_samples)
@@ -106,7 +105,7 @@ class CaptionTask:
         return [times * max(1, least) for times in self.corpus.repeat]
 
     def loss(
-        self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
+        self, stage: Stage, batch: Batch, *, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
         clips, mask = collate_clips(
             [self.corpus.draw(e.clip, rng, stills=self.recipe.data.stills) if e.clip >= 0 else None for e in batch],
@@ -129,29 +128,24 @@ class CaptionTask:
                 normalise=self.config.scst_normalise,
             )
             return loss, {"reward": reward}
-        sampled = self.config.scheduled_sampling * progress if stage.name == "captions" else 0.0
-        return self._caption_loss(memory, [e.tokens for e in batch], sampled=sampled), {}
+        return self._caption_loss(memory, [e.tokens for e in batch]), {}
 
     def weight(self, stage: Stage, batch: Batch) -> float:
         """Words, eos included; of self-critical training clips."""
         return float(len(batch) if stage.name == "selfcritical" else sum(len(e.tokens) + 1 for e in batch))
 
-    def _caption_loss(self, memory: Memory, captions: list[tuple[int, ...]], *, sampled: float) -> Tensor:
-        """``sampled``: the share of scheduled sampling."""
+    def _caption_loss(self, memory: Memory, captions: list[tuple[int, ...]]) -> Tensor:
         tokenizer = self.tokenizer
         inputs, targets = (
             t.to(self.device)
             for t in collate_captions(captions, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id)
         )
-        if sampled > 0:
-            inputs = scheduled_inputs(self.model, memory, inputs, share=sampled, pad=tokenizer.pad_id)
         logits, _ = self.model.decoder(memory, inputs[:, None])
         return cross_entropy(logits[:, 0], targets, pad=tokenizer.pad_id, smoothing=self.config.label_smoothing)
 
     def _reward(self) -> CiderReward:
         if self._cider is None:
-            told, config = self.corpus.references(), self.config
-            self._cider = CiderReward(told, precision=config.scst_precision, contrast=config.scst_contrast)
+            self._cider = CiderReward(self.corpus.references())
         return self._cider
 
     def _what_chooses(self) -> str:

@@ -110,9 +110,6 @@ class TrainConfig:
     """Captions drawn for each clip in an epoch; 0 is all of them."""
     epoch_steps: int = 0
     """Captions: the fewest steps of an epoch. Where the clips make fewer, it visits each of them several times."""
-    length_buckets: bool = True
-    """Batch captions of similar length: faster. Batches of any length can learn more in as many steps
-    (docs/notebook)."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     """Optimiser."""
     learning_rate: float = 1e-3
@@ -123,9 +120,6 @@ class TrainConfig:
     """Steps of linear warm-up; then the rate follows a cosine to zero at the last step."""
     label_smoothing: float = 0.1
     """Label smoothing of the cross-entropy."""
-    scheduled_sampling: float = 0.0
-    """Share of decoder inputs that are the model's own words at the end of training (Bengio et al. 2015); it rises
-    linearly from 0."""
     clip_norm: float = 5.0
     """Largest gradient norm."""
     ema: float = 0.999
@@ -136,8 +130,6 @@ class TrainConfig:
     """Stop after this many epochs without a better validation CIDEr; 0 never stops early."""
     text_epochs: int = 0
     """Epochs of pretraining on ``data.text`` before the first epoch with clips."""
-    text_share: float = 0.0
-    """Share of each later batch that is text without a clip."""
     frame_dropout: float = 0.0
     """Share of a clip's frames that training hides at random."""
     train_encoder: bool = False
@@ -153,10 +145,6 @@ class TrainConfig:
     scst_normalise: bool = False
     """Divide each clip's advantages by their standard deviation. Otherwise a data set with high CIDEr values
     outweighs the others."""
-    scst_precision: float = 0.0
-    """Reward, beside CIDEr-D, for the share of a caption's content words that the references use."""
-    scst_contrast: float = 0.0
-    """Penalty for a caption's CIDEr-D against other clips, which it should not describe (Dai & Lin 2017)."""
     threads: int = 0
     """CPU threads; 0 uses all."""
 
@@ -164,12 +152,10 @@ class TrainConfig:
         for name in ("batch_size", "epochs", "epoch_steps"):
             require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
         require(self.batch_size >= 1, f"train.batch_size is {self.batch_size}; it must be at least 1")
-        for name in ("label_smoothing", "scheduled_sampling", "ema", "text_share", "frame_dropout"):
+        for name in ("label_smoothing", "ema", "frame_dropout"):
             require(0 <= getattr(self, name) < 1, f"train.{name} is {getattr(self, name)}; it must be in [0, 1)")
         for name in ("learning_rate", "encoder_learning_rate", "scst_learning_rate", "clip_norm"):
             require(getattr(self, name) > 0, f"train.{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("scst_precision", "scst_contrast"):
-            require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
         require(self.scst_samples >= 2, f"train.scst_samples is {self.scst_samples}; it must be at least 2")
 
 

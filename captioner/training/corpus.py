@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,8 +16,6 @@ from captioner.training.log import TrainingLog
 from captioner.training.processes import Processes
 from captioner.video.config import VideoConfig
 from captioner.vision.encoder import FrameEncoder
-
-C = TypeVar("C", bound="Corpus")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +35,6 @@ class Corpus:
             return np.repeat(np.concatenate([own, others[1], others[3]]), [6, 5, 5], axis=0)  # none of them mirrored
         view = int(rng.integers(1 + len(others)))
         return others[view - 1] if view else own
-
-    def with_targets(self, kind: type[C], **targets: Any) -> C:
-        """The same clips in a corpus that has targets too."""
-        return kind(clips=self.clips, arrays=self.arrays, repeat=self.repeat, views=self.views, **targets)
 
 
 def load_corpora(

@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import torch
 
 from captioner.config import to_dict
 from captioner.errors import ConfigError, DataError, VideoError
+from captioner.io.ahead import work_ahead
 from captioner.manifest import Clip
 from captioner.safe.whole import put, write_whole, writing
 from captioner.training.views import cut_view, has_sides, view_recipe
@@ -28,7 +27,7 @@ from captioner.video.config import VideoConfig
 from captioner.video.frames import sample_frames
 from captioner.vision.encoder import FrameEncoder
 
-_AHEAD = 8  # clips decoded ahead of the encoder: bounds the memory
+_AHEAD = 8  # clips decoded before the encoder needs them
 
 
 class Stored:
@@ -92,7 +91,10 @@ class FeatureCache:
     ) -> list[tuple[Clip, VideoError]]:
         """Make what is missing of the first ``views`` views; returns the clips that cannot be used, and why."""
         failures: list[tuple[Clip, VideoError]] = []
-        for clip, result in _ahead(clips, partial(self._decode, views=views)):
+        decoded = work_ahead(
+            clips, partial(self._decode, views=views), most=_AHEAD, threads=min(4, os.cpu_count() or 1)
+        )
+        for clip, result in decoded:
             if isinstance(result, VideoError):
                 failures.append((clip, result))
             else:
@@ -156,19 +158,3 @@ def _content(path: Path) -> str:
         raise VideoError("not_found", f"there is no file {path}") from None
     except OSError as error:
         raise VideoError("not_a_file", f"cannot read {path}: {error.strerror}") from error
-
-
-def _ahead(clips: Sequence[Clip], work: Callable[[Clip], Any]) -> Iterator[tuple[Clip, Any]]:
-    """``work(clip)`` in order, done in threads at most ``_AHEAD`` clips before it is asked for."""
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        waiting: list[tuple[Clip, Future[Any]]] = []
-        source = iter(clips)
-        try:
-            waiting = [(clip, pool.submit(work, clip)) for clip in islice(source, _AHEAD)]
-            while waiting:
-                clip, future = waiting.pop(0)
-                yield clip, future.result()
-                waiting += [(clip, pool.submit(work, clip)) for clip in islice(source, 1)]
-        finally:
-            for _, future in waiting:
-                future.cancel()

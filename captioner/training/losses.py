@@ -18,7 +18,6 @@ from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.metrics.characters import tokenizer_for
 from captioner.metrics.cider import CiderScorer
-from captioner.metrics.content import content_words
 from captioner.model import CaptionModel
 
 
@@ -32,60 +31,20 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, pad: int, smoothing: float
     )
 
 
-def scheduled_inputs(model: CaptionModel, memory: Memory, inputs: Tensor, *, share: float, pad: int) -> Tensor:
-    """Inputs (B, L) with ``share`` of the words after the first replaced by the model's own guesses.
-
-    Two parallel passes in place of a loop over words (Mihaylova & Martins 2019): the guess at each place is drawn
-    from the prediction that teacher forcing gives there.
-    """
-    with torch.no_grad():
-        logits, _ = model.decoder(memory, inputs[:, None])
-        guesses = logits[:, 0].float().softmax(dim=-1).flatten(0, 1).multinomial(1).view_as(inputs)
-    guesses = torch.cat([inputs[:, :1], guesses[:, :-1]], dim=1)
-    replace = (torch.rand(inputs.shape, device=inputs.device) < share) & (inputs != pad)
-    replace[:, 0] = False
-    return torch.where(replace, guesses, inputs)
-
-
-_OTHERS = 4
-"""Clips that a caption is held against."""
 _END = " endofcaption"  # scored as a word, so that a caption broken off ("a man is playing a") earns less
 
 
 class CiderReward:
-    """The reward of self-critical training: CIDEr-D of captions against their clip's references, end token included.
+    """The reward of self-critical training: CIDEr-D of captions against their clip's references, end token included."""
 
-    ``precision`` is the weight of the share of a caption's content words that the references use. ``contrast`` is the
-    weight of a penalty: the caption's CIDEr-D against other clips, which it should not describe (Dai & Lin 2017).
-    """
-
-    def __init__(
-        self, references: Mapping[str, Sequence[str]], *, precision: float = 0.0, contrast: float = 0.0
-    ) -> None:
+    def __init__(self, references: Mapping[str, Sequence[str]]) -> None:
         tokenizer = tokenizer_for(caption for captions in references.values() for caption in captions)
         ended = {clip: [r + _END for r in refs] for clip, refs in references.items()}
         self._scorer = CiderScorer(ended, tokenize=tokenizer.tokenize)
-        self._precision, self._contrast = precision, contrast
-        told = references if precision else {}
-        self._used = {clip: set[str]().union(*map(content_words, captions)) for clip, captions in told.items()}
 
     def __call__(self, clips: Sequence[str], captions: Sequence[str]) -> np.ndarray:
-        """The reward of each caption of the clip beside it; the other clips are the next few of ``clips``."""
-        ended = [c + _END for c in captions]
-        rewards = self._scorer.score(clips, ended)
-        if self._precision:
-            rewards += self._precision * np.array([self._right(*said) for said in zip(clips, captions, strict=True)])
-        distinct = list(dict.fromkeys(clips))
-        others = range(1, min(_OTHERS + 1, len(distinct))) if self._contrast else ()
-        for ahead in others:
-            after = dict(zip(distinct, distinct[ahead:] + distinct[:ahead], strict=True))
-            rewards -= self._contrast / len(others) * self._scorer.score([after[clip] for clip in clips], ended)
-        return rewards
-
-    def _right(self, clip: str, caption: str) -> float:
-        """The share of the caption's content words that people used of the clip; 0 of none."""
-        words = content_words(caption)
-        return len(words & self._used[clip]) / len(words) if words else 0.0
+        """The reward of each caption of the clip beside it."""
+        return self._scorer.score(clips, [c + _END for c in captions])
 
 
 def self_critical_loss(

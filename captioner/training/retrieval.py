@@ -109,7 +109,7 @@ class RetrievalTask:
             yield [(int(i), int(order[i][k % len(order[i])])) for i in rng.permutation(clips)]
 
     def loss(
-        self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
+        self, stage: Stage, batch: Batch, *, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
         self.model.train()
         if stage.name == "text":

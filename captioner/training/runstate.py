@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 from dataclasses import asdict, dataclass
@@ -103,24 +104,8 @@ def load_state(path: Path) -> dict[str, Any]:
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as lists and numbers only, as a saved state holds it."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items()}
-        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-    result: dict[str, Any] = plain(to_dict(recipe))
-    return result
-
-
-def first_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """The first setting in which two plain recipes differ, for people."""
-    for section, values in now.items():
-        for name, value in values.items():
-            was = before.get(section, {}).get(name, "not known")
-            if was != value:
-                return f"{section}.{name} was {was}, now {value}"
-    return "a setting that this version no longer knows"
+    values: dict[str, Any] = json.loads(json.dumps(to_dict(recipe)))
+    return values
 
 
 def digest(path: str) -> str:

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from captioner.config import first_difference
 from captioner.errors import CaptionerError, ConfigError
 from captioner.io.lock import FolderLock
 from captioner.io.status import Part, Status, duration
@@ -177,7 +178,7 @@ def _study(optuna: Any, out: Path, space: Space, *, sampler: Sampler, seed: int,
 
 
 def _same_study(study: Any, recipe: Recipe, space: Space, out: Path) -> None:
-    from captioner.training.runstate import first_difference, plain
+    from captioner.training.runstate import plain
 
     wanted = {"recipe": plain(recipe), "space": {name: repr(choice) for name, choice in space.items()}}
     found = study.user_attrs

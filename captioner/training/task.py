@@ -57,9 +57,9 @@ class Task(Protocol):
         """The batches of one epoch."""
 
     def loss(
-        self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
+        self, stage: Stage, batch: Batch, *, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
-        """What a batch costs, and what else to log. ``progress`` is the share of the stage that is done."""
+        """What a batch costs, and what else to log."""
 
     def weight(self, stage: Stage, batch: Batch) -> float:
         """What the loss of a batch is a mean over, so that shares of a batch can be put together."""

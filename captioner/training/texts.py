@@ -77,7 +77,7 @@ def load_caption_data(
     longest = recipe.search.max_length - 1
 
     def with_tokens(corpus: Corpus) -> CaptionCorpus:
-        return corpus.with_targets(CaptionCorpus, tokens=_encoded(corpus.clips, tokenizer, longest=longest))
+        return CaptionCorpus(**vars(corpus), tokens=_encoded(corpus.clips, tokenizer, longest=longest))
 
     coded = (tuple(tokenizer.encode(c)) for c in text)
     data = CaptionData(

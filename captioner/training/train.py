@@ -16,31 +16,32 @@ import numpy as np
 import torch
 from torch import nn
 
-from captioner.config import to_dict
+from captioner.config import first_difference, to_dict
 from captioner.errors import CaptionerError, ConfigError
 from captioner.io.lock import FolderLock, remove_leftovers
 from captioner.io.status import Status
 from captioner.safe.whole import writing
+from captioner.training.actions import ActionTask
+from captioner.training.captioning import CaptionTask
 from captioner.training.config import Recipe
 from captioner.training.log import TrainingLog
 from captioner.training.optimizer import build_optimizer, rate_factor, set_rate
 from captioner.training.processes import Processes
-from captioner.training.registry import make_task
-from captioner.training.runstate import (
-    Average,
-    Position,
-    digest,
-    first_difference,
-    load_state,
-    plain,
-    save_state,
-    save_tensors,
-)
-from captioner.training.task import Batch, Scores, Stage
+from captioner.training.retrieval import RetrievalTask
+from captioner.training.runstate import Average, Position, digest, load_state, plain, save_state, save_tensors
+from captioner.training.task import Batch, Scores, Stage, Task
+from captioner.training.words import WordsTask
 from captioner.vision.fast import fast_dtype
 
-_SAVE_SECONDS = 120.0
+TASKS: dict[str, Callable[[Recipe, TrainingLog, torch.device], Task]] = {
+    "captions": CaptionTask,
+    "actions": ActionTask,
+    "words": WordsTask,
+    "retrieval": RetrievalTask,
+}
+"""By ``task.kind`` of the recipe."""
 
+_SAVE_SECONDS = 120.0
 
 OnScore = Callable[[int, float], None]
 """Called with the number of validations so far and the score that chooses; may raise to end the run."""
@@ -97,14 +98,15 @@ class Trainer:
         state = load_state(out / "state.pt") if (out / "state.pt").exists() else None
         processes.wait()  # before anything is written
         if state and state["recipe"] != plain(recipe):
+            why = first_difference(state["recipe"], plain(recipe))
             raise ConfigError(
-                f"{out} holds a run of another recipe ({first_difference(state['recipe'], plain(recipe))}); choose "
-                f"another --out, and to go on from what was learned there --set train.start={out / 'checkpoint'}"
+                f"{out} holds a run of another recipe ({why}); choose another --out, and to go on from what was "
+                f"learned there --set train.start={out / 'checkpoint'}"
             )
         self.position = Position(**state["position"]) if state else Position()
         self.log = TrainingLog(out if processes.is_first else None, records=self.position.records, status=status)
         self.device = processes.device
-        self.task = make_task(recipe, log=self.log, device=self.device)
+        self.task = TASKS[recipe.task.kind](recipe, self.log, self.device)
         self.model = self.task.model
         self.average = Average(self.model, self.config.ema)
         self.optimizer = build_optimizer(self.model, self.config, self.config.learning_rate)
@@ -168,7 +170,7 @@ class Trainer:
             set_rate(self.optimizer, rate_factor(progress, total, self.config.warmup_steps))
             torch.manual_seed(self.config.seed * 1_000_003 + self.position.step)
             batch_rng = np.random.default_rng([self.config.seed, self.position.stage, epoch, number])
-            loss, extra = self._step(stage, batch, progress, batch_rng)
+            loss, extra = self._step(stage, batch, batch_rng)
             self.position.batch, self.position.step = number + 1, self.position.step + 1
             self.position.loss += loss
             rate = self.optimizer.param_groups[0]["lr"]
@@ -186,14 +188,12 @@ class Trainer:
                 saved = time.monotonic()
         return self.position.loss / len(batches)
 
-    def _step(
-        self, stage: Stage, batch: Batch, progress: float, rng: np.random.Generator
-    ) -> tuple[float, dict[str, float]]:
+    def _step(self, stage: Stage, batch: Batch, rng: np.random.Generator) -> tuple[float, dict[str, float]]:
         self.optimizer.zero_grad(set_to_none=True)
         share = list(self._all.share(batch))
         own = share or batch[:1]  # more processes than examples: it takes part, and does not count
         with self._autocast():
-            loss, extra = self.task.loss(stage, own, progress=progress, rng=rng, step=self.position.step)
+            loss, extra = self.task.loss(stage, own, rng=rng, step=self.position.step)
         loss.backward()
         weight = self.task.weight(stage, share) if share else 0.0
         cost, *more = self._all.average(self.model, [loss.item(), *extra.values()], weight=weight)

@@ -110,7 +110,7 @@ class WordsTask:
             yield visits[start : start + self.config.batch_size].tolist()
 
     def loss(
-        self, stage: Stage, batch: Batch, *, progress: float, rng: np.random.Generator, step: int
+        self, stage: Stage, batch: Batch, *, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
         """One frame of each clip of the batch, augmented; with ``mixup`` each mixed with that of another."""
         arrays = [self.corpus.draw(clip, rng) for clip in batch]

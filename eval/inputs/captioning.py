@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioner import __version__
-from captioner.config import to_dict
+from captioner.config import first_difference, to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
+from captioner.io.ahead import work_ahead
 from captioner.io.status import Status
 from captioner.manifest import Clip
 from captioner.safe.json_text import parse_json, read_settings
@@ -79,7 +79,8 @@ def caption_clips(
         print(f"eval: {len(clips) - len(todo)} of {len(clips)} clips are captioned already", file=sys.stderr)
     status, count, failed = Status(), 0, 0
     with writing(out / PREDICTIONS), (out / PREDICTIONS).open("a", encoding="utf-8") as file:
-        decoded = _decoded(todo, job.video, timeout_seconds)
+        decode = partial(_decode, video=job.video, timeout_seconds=timeout_seconds)
+        decoded = work_ahead(todo, decode, most=AHEAD, threads=DECODERS)
         while batch := list(islice(decoded, BATCH)):
             for row in _rows(captioner, batch, job.search):
                 done[row["id"]] = row
@@ -111,10 +112,8 @@ def _resume(out: Path, job: Job) -> dict[str, Row]:
     except OSError as error:
         raise DataError(f"cannot go on in {out}: {error}") from error
     if found != wanted:
-        raise DataError(
-            f"{out} holds captions of another run ({_first_difference(found, wanted)}); "
-            "choose another --out, or delete that folder"
-        )
+        why = first_difference(found, wanted) if found else f"it has no {SETTINGS}"
+        raise DataError(f"{out} holds captions of another run ({why}); choose another --out, or delete that folder")
     return _read_rows(predictions)
 
 
@@ -124,20 +123,6 @@ def _is_settings(path: Path) -> bool:
         return {"captioner", "checkpoint", "clips"} <= set(read_settings(path))
     except DataError:
         return False
-
-
-def _first_difference(found: Any, wanted: Row) -> str:
-    if not isinstance(found, dict) or not found:
-        return f"it has no {SETTINGS}"
-    for key, value in wanted.items():
-        there = found.get(key)
-        if isinstance(value, dict) and isinstance(there, dict):
-            for name in value:
-                if there.get(name) != value[name]:
-                    return f"{key}.{name} was {there.get(name)!r}, now {value[name]!r}"
-        elif there != value:
-            return f"{key} was {there!r}, now {value!r}"
-    return f"its {SETTINGS} says more than this version knows"
 
 
 def _read_rows(path: Path) -> dict[str, Row]:
@@ -156,25 +141,6 @@ def _read_rows(path: Path) -> dict[str, Row]:
             except (DataError, KeyError, TypeError) as error:
                 raise DataError(f"{path}, line {number}: not a row of `eval run`; delete the folder") from error
     return rows
-
-
-def _decoded(
-    clips: Sequence[Clip], video: VideoConfig, timeout_seconds: float
-) -> Iterator[tuple[Clip, Frames | CaptionerError]]:
-    """Each clip with its frames, or with what is wrong with it, in order; decoded a little ahead."""
-    waiting: deque[tuple[Clip, Future[Frames | CaptionerError]]] = deque()
-    pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
-    try:
-        for clip in clips:
-            waiting.append((clip, pool.submit(_decode, clip, video, timeout_seconds)))
-            if len(waiting) >= AHEAD:
-                first, frames = waiting.popleft()
-                yield first, frames.result()
-        while waiting:
-            first, frames = waiting.popleft()
-            yield first, frames.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _decode(clip: Clip, video: VideoConfig, timeout_seconds: float) -> Frames | CaptionerError:

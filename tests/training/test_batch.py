@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.language.collate import collate_captions, collate_clips
-from captioner.training.batch import Example, bucket, draw_examples, mix_text
+from captioner.training.batch import Example, bucket, draw_examples
 
 captions = st.lists(st.lists(st.tuples(st.integers(4, 9)) | st.just((5, 6, 7)), max_size=6), min_size=1, max_size=9)
 
@@ -48,15 +48,6 @@ def test_clips_alone_are_in_the_same_order_as_without_photos_to_keep_apart() -> 
     assert apart == bucket(examples, size=4, rng=np.random.default_rng(1))
 
 
-def test_a_pool_of_one_batch_leaves_lengths_mixed() -> None:
-    examples = [Example(i, (1,) * (1 + i % 20)) for i in range(400)]
-    batches = bucket(examples, size=20, rng=np.random.default_rng(3), pool=1)
-    assert sorted(e.clip for batch in batches for e in batch) == list(range(400))
-    assert min(len({len(e.tokens) for e in batch}) for batch in batches) > 5
-    alike = bucket(examples, size=20, rng=np.random.default_rng(3))
-    assert max(len({len(e.tokens) for e in batch}) for batch in alike) <= 2
-
-
 def test_buckets_waste_little() -> None:
     rng = np.random.default_rng(0)
     examples = [Example(0, (7,) * int(n)) for n in rng.integers(3, 24, size=4000)]
@@ -67,13 +58,6 @@ def test_buckets_waste_little() -> None:
     useful = sum(len(e.tokens) for e in examples)
     plain = [examples[i : i + 64] for i in range(0, 4000, 64)]
     assert padded(bucket(examples, size=64, rng=rng)) < 1.05 * useful < 1.5 * useful < padded(plain)
-
-
-def test_text_makes_up_its_share() -> None:
-    batches = [[Example(i, (5,))] * 30 for i in range(4)]
-    mixed = list(mix_text(batches, [(6,), (7,)], share=0.25, rng=np.random.default_rng(0)))
-    assert [(len(b), sum(e.clip < 0 for e in b)) for b in mixed] == [(40, 10)] * 4
-    assert list(mix_text(batches, [], share=0.25, rng=np.random.default_rng(0))) == batches
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=5), st.floats(0, 0.95), st.integers(0, 99))

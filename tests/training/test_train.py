@@ -83,7 +83,7 @@ def fit_but_die_at(recipe: Recipe, out: Path, step: int, monkeypatch: pytest.Mon
 
 
 def test_a_killed_run_continues_bit_for_bit(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = changed(recipe, train_encoder=True, scheduled_sampling=0.3)
+    recipe = changed(recipe, train_encoder=True)
     fit(recipe, tmp_path / "whole", quiet=True)
     for step in (3, 7, 11):
         fit_but_die_at(recipe, tmp_path / "killed", step, monkeypatch)
@@ -151,20 +151,12 @@ def test_the_language_model_warms_up_on_text(recipe: Recipe, tmp_path: Path, man
     clips = [dataclasses.replace(c, path=None) for c in read_manifest(manifest)]
     write_manifest(tmp_path / "text.jsonl", clips)
     with_text = dataclasses.replace(
-        changed(recipe, text_epochs=2, text_share=0.3, epochs=1, scst_epochs=0),
+        changed(recipe, text_epochs=2, epochs=1, scst_epochs=0),
         data=dataclasses.replace(recipe.data, text=(str(tmp_path / "text.jsonl"),)),
     )
     fit(with_text, tmp_path / "run", quiet=True)
     stages = [r["stage"] for r in records(tmp_path / "run")]
     assert stages.count("text") == 10 and stages.count("captions") == 5  # 24 train captions in batches of 5, twice
-
-
-def test_batches_may_be_of_any_length(recipe: Recipe, tmp_path: Path) -> None:
-    losses = []
-    for name in ("alike", "mixed"):
-        fit(changed(recipe, epochs=1, scst_epochs=0, length_buckets=name == "alike"), tmp_path / name, quiet=True)
-        losses.append([r["loss"] for r in records(tmp_path / name) if r["stage"] == "captions"])
-    assert len(losses[0]) == len(losses[1]) and losses[0] != losses[1]
 
 
 def test_few_clips_are_visited_several_times_an_epoch(recipe: Recipe, tmp_path: Path) -> None:
