@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from captioner.io.platform import keep_freed_memory
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
-from captioner.vision.fast import dead_leaves, fast_dtype
+from captioner.vision.precision import dead_leaves, fast_dtype
 
 FRAMES, SIZE = 16, 224
 NETWORKS = {

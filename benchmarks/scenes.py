@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from captioner import Captioner
+from captioner.caption.clips import EncodedClip
 from captioner.caption.result import Caption
 from captioner.language.tokenizer import normalise
 from captioner.manifest import Clip, read_manifest
@@ -40,9 +41,9 @@ def splice(clips: Sequence[Frames], count: int) -> Frames:
 
 def captions(captioner: Captioner, frames: Frames, changes: Sequence[float]) -> list[Caption]:
     """The caption by each value of ``scene_change``."""
-    features = captioner.encode(frames)
+    clip = EncodedClip(frames, captioner.encode(frames))
     return [
-        captioner.caption_encoded([frames], [features], search=replace(captioner.search, scene_change=change))[0]
+        captioner.caption_encoded([clip], search=replace(captioner.search, scene_change=change))[0]
         for change in changes
     ]
 

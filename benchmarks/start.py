@@ -29,7 +29,7 @@ import torch
 
 from captioner import Captioner
 from captioner.checkpoint.captioning import DEFAULT, load_checkpoint
-from captioner.vision.fast import dead_leaves
+from captioner.vision.precision import dead_leaves
 
 SECONDS, RATE, HEIGHT, WIDTH = 10, 25, 240, 320
 

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from captioner import Captioner
+from captioner.caption.clips import EncodedClip
 from captioner.video.frames import Frames, iter_frames
 from captioner.video.scaling import scale
 from captioner.vision import choice
@@ -62,7 +63,8 @@ def caption(captioner: Captioner, clips: Sequence[Frames], threshold: float) -> 
     texts = []
     for start in range(0, len(clips), BATCH):
         part = slice(start, start + BATCH)
-        found = captioner.caption_encoded(clips[part], features[part], shape=(BATCH, captioner.video.frames))
+        batch = list(map(EncodedClip, clips[part], features[part]))
+        found = captioner.caption_encoded(batch, shape=(BATCH, captioner.video.frames))
         texts += [one.text for one in found]
     return texts, seen / sum(len(clip.pixels) for clip in clips), took / len(clips)
 

@@ -30,7 +30,7 @@ from captioner.language.config import DecoderConfig
 from captioner.language.decoder import AttentionGRU
 from captioner.training.batch import Example, bucket
 from captioner.training.losses import cross_entropy
-from captioner.vision.fast import fast_dtype
+from captioner.vision.precision import fast_dtype
 
 PAD, BOS, EOS = 0, 1, 2
 VALIDATION = 40  # clips

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from captioner import Caption, Captioner
+from captioner.caption.clips import EncodedClip
 from captioner.checkpoint.captioning import load_checkpoint
 from captioner.checkpoint.cnn import Tuned, head, save_tuned
 from captioner.language.config import DecoderConfig, SearchConfig
@@ -223,7 +224,7 @@ def captions(
             )
             for array in arrays
         ]
-        said += captioner.caption_encoded(frames, arrays, search=search)
+        said += captioner.caption_encoded(list(map(EncodedClip, frames, arrays)), search=search)
     return said
 
 

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from captioner.language.attention import Memory
 from captioner.language.config import DecoderConfig, SearchConfig
-from captioner.language.decoder import AttentionGRU, State
+from captioner.language.decoder import AttentionGRU, Memory, State
 from captioner.language.grounding import Condition
 from captioner.language.search import Hypothesis, search
 from captioner.vision.detector import ClipDetector, WordDetector

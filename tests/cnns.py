@@ -11,7 +11,7 @@ from torch import nn
 
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
-from captioner.vision.fast import dead_leaves
+from captioner.vision.precision import dead_leaves
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "resnet": {"embedding_size": 16, "hidden_sizes": [16, 32, 48], "depths": [1, 2, 1], "layer_type": "basic"},

@@ -8,7 +8,7 @@
   differs by a tenth or more, so 2e-4 tells the two apart with room on both sides.
 - **Within BFLOAT16 of the scale**: eight bits of mantissa round each value by 4e-3; sums of rounded values over a few
   layers stay within 2e-2. Features in bfloat16 are compared by their cosine instead where they go on to the decoder:
-  0.998 for each picture, 0.999 on average (what ``vision/fast.py`` promises).
+  0.998 for each picture, 0.999 on average (what ``vision/precision.py`` promises).
 - Small modules of a few dozen values (attention, GRU step, decoder) are compared with ``torch.testing.assert_close``'s
   own bounds for their type: float32 1.3e-6 relative and 1e-5 absolute where values are of order one, a hundred times
   what another order of a few dozen sums gives; float64 against plain numpy 1e-12.

@@ -12,7 +12,7 @@ import torch
 from captioner.actions.checkpoint import ActionCheckpoint, load_recognizer
 from captioner.actions.config import TOP
 from captioner.actions.network import probabilities
-from captioner.caption.clips import ClipEncoder
+from captioner.caption.clips import EncodedClip, find_device
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 
@@ -40,8 +40,8 @@ class Recognizer:
         """Raises ConfigError for a device that is not there."""
         self.checkpoint = checkpoint
         self.labels = checkpoint.labels
-        self._encoder = ClipEncoder(checkpoint.model, device=device)
-        self.device = self._encoder.device
+        self.device = find_device(device)
+        self._encoder = checkpoint.model.to(self.device).encoder.fast()
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, device: str | None = None) -> Recognizer:
@@ -59,26 +59,21 @@ class Recognizer:
 
     def recognize(self, frames: Frames, *, top: int = TOP) -> list[Action]:
         """The likeliest actions of frames that are decoded already."""
-        return self.recognize_encoded([frames], [self.encode(frames)], top=top)[0]
+        return self.recognize_encoded([EncodedClip(frames, self.encode(frames))], top=top)[0]
 
     def recognize_encoded(
-        self,
-        clips: Sequence[Frames],
-        features: Sequence[np.ndarray],
-        *,
-        top: int = TOP,
-        shape: tuple[int, int] = (0, 0),
+        self, clips: Sequence[EncodedClip], *, top: int = TOP, shape: tuple[int, int] = (0, 0)
     ) -> list[list[Action]]:
         """The likeliest actions of each clip from its features, in one batch, padded to ``shape`` clips and frames."""
-        found, over_time = self.probabilities(features, shape=shape)
+        found, over_time = self.probabilities([clip.features for clip in clips], shape=shape)
         return [
-            [self._action(label, found[i], over_time[i], frames) for label in _best(found[i], top)]
-            for i, frames in enumerate(clips)
+            [self._action(label, found[i], over_time[i], clip.frames) for label in _best(found[i], top)]
+            for i, clip in enumerate(clips)
         ]
 
     def encode(self, frames: Frames) -> np.ndarray:
         """What the CNN sees in a clip: (T, P, D) float32. Any thread may call it, once one call has returned."""
-        return self._encoder.encode(frames)
+        return self._encoder.clip(frames.pixels)
 
     @torch.inference_mode()
     def probabilities(

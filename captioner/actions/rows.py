@@ -9,7 +9,8 @@ import numpy as np
 
 from captioner.actions.config import TOP, ActionSettings
 from captioner.actions.recognizer import Action, Recognizer
-from captioner.caption.result import NOWHERE, Alternative, Caption, Place, Word
+from captioner.caption.clips import EncodedClip
+from captioner.caption.result import Alternative, Caption, Place, Word
 from captioner.caption.telling import BLANK
 from captioner.video.frames import Frames
 
@@ -57,20 +58,14 @@ class ActionRows:
         return frames.pixels[:0].copy()
 
     def caption_encoded(
-        self,
-        clips: Sequence[Frames],
-        features: Sequence[np.ndarray],
-        *,
-        places: Sequence[Place] | None = None,
-        search: ActionSettings | None = None,
-        shape: tuple[int, int] = (0, 0),
+        self, clips: Sequence[EncodedClip], *, search: ActionSettings | None = None, shape: tuple[int, int] = (0, 0)
     ) -> list[Caption]:
         """A row of each clip, in one batch that is padded to ``shape`` clips and frames."""
         if not clips:
             return []
-        settings = search or self.search
-        found = self._recognizer.recognize_encoded(clips, features, top=settings.top, shape=shape)
+        settings, model = search or self.search, self.checkpoint.fingerprint
+        found = self._recognizer.recognize_encoded(clips, top=settings.top, shape=shape)
         return [
-            as_row(actions, frames, place, min_confidence=settings.min_confidence, model=self.checkpoint.fingerprint)
-            for actions, frames, place in zip(found, clips, places or [NOWHERE] * len(clips), strict=True)
+            as_row(actions, clip.frames, clip.place, min_confidence=settings.min_confidence, model=model)
+            for actions, clip in zip(found, clips, strict=True)
         ]

@@ -21,7 +21,7 @@ from captioner.errors import DataError, VideoError, VideoErrorCode
 from captioner.io.status import duration
 from captioner.io.stop import Stop
 from captioner.video.frames import probe
-from captioner.vision.fast import fast_dtype
+from captioner.vision.precision import fast_dtype
 
 CHUNK_SECONDS = 10.0
 FOLDS = 3

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from captioner.archive.pool import DecodeJob, DecodePool
-from captioner.caption.clips import ClipModel
+from captioner.caption.clips import ClipModel, EncodedClip
 from captioner.caption.result import Caption, Place
 from captioner.caption.segments import Segments, Span, merge_captions
 from captioner.errors import CaptionerError, ConfigError, VideoError
@@ -164,9 +164,10 @@ class _Bench:
         if not parts:
             return
         captions = self._captioner.caption_encoded(
-            [frames for _, _, frames, _ in parts],
-            [features for *_, features in parts],
-            places=[Place(entry.task.item.path, span.start_seconds, span.end_seconds) for entry, span, *_ in parts],
+            [
+                EncodedClip(frames, features, Place(entry.task.item.path, span.start_seconds, span.end_seconds))
+                for entry, span, frames, features in parts
+            ],
             search=self._settings.search,
             shape=(self._size, self._settings.video.frames),
         )

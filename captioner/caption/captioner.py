@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from captioner.caption.clips import ClipEncoder, caption_frames
+from captioner.caption.clips import EncodedClip, caption_frames, find_device
 from captioner.caption.parts import (
     checkpoint_lexicon,
     checkpoint_reliability,
@@ -20,14 +21,13 @@ from captioner.caption.parts import (
     checkpoint_retriever,
     to_tensors,
 )
-from captioner.caption.result import NOWHERE, Caption, Place
+from captioner.caption.result import Caption, Place
 from captioner.caption.scenes import surest
 from captioner.caption.segments import Segments, segment_frames
 from captioner.caption.telling import Evidence, Wording, choose, tell
 from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
-from captioner.language.attention import Memory
-from captioner.language.collate import collate_captions
 from captioner.language.config import SearchConfig
+from captioner.language.decoder import Memory
 from captioner.language.grounding import Condition
 from captioner.language.search import Hypothesis
 from captioner.model import Observation
@@ -52,9 +52,9 @@ class Captioner:
         """
         self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
-        self._model = checkpoint.model
-        self.encoder = ClipEncoder(self._model, device=device)
-        self.device = self.encoder.device
+        self.device = find_device(device)
+        self._model = checkpoint.model.to(self.device)
+        self.encoder = self._model.encoder.fast()
         self._model.decoder.lay_out_by_columns()
         self._retriever = retriever or checkpoint_retriever(checkpoint)
         lexicon = checkpoint_lexicon(checkpoint)
@@ -107,7 +107,7 @@ class Captioner:
             timeout_seconds=timeout_seconds,
         )
         place = Place(str(path), start_seconds or 0.0, end_seconds)
-        return self.caption_frames([frames], places=[place], search=search)[0]
+        return self._caption(frames, place, search)
 
     def caption_segments(
         self,
@@ -134,8 +134,10 @@ class Captioner:
             timeout_seconds=timeout_seconds,
         )
         for span, frames in found:
-            place = Place(str(path), span.start_seconds, span.end_seconds)
-            yield from self.caption_frames([frames], places=[place], search=search)
+            yield self._caption(frames, Place(str(path), span.start_seconds, span.end_seconds), search)
+
+    def _caption(self, frames: Frames, place: Place, search: SearchConfig | None) -> Caption:
+        return self.caption_encoded([EncodedClip(frames, self.encode(frames), place)], search=search)[0]
 
     def caption_frames(
         self, clips: Sequence[Frames], *, places: Sequence[Place] | None = None, search: SearchConfig | None = None
@@ -145,7 +147,7 @@ class Captioner:
 
     def encode(self, frames: Frames) -> np.ndarray:
         """What the CNN sees in a clip: (T, P, D) float32. Any thread may call it, once one call has returned."""
-        return self.encoder.encode(frames)
+        return self.encoder.clip(frames.pixels)
 
     def keeps(self, frames: Frames) -> np.ndarray:
         """No pixels: a caption is made from features alone."""
@@ -153,13 +155,7 @@ class Captioner:
 
     @torch.inference_mode()
     def caption_encoded(
-        self,
-        clips: Sequence[Frames],
-        features: Sequence[np.ndarray],
-        *,
-        places: Sequence[Place] | None = None,
-        search: SearchConfig | None = None,
-        shape: tuple[int, int] = (0, 0),
+        self, clips: Sequence[EncodedClip], *, search: SearchConfig | None = None, shape: tuple[int, int] = (0, 0)
     ) -> list[Caption]:
         """The captions of clips from their features, in one batch that is padded to ``shape`` clips and frames.
 
@@ -168,32 +164,25 @@ class Captioner:
         if not clips:
             return []
         config = search or self.search
-        places = places or [NOWHERE] * len(clips)
-        told = self._tell(clips, features, places, config=config, shape=shape)
+        told = self._tell(clips, config, shape)
         if not self._wording.reranks(config) or not config.scene_change:
             return told
         own = self._model.encoder.places
 
-        def tell_parts(i: int, parts: Sequence[Frames], scenes: Sequence[slice]) -> list[Caption]:
-            arrays = [features[i][scene] for scene in scenes]
-            return self._tell(parts, arrays, [places[i]] * len(parts), config=config)
+        def tell_parts(clip: EncodedClip, parts: Sequence[Frames], scenes: Sequence[slice]) -> list[Caption]:
+            encoded = zip(parts, scenes, strict=True)
+            return self._tell([EncodedClip(part, clip.features[scene], clip.place) for part, scene in encoded], config)
 
         return [
-            surest(caption, frames, array[:, :own], partial(tell_parts, i), change=config.scene_change)
-            for i, (caption, frames, array) in enumerate(zip(told, clips, features, strict=True))
+            surest(caption, clip.frames, clip.features[:, :own], partial(tell_parts, clip), change=config.scene_change)
+            for caption, clip in zip(told, clips, strict=True)
         ]
 
     def _tell(
-        self,
-        clips: Sequence[Frames],
-        features: Sequence[np.ndarray],
-        places: Sequence[Place],
-        *,
-        config: SearchConfig,
-        shape: tuple[int, int] = (0, 0),
+        self, clips: Sequence[EncodedClip], config: SearchConfig, shape: tuple[int, int] = (0, 0)
     ) -> list[Caption]:
         """The captions of clips, each as one scene."""
-        batch = self.encoder.batch(features, shape)
+        batch = self.encoder.batch([clip.features for clip in clips], shape)
         observation = self._model.observe(*batch)
         memory = observation.memory if config.evidence else observation.memory._replace(evidence=None)
         evidence = _evidence(observation, self._wording.reliability, grounded=config.evidence)
@@ -207,8 +196,8 @@ class Captioner:
         ]
         attention, gates = self._trace(memory, [group[0] for group in best])
         told = []
-        for i, (frames, place) in enumerate(zip(clips, places, strict=True)):
-            count = len(frames.times_seconds)
+        for i, clip in enumerate(clips):
+            count = len(clip.frames.times_seconds)
             told.append(
                 tell(
                     best[i],
@@ -216,8 +205,8 @@ class Captioner:
                     attention=attention[i, :, :count],
                     gates=None if gates is None else gates[i],
                     evidence=evidence[i].first_frames(count),
-                    frames=frames,
-                    place=place,
+                    frames=clip.frames,
+                    place=clip.place,
                     min_confidence=config.min_confidence,
                 )
             )
@@ -250,10 +239,8 @@ class Captioner:
 
     def _trace(self, memory: Memory, best: Sequence[Hypothesis]) -> tuple[np.ndarray, np.ndarray | None]:
         """Where each piece of each clip's best caption looked (B, L, T, P), and its gates (B, L, 2)."""
-        inputs, _ = collate_captions(
-            [h.tokens for h in best], pad=self.tokenizer.pad_id, bos=self.tokenizer.bos_id, eos=self.tokenizer.eos_id
-        )
-        inputs = inputs[:, None].to(self.device)
+        rows = [torch.tensor([self.tokenizer.bos_id, *hypothesis.tokens]) for hypothesis in best]
+        inputs = pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_id)[:, None].to(self.device)
         if self._lexicon is not None:
             inputs = torch.as_tensor(self._lexicon.inputs)[inputs]
         weights, gates = self._model.decoder.trace(memory, inputs)

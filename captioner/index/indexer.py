@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from captioner.caption.captioner import Captioner
-from captioner.caption.result import Caption, DetectedNoun, Embedding, Place
+from captioner.caption.clips import EncodedClip
+from captioner.caption.result import Caption, DetectedNoun, Embedding
 from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
 from captioner.index.schema import Facts
 from captioner.index.thumbnails import thumbnail
@@ -87,29 +88,23 @@ class Indexer:
 
     @torch.inference_mode()
     def caption_encoded(
-        self,
-        clips: Sequence[Frames],
-        features: Sequence[np.ndarray],
-        *,
-        places: Sequence[Place] | None = None,
-        search: SearchConfig | None = None,
-        shape: tuple[int, int] = (0, 0),
+        self, clips: Sequence[EncodedClip], *, search: SearchConfig | None = None, shape: tuple[int, int] = (0, 0)
     ) -> list[Caption]:
         """What the captioner says, each with its embedding."""
         if not clips:
             return []
-        captions = self._captioner.caption_encoded(clips, features, places=places, search=search, shape=shape)
-        vectors = self.retriever.model.vectors(*self._captioner.encoder.batch(features, shape))
+        captions = self._captioner.caption_encoded(clips, search=search, shape=shape)
+        batch = self._captioner.encoder.batch([clip.features for clip in clips], shape)
         return [
             replace(
                 caption,
                 embedding=Embedding(
                     vector=vector.tobytes(),
-                    words=self._detected(array, frames.times_seconds),
-                    thumbnail=thumbnail(frames.pixels, frames.width, frames.height),
+                    words=self._detected(clip.features, clip.frames.times_seconds),
+                    thumbnail=thumbnail(clip.frames.pixels, clip.frames.width, clip.frames.height),
                 ),
             )
-            for caption, vector, frames, array in zip(captions, vectors, clips, features, strict=False)
+            for caption, vector, clip in zip(captions, self.retriever.model.vectors(*batch), clips, strict=False)
         ]
 
     def _detected(self, features: np.ndarray, times_seconds: Sequence[float]) -> tuple[DetectedNoun, ...]:

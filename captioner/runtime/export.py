@@ -22,8 +22,7 @@ from captioner.checkpoint.captioning import Checkpoint
 from captioner.config import to_dict
 from captioner.errors import CaptionerError, ConfigError
 from captioner.io.status import Status
-from captioner.language.attention import Memory
-from captioner.language.decoder import AttentionGRU
+from captioner.language.decoder import AttentionGRU, Memory
 from captioner.language.grounding import Lexicon
 from captioner.model import CaptionModel
 from captioner.retrieval.checkpoint import RetrieverCheckpoint
@@ -33,7 +32,7 @@ from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, LEXICON_ARRAYS, ME
 from captioner.safe.whole import whole_folder
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
-from captioner.vision.fast import dead_leaves
+from captioner.vision.precision import dead_leaves
 
 OPSET = 18
 _FILES = (CONFIG, ENCODER, UNTUNED, MEMORY, STEP, QUERIES)

@@ -106,7 +106,7 @@ def _torch() -> str:
     import torch
 
     from captioner.archive.engine import cores
-    from captioner.vision.fast import can_fuse, fast_dtype
+    from captioner.vision.precision import can_fuse, fast_dtype
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {cores()} cores"
@@ -176,7 +176,8 @@ def _speed(captioner: Captioner) -> str:
     """What a clip takes on this machine, and why; measured in about a second."""
     import torch
 
-    from captioner.vision.fast import dead_leaves, fast_dtype
+    from captioner.caption.clips import EncodedClip
+    from captioner.vision.precision import dead_leaves, fast_dtype
 
     count, size = captioner.video.frames, captioner.video.size
     frames = Frames(
@@ -190,7 +191,7 @@ def _speed(captioner: Captioner) -> str:
     )
     captioner.encode(frames)  # makes itself ready
     seconds, features = _timed(lambda: captioner.encode(frames))
-    sentence, _ = _timed(lambda: captioner.caption_encoded([frames], [features]))
+    sentence, _ = _timed(lambda: captioner.caption_encoded([EncodedClip(frames, features)]))
     device = captioner.device
     dtype = str(fast_dtype(device)).removeprefix("torch.")
     why = f"on {torch.cuda.get_device_name()}" if device.type == "cuda" else _instructions(dtype)

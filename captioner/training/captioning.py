@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from captioner.checkpoint.captioning import Checkpoint, save_checkpoint
-from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions, collate_clips
+from captioner.language.decoder import Memory
 from captioner.language.reranker import Trigrams
 from captioner.model import CaptionModel
 from captioner.training.batch import Example, bucket, draw_examples

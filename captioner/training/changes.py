@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captioner.caption.captioner import Captioner
+from captioner.caption.clips import EncodedClip
 from captioner.errors import DataError, VideoError
 from captioner.io.status import Status
 from captioner.io.text import visible
@@ -43,7 +44,7 @@ def compare(recipe: Recipe, checkpoint: Path, *, status: Status) -> list[Change]
 
     def say(captioner: Captioner, clip: Clip, frames: Frames) -> str:
         features = cache.load(clip).astype("float32") if frozen else captioner.encode(frames)
-        return captioner.caption_encoded([frames], [features])[0].text
+        return captioner.caption_encoded([EncodedClip(frames, features)])[0].text
 
     changes = []
     for number, clip in enumerate(clips):

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.language.attention import Memory
 from captioner.language.collate import collate_captions
 from captioner.language.config import SearchConfig
+from captioner.language.decoder import Memory
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.metrics.characters import tokenizer_for
 from captioner.metrics.cider import CiderScorer

@@ -31,7 +31,7 @@ from captioner.training.retrieval import RetrievalTask
 from captioner.training.runstate import Average, Position, digest, load_state, plain, save_state, save_tensors
 from captioner.training.task import Batch, Scores, Stage, Task
 from captioner.training.words import WordsTask
-from captioner.vision.fast import fast_dtype
+from captioner.vision.precision import fast_dtype
 
 TASKS: dict[str, Callable[[Recipe, TrainingLog, torch.device], Task]] = {
     "captions": CaptionTask,

@@ -1,17 +1,12 @@
-"""Picks the frames of a clip that a CNN sees; no torch, for the runtime picks them too.
+"""Picks the frames of a clip that a CNN sees.
 
 Frames that equal the one before, as in a still, a slide or a camera's view at night, share its features. The original
-CNN looks at a quarter of the frames. Shapes: B clips, T frames, K of them distinct, S x S pixels.
+CNN looks at a quarter of the frames. Shapes: T frames, K of them distinct, S x S pixels.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 NOISE = 2.0
 """The most that the mean of a block may differ, of 255, in any colour. Filmed stills differ by less in two thirds of
@@ -39,18 +34,9 @@ def distinct_frames(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def look_every(frames: int) -> slice:
-    """The frames of a clip that the untuned CNN looks at: all of up to seven, else four to seven, evenly spread."""
+    """The frames of a clip that the original CNN looks at: all of up to seven, else four to seven, evenly spread."""
     step = max(1, frames // _LOOKS)
     return slice(step // 2, None, step)
-
-
-def looked_at(mask: Tensor) -> Tensor:
-    """Which frames of each clip are looked at, (B, T), of those that ``mask`` (B, T) shows."""
-    looked = mask.new_zeros(mask.shape)
-    for row, shown in enumerate(mask):
-        frames = shown.nonzero().flatten()
-        looked[row, frames[look_every(len(frames))]] = True
-    return looked
 
 
 def _means(frame: np.ndarray) -> np.ndarray:

@@ -6,34 +6,28 @@ Shapes: N frames, H x W pixels, P places (1, or grid x grid), D the width of the
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from captioner.vision.backbones import build_backbone, feature_width, load_backbone, packaged_weights
-from captioner.vision.choice import looked_at
+from captioner.vision.backbones import build_backbone, feature_width, load_backbone
+from captioner.vision.choice import look_every
 from captioner.vision.config import EncoderConfig
-from captioner.vision.fast import LEAST_COSINE, FastCNN, can_fuse, dead_leaves, exact_convolutions, fast_dtype
+from captioner.vision.fast import FastEncoder, Look, exact_convolutions
 from captioner.vision.fold import fold
 from captioner.vision.graph import Graph, record
-from captioner.vision.original import load_untuned, shared_until
+from captioner.vision.original import load_untuned
+from captioner.vision.precision import can_fuse, dead_leaves, fast_dtype
 from captioner.vision.recorded import RecordedCNN, add_recording
 
 _NOT_ARCHITECTURE = {
     *("id2label", "label2id", "num_labels", "problem_type", "architectures", "dtype", "_name_or_path"),
     *("transformers_version", "output_hidden_states", "output_attentions", "return_dict"),
 }
-
-
-Look = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes normalised frames (N, 3, H, W), and a mask (N,) of those for the original CNN. Returns the CNN's last maps
-(N, D, h, w) and the original CNN's (M, D, h, w)."""
 
 
 class FrameEncoder(nn.Module):
@@ -124,10 +118,10 @@ class FrameEncoder(nn.Module):
         graph = self.graph(size, size)
         if graph is not None and can_fuse(device, torch.bfloat16):
             folded, weights = fold(graph, self.cnn.state_dict())
-            self.exact[size, size] = self._exact_of(folded, weights, torch.bfloat16)
+            self.exact[size, size] = self.exact_of(folded, weights, torch.bfloat16)
 
     @torch.no_grad()
-    def _exact_of(self, folded: Graph, weights: dict[str, Tensor], dtype: torch.dtype) -> int:
+    def exact_of(self, folded: Graph, weights: dict[str, Tensor], dtype: torch.dtype) -> int:
         return exact_convolutions(folded, weights, dtype=dtype, pixels=self.probe(folded.height, folded.width))
 
     def train(self, mode: bool = True) -> FrameEncoder:
@@ -258,61 +252,10 @@ class FrameEncoder(nn.Module):
         return digest.hexdigest()[:16]
 
 
-class FastEncoder(nn.Module):
-    """What :meth:`FrameEncoder.fast` gives: the same frames in, the same features out but for rounding.
-
-    Prepared at the first frames of each size (a fraction of a second). Later changes of the weights do not reach it.
-    """
-
-    def __init__(self, encoder: FrameEncoder) -> None:
-        super().__init__()
-        self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
-        self.config, self.width, self.places = encoder.config, encoder.width, encoder.places
-        self._ready: dict[tuple[int, int, torch.device], Look] = {}
-
-    @torch.no_grad()
-    def forward(self, pixels: Tensor, *, looked: Tensor | None = None) -> Tensor:
-        """Features ``(..., P, D)`` float32 of frames ``(..., H, W, 3)`` uint8. ``looked``: as for ``encode``."""
-        height, width = pixels.shape[-3:-1]
-        key = (height, width, self.encoder.shift.device)
-        if key not in self._ready:
-            self._ready[key] = self._prepare(height, width)
-        return self.encoder.encode(pixels, self._ready[key], looked=looked)
-
-    def _prepare(self, height: int, width: int) -> Look:
-        device = self.encoder.shift.device
-        dtype = fast_dtype(device)
-        graph = self.encoder.graph(height, width)
-        if graph is None:
-            whole = self._whole(self.encoder.probe(height, width), dtype)
-            return lambda x, looked: ((maps := whole(x)), maps[:0])
-        folded, weights = fold(graph, self.encoder.cnn.state_dict())
-        exact = self.encoder.exact.get((height, width)) if can_fuse(device, dtype) else None  # of the same operators
-        if exact is None:
-            exact = self.encoder._exact_of(folded, weights, dtype)
-        if not self.config.untuned:
-            cnn = FastCNN(folded, weights, dtype=dtype, exact=exact)
-            return lambda x, looked: ((maps := cnn(x)), maps[:0])
-        _, theirs = fold(graph, {name: w.to(device) for name, w in packaged_weights(self.config.source).items()})
-        until = shared_until(folded, weights, theirs)
-        begin = FastCNN(folded, weights, dtype=dtype, exact=exact, until=until)
-        ours, untuned = (FastCNN(folded, w, dtype=dtype, exact=exact, after=until) for w in (weights, theirs))
-
-        def look(x: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
-            maps = begin(x)
-            tuned = ours(maps)
-            return tuned, untuned(maps[looked]) if looked.any() else tuned[:0]
-
-        return look
-
-    def _whole(self, probe: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-        """For a CNN that cannot be recorded: itself, channels-last, in ``dtype`` if its features bear that."""
-        truth = self.encoder.cnn(probe).last_hidden_state.mean(dim=(2, 3))
-        cnn: Any = copy.deepcopy(self.encoder.cnn)
-        low = copy.deepcopy(cnn.to(memory_format=torch.channels_last)).to(dtype)
-        try:
-            features = low(probe.to(dtype)).last_hidden_state.float().mean(dim=(2, 3))
-            close = float(torch.cosine_similarity(truth, features).mean()) >= LEAST_COSINE
-        except RuntimeError:  # an operation that this dtype does not have
-            close = False
-        return lambda x: (low(x.to(dtype)) if close else cnn(x)).last_hidden_state
+def looked_at(mask: Tensor) -> Tensor:
+    """The frames that the original CNN looks at (B, T), of those that ``mask`` (B, T) shows of each clip."""
+    looked = mask.new_zeros(mask.shape)
+    for row, shown in enumerate(mask):
+        frames = shown.nonzero().flatten()
+        looked[row, frames[look_every(len(frames))]] = True
+    return looked

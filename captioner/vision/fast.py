@@ -1,4 +1,4 @@
-"""Running a folded CNN quickly: bfloat16, channels-last, and each activation inside the convolution before it.
+"""Runs a CNN quickly: folded, in bfloat16, channels-last, each activation inside the convolution before it.
 
 Convolutions are oneDNN's with what follows fused in (the operators that torch's own compiler emits) where this torch
 has them, else torch's plain ones. See docs/decisions/0051-recorded-cnn.md.
@@ -6,27 +6,36 @@ has them, else torch's plain ones. See docs/decisions/0051-recorded-cnn.md.
 
 from __future__ import annotations
 
+import copy
 import math
-import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from captioner.vision.backbones import packaged_weights
+from captioner.vision.choice import distinct_frames, look_every
+from captioner.vision.fold import fold
 from captioner.vision.graph import OPS, Graph, Step, Value, Weight
+from captioner.vision.original import shared_until
+from captioner.vision.precision import LEAST_COSINE, can_fuse, fast_dtype
 
-LEAST_COSINE = 0.999
-"""What features in low precision must keep of their direction, on average over :func:`dead_leaves`."""
+if TYPE_CHECKING:
+    from captioner.vision.encoder import FrameEncoder
 
 _LARGEST_BYTES = 2**25
 """No map of the frames that run together takes more: larger blocks glibc maps anew every time, and the kernel clears
 them page by page."""
 
 _FUSED = {"relu": "relu", "silu": "swish", "sigmoid": "sigmoid", "hardswish": "hardswish", "hardtanh": "hardtanh"}
+
+
+Look = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Takes normalised frames (N, 3, H, W), and a mask (N,) of those for the original CNN. Returns the CNN's last maps
+(N, D, h, w) and the original CNN's (M, D, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -103,54 +112,6 @@ class FastCNN:
         return values[self._result]
 
 
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where hardware has it and takes less time in it (CUDA from Ampere on, most CPUs with AVX512_BF16 or
-    AMX), else float32.
-
-    ``ONEDNN_MAX_CPU_ISA`` is respected: where it rules those instructions out, oneDNN would emulate them, slowly.
-    """
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    if limit and limit not in ("ALL", "DEFAULT") and "BF16" not in limit and "AMX" not in limit:
-        return torch.float32
-    there = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if device.type == "cpu" and there and _gains_from_bfloat16() else torch.float32
-
-
-@cache
-def _gains_from_bfloat16() -> bool:
-    """Whether a product takes less time in bfloat16, by trying: with AVX512_BF16 an AMD processor (Zen 4) takes half
-    the time of float32, an Intel one whose AMX is kept from a virtual machine twice as much.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # several wait for each other where the machine is busy
-    took = dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
-    try:
-        for _ in range(4):
-            for dtype in took:
-                took[dtype] = min(took[dtype], _seconds_of_a_product(dtype))
-    finally:
-        torch.set_num_threads(threads)
-    return took[torch.bfloat16] < took[torch.float32]
-
-
-def _seconds_of_a_product(dtype: torch.dtype) -> float:
-    square = torch.ones(256, 256, dtype=dtype)
-    began = time.perf_counter()
-    square @ square
-    return time.perf_counter() - began
-
-
-def can_fuse(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether oneDNN's fused convolutions are there: torch has them for its compiler, without a guarantee."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    names = ("_convolution_pointwise", "_reorder_convolution_weight", "_is_mkldnn_bf16_supported")
-    there = all(hasattr(torch.ops.mkldnn, name) for name in names)
-    return there and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
 def exact_convolutions(
     graph: Graph,
     weights: Mapping[str, Tensor],
@@ -173,24 +134,6 @@ def exact_convolutions(
         if float(torch.cosine_similarity(truth, got).mean()) >= least_cosine:
             return exact
     return total
-
-
-def dead_leaves(count: int, *, height: int, width: int) -> Tensor:
-    """``(count, height, width, 3)`` uint8: discs of all sizes and colours that hide each other, always the same.
-
-    They have the statistics of photographs that matter here, edges and flat areas (Lee, Mumford and Huang 2001).
-    """
-    random = torch.Generator().manual_seed(0)
-    rows = torch.arange(height).view(-1, 1)
-    columns = torch.arange(width).view(1, -1)
-    images = torch.empty(count, height, width, 3, dtype=torch.uint8)
-    for image in images:
-        for i in range(60):
-            draw = torch.rand(6, generator=random)
-            radius = 0.02 * min(height, width) / (0.05 + 0.95 * draw[0])  # many small discs, a few large ones
-            near = (rows - draw[1] * height) ** 2 + (columns - draw[2] * width) ** 2 < radius**2
-            image[near if i else slice(None)] = (draw[3:] * 255).to(torch.uint8)
-    return images
 
 
 def _is_fusible(step: Step, weights: Mapping[str, Tensor], dtype: torch.dtype) -> bool:
@@ -253,3 +196,92 @@ def _plain(step: Step, weights: Mapping[str, Tensor], dtype: torch.dtype) -> Cal
 
 def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+class FastEncoder(nn.Module):
+    """What :meth:`captioner.vision.encoder.FrameEncoder.fast` gives: the same features but for rounding.
+
+    Prepared at the first frames of each size (a fraction of a second). Later changes of the weights do not reach it.
+    """
+
+    def __init__(self, encoder: FrameEncoder) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
+        self.config, self.width, self.places = encoder.config, encoder.width, encoder.places
+        self._ready: dict[tuple[int, int, torch.device], Look] = {}
+
+    @torch.no_grad()
+    def forward(self, pixels: Tensor, *, looked: Tensor | None = None) -> Tensor:
+        """Features ``(..., P, D)`` float32 of frames ``(..., H, W, 3)`` uint8. ``looked``: as for ``encode``."""
+        height, width = pixels.shape[-3:-1]
+        key = (height, width, self.encoder.shift.device)
+        if key not in self._ready:
+            self._ready[key] = self._prepare(height, width)
+        return self.encoder.encode(pixels, self._ready[key], looked=looked)
+
+    def clip(self, pixels: np.ndarray) -> np.ndarray:
+        """Features (T, P, D) float32 of a clip's frames (T, S, S, 3) uint8.
+
+        A frame that equals one before it shares its features. Any thread may call it, once one call has returned.
+        """
+        kept, shared = distinct_frames(pixels)
+        looked, needed = np.zeros(len(shared), bool), np.zeros(len(kept), bool)
+        looked[look_every(len(shared))] = True
+        needed[shared[looked]] = True
+        with torch.inference_mode():
+            distinct, at = (torch.from_numpy(a).to(self.encoder.shift.device) for a in (pixels[kept], needed))
+            features: np.ndarray = self(distinct, looked=at).cpu().numpy()[shared]
+        features[~looked, self.places :] = 0.0  # what the original CNN sees, where it does not look
+        return features
+
+    def batch(self, features: Sequence[np.ndarray], shape: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
+        """Features (B, T, P, D) and mask (B, T) on the device, padded to ``shape`` with copies and hidden frames.
+
+        In batches of one shape a clip's results do not depend on the other clips, to the last bit (decision 0071).
+        """
+        filled = [*features, *[features[0]] * (shape[0] - len(features))]
+        frames = max(shape[1], *map(len, filled))
+        padded = torch.zeros(len(filled), frames, *features[0].shape[1:])
+        mask = torch.zeros(len(filled), frames, dtype=torch.bool)
+        for row, array in enumerate(filled):
+            padded[row, : len(array)] = torch.from_numpy(array)
+            mask[row, : len(array)] = True
+        return padded.to(self.encoder.shift.device), mask.to(self.encoder.shift.device)
+
+    def _prepare(self, height: int, width: int) -> Look:
+        device = self.encoder.shift.device
+        dtype = fast_dtype(device)
+        graph = self.encoder.graph(height, width)
+        if graph is None:
+            whole = self._whole(self.encoder.probe(height, width), dtype)
+            return lambda x, looked: ((maps := whole(x)), maps[:0])
+        folded, weights = fold(graph, self.encoder.cnn.state_dict())
+        exact = self.encoder.exact.get((height, width)) if can_fuse(device, dtype) else None  # of the same operators
+        if exact is None:
+            exact = self.encoder.exact_of(folded, weights, dtype)
+        if not self.config.untuned:
+            cnn = FastCNN(folded, weights, dtype=dtype, exact=exact)
+            return lambda x, looked: ((maps := cnn(x)), maps[:0])
+        _, theirs = fold(graph, {name: w.to(device) for name, w in packaged_weights(self.config.source).items()})
+        until = shared_until(folded, weights, theirs)
+        begin = FastCNN(folded, weights, dtype=dtype, exact=exact, until=until)
+        ours, untuned = (FastCNN(folded, w, dtype=dtype, exact=exact, after=until) for w in (weights, theirs))
+
+        def look(x: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
+            maps = begin(x)
+            tuned = ours(maps)
+            return tuned, untuned(maps[looked]) if looked.any() else tuned[:0]
+
+        return look
+
+    def _whole(self, probe: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        """For a CNN that cannot be recorded: itself, channels-last, in ``dtype`` if its features bear that."""
+        truth = self.encoder.cnn(probe).last_hidden_state.mean(dim=(2, 3))
+        cnn: Any = copy.deepcopy(self.encoder.cnn)
+        low = copy.deepcopy(cnn.to(memory_format=torch.channels_last)).to(dtype)
+        try:
+            features = low(probe.to(dtype)).last_hidden_state.float().mean(dim=(2, 3))
+            close = float(torch.cosine_similarity(truth, features).mean()) >= LEAST_COSINE
+        except RuntimeError:  # an operation that this dtype does not have
+            close = False
+        return lambda x: (low(x.to(dtype)) if close else cnn(x)).last_hidden_state

@@ -7,9 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from captioner.language.attention import AdditiveAttention, Memory
 from captioner.language.config import DecoderConfig
-from captioner.language.decoder import AttentionGRU
+from captioner.language.decoder import AdditiveAttention, AttentionGRU, Memory
 
 TINY = DecoderConfig(embed=6, hidden=8, attention=5, dropout=0.3)
 B, T, P, D, V = 3, 4, 2, 7, 11

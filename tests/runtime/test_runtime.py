@@ -30,7 +30,7 @@ from captioner.runtime.runner import Runner
 from captioner.video.config import VideoConfig
 from captioner.video.frames import sample_frames, scale
 from captioner.video.scaling import scale as scale_without_torch
-from captioner.vision.fast import dead_leaves
+from captioner.vision.precision import dead_leaves
 from data.shapes import write_clip
 from tests.clips import BY_KEYFRAME, OTHERS, render_case
 from tests.media import render_clip
@@ -109,7 +109,7 @@ def test_the_packaged_captioner_says_the_same_without_torch(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a process that never loads torch: sentence, confidence, words, times and evidence."""
-    monkeypatch.setattr("captioner.vision.encoder.fast_dtype", lambda device: torch.float32)  # as the runtime computes
+    monkeypatch.setattr("captioner.vision.fast.fast_dtype", lambda device: torch.float32)  # as the runtime computes
     clips = [shapes_clip(tmp_path / f"{n}.mp4", number=n) for n in range(3)]
     clips.append(render_clip(tmp_path / "still.mp4", images=[dead_leaves(1, height=48, width=64)[0].numpy()] * 12))
     (tmp_path / "notes.mp4").write_text("no video", encoding="utf-8")
@@ -143,7 +143,7 @@ def test_the_packaged_captioner_says_the_same_without_torch(
 def test_a_scene_is_described_the_same_without_torch(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("captioner.vision.encoder.fast_dtype", lambda device: torch.float32)
+    monkeypatch.setattr("captioner.vision.fast.fast_dtype", lambda device: torch.float32)
     monkeypatch.setattr("captioner.caption.scenes._MARGIN", -100.0)  # of several scenes one is always described
     shapes = sample_frames(shapes_clip(tmp_path / "shapes.mp4", number=3), VideoConfig(frames=8, size=128))
     leaves = np.repeat(dead_leaves(1, height=128, width=128).numpy(), 8, axis=0)
@@ -186,7 +186,7 @@ def test_the_same_caption_with_and_without_torch(tiny: Path, tmp_path: Path, mon
     """Of a clip in every container: all fields, the n-best list and the warnings too. Gates are torch's alone."""
     from captioner.runtime import Runner
 
-    monkeypatch.setattr("captioner.vision.encoder.fast_dtype", lambda device: torch.float32)
+    monkeypatch.setattr("captioner.vision.fast.fast_dtype", lambda device: torch.float32)
     captioner, runner = Captioner.load(tiny / "checkpoint"), Runner(tiny / "whole", threads=1)
     runner.search = search = SearchConfig(beams=3, n_best=3, max_length=8, min_confidence=0.5)
     clips = [render_case(tmp_path, name, frames=8) for name in BY_KEYFRAME | OTHERS]

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from captioner.vision import fast
-from captioner.vision.fast import FastCNN, dead_leaves, exact_convolutions, fast_dtype
+from captioner.vision import fast, precision
+from captioner.vision.fast import FastCNN, exact_convolutions
 from captioner.vision.fold import fold
 from captioner.vision.graph import Graph, record
 from captioner.vision.lite import Maps
+from captioner.vision.precision import dead_leaves, fast_dtype
 from tests.cnns import FAMILIES, UNRECORDABLE, cosine, frames, settled_encoder
 from tests.numeric import assert_same
 
@@ -69,7 +70,7 @@ def test_bfloat16_is_for_processors_that_gain_from_it(monkeypatch: pytest.Monkey
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     for gains, dtype in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(fast, "_gains_from_bfloat16", lambda gains=gains: gains)
+        monkeypatch.setattr(precision, "_gains_from_bfloat16", lambda gains=gains: gains)
         assert fast_dtype(CPU) is dtype
 
 
@@ -93,11 +94,11 @@ def test_the_shorter_of_two_products_decides(
         ran_on.append(torch.get_num_threads())
         return next(took[dtype])
 
-    monkeypatch.setattr(fast, "_seconds_of_a_product", seconds)
+    monkeypatch.setattr(precision, "_seconds_of_a_product", seconds)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        assert fast._gains_from_bfloat16.__wrapped__() is gains
+        assert precision._gains_from_bfloat16.__wrapped__() is gains
         assert torch.get_num_threads() == 2 and ran_on == [1] * 8
     finally:
         torch.set_num_threads(threads)
@@ -105,7 +106,7 @@ def test_the_shorter_of_two_products_decides(
 
 def test_a_product_takes_some_time_but_not_long() -> None:
     for dtype in (torch.float32, torch.bfloat16):
-        assert 0 < fast._seconds_of_a_product(dtype) < 5
+        assert 0 < precision._seconds_of_a_product(dtype) < 5
 
 
 class Spoilt(nn.Module):

@@ -17,12 +17,12 @@ from captioner.language.config import DecoderConfig
 from captioner.model import CaptionModel
 from captioner.training.config import Recipe, TaskConfig
 from captioner.training.start import load_start
-from captioner.vision.choice import look_every, looked_at
+from captioner.vision.choice import look_every
 from captioner.vision.config import EncoderConfig
-from captioner.vision.encoder import FrameEncoder
-from captioner.vision.fast import fast_dtype
+from captioner.vision.encoder import FrameEncoder, looked_at
 from captioner.vision.fold import fold
 from captioner.vision.original import shared_until
+from captioner.vision.precision import fast_dtype
 from tests.cnns import cosine
 from tests.numeric import assert_same
 

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
-from captioner.caption.clips import ClipEncoder
-from captioner.video.frames import Frames
 from captioner.vision.choice import distinct_frames
 from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
-from captioner.vision.fast import dead_leaves
+from captioner.vision.precision import dead_leaves
 from tests.numeric import BFLOAT16, assert_same
 
 SIZE = 64
-
-
-def made(pixels: np.ndarray) -> Frames:
-    times = tuple(map(float, range(len(pixels))))
-    whole = float(len(pixels))
-    return Frames(
-        pixels=pixels, times_seconds=times, duration_seconds=whole, width=SIZE, height=SIZE, lost=0, warnings=()
-    )
 
 
 def still() -> np.ndarray:
@@ -51,12 +39,12 @@ def test_equal_frames_share_features_and_the_cnn_sees_them_once(
         seen.append(len(frames))
         return normalise(self, frames)
 
-    clips = ClipEncoder(SimpleNamespace(to=lambda device: SimpleNamespace(encoder=encoder)), device="cpu")
-    clips.encode(made(still()[:1]))  # prepares itself, with frames of its own
+    clips = encoder.fast()
+    clips.clip(still()[:1])  # prepares itself, with frames of its own
     monkeypatch.setattr(FrameEncoder, "normalise", counted)
     for pixels, distinct in ((still(), 5), (np.repeat(still()[:1], 9, axis=0), 1)):
         seen.clear()
-        shared = torch.from_numpy(clips.encode(made(pixels)))
+        shared = torch.from_numpy(clips.clip(pixels))
         assert sum(seen) == distinct
         kept, places = distinct_frames(pixels)
         with torch.inference_mode():
@@ -68,7 +56,7 @@ def test_equal_frames_share_features_and_the_cnn_sees_them_once(
 
 def test_where_no_frames_are_equal_not_a_bit_changes(encoder: FrameEncoder) -> None:
     pixels = dead_leaves(11, height=SIZE, width=SIZE)
-    clips = ClipEncoder(SimpleNamespace(to=lambda device: SimpleNamespace(encoder=encoder)), device="cpu")
+    clips = encoder.fast()
     with torch.inference_mode():
         expected = encoder.fast()(pixels).numpy()
-    assert np.array_equal(clips.encode(made(pixels.numpy())), expected)
+    assert np.array_equal(clips.clip(pixels.numpy()), expected)
