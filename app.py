@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import gradio as gr
 
     from captioner import Captioner
+    from demo.finder import Source
     from demo.limits import Limits
 
 
@@ -24,16 +25,17 @@ def build_app(
     *,
     others: dict[str, Captioner] | None = None,
     limits: Limits | None = None,
-    index: Path | None = None,
+    source: Source | None = None,
 ) -> gr.Blocks:
     """The demo of ``captioner``, and of ``others`` by name to compare it with; ``demo.server.serve`` shows it.
 
-    The Find tab searches ``index``, which ``captioner index`` made, or else the samples.
+    The Find tab searches ``source``, or else the samples.
     """
+    from demo.finder import Source
     from demo.limits import Limits
     from demo.page import build
 
-    return build({"default": captioner} | (others or {}), limits=limits or Limits(), index=index)
+    return build({"default": captioner} | (others or {}), limits=limits or Limits(), source=source or Source())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--compare", metavar="DIR", action="append", default=[], help="another checkpoint to offer; repeatable"
     )
     parser.add_argument("--index", metavar="FILE", help="index that the Find tab searches (default: the samples)")
+    parser.add_argument("--folder", metavar="DIR", help="folder of videos that the Find tab can index into --index")
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -94,11 +97,12 @@ def _serve(options: argparse.Namespace) -> int:
     from demo.server import ServerOptions, serve
 
     accounts = tuple(_account(text) for text in options.auth)
+    source = _source(options)
     captioner = Captioner.load(options.checkpoint)
     others = {Path(folder).resolve().name: Captioner.load(folder) for folder in options.compare}
     limits = _limits(options)
     serve(
-        build_app(captioner, others=others, limits=limits, index=Path(options.index) if options.index else None),
+        build_app(captioner, others=others, limits=limits, source=source),
         options=ServerOptions(
             host=options.host,
             port=options.port,
@@ -124,6 +128,18 @@ def _limits(options: argparse.Namespace) -> Limits:
         "keep_seconds": max(1, round(60 * options.keep_minutes)),
     }
     return replace(Limits(), **{name: value for name, value in chosen.items() if value is not None})
+
+
+def _source(options: argparse.Namespace) -> Source:
+    from demo.finder import Source
+
+    if not options.folder:
+        return Source(index=options.index and Path(options.index))
+    if not options.index:
+        raise ConfigError(f"--folder {options.folder} needs --index FILE: the index that is made of it")
+    if not Path(options.folder).is_dir():
+        raise ConfigError(f"--folder {options.folder} is no folder; give a folder of videos")
+    return Source(index=Path(options.index), folder=Path(options.folder).resolve(), checkpoint=options.checkpoint)
 
 
 def _account(text: str) -> tuple[str, str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,11 +23,24 @@ from captioner.index.writer import IndexWriter
 from captioner.io.inputs import Item
 from captioner.video.frames import sample_frames
 from demo import strings
+from demo.child import Child
 from demo.limits import Limits, Refusal
 from demo.visit.shelf import Clip, Shelf
 
 COUNT = 12
 """Results on the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What the server's start names for the Find tab."""
+
+    index: Path | None = None
+    """What is searched; None: the samples."""
+    folder: Path | None = None
+    """Of videos: a visitor may have it indexed into ``index``."""
+    checkpoint: str | None = None
+    """The folder of the checkpoint that indexes it; None: the packaged one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +62,17 @@ class Finder:
         self,
         indexer: Indexer | None,
         *,
-        index: Path | None = None,
+        source: Source,
         samples: Sequence[Path] = (),
         shelf: Shelf,
         limits: Limits,
     ) -> None:
-        """``shelf`` has the visitors' clips. Raises CaptionerError where ``index`` cannot be searched."""
+        """``shelf`` has the visitors' clips. Raises CaptionerError where the index cannot be searched."""
         self._indexer, self._samples, self._shelf, self._limits = indexer, samples, shelf, limits
-        self._archive = Archive.open(index) if index else None
+        self.source = source
+        is_there = source.index and not (source.folder and not source.index.exists())
+        self._archive = Archive.open(source.index) if source.index and is_there else None
+        self._indexing = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="captioner-find-", ignore_cleanup_errors=True)
         self._turn = threading.Lock()
 
@@ -76,6 +94,30 @@ class Finder:
             results=Results(found=tuple(each for each, _ in found), unknown=unknown),
             pictures=tuple(picture for _, picture in found),
         )
+
+    @contextmanager
+    def indexing(self) -> Iterator[Child]:
+        """The process that indexes the server's folder; when the block ends, the index as it then is is searched.
+
+        Files that are indexed already take no time. Raises Refusal while another visitor has it indexed.
+        """
+        index, folder, checkpoint = self.source.index, self.source.folder, self.source.checkpoint
+        assert index and folder
+        if not self._indexing.acquire(blocking=False):
+            raise Refusal(strings.INDEXING_ALREADY)
+        arguments = ["captioner", "index", str(folder), "-r", "-o", str(index), "--quiet"]
+        arguments += ["-m", checkpoint] if checkpoint else []
+        try:
+            yield Child(arguments, names=[folder, index], seconds=math.inf, late="")
+            archive = Archive.open(index)
+            with self._turn:
+                self._archive = archive  # a search that is under way still has the one before
+        finally:
+            self._indexing.release()
+
+    def count(self) -> int:
+        """Clips that can be found."""
+        return len(self._opened())
 
     def playable(self, found: Found) -> Path:
         """The clip where the page may show it. Raises Refusal for one that is gone, or too large."""

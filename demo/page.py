@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,7 +17,7 @@ from demo.components.result import refused
 from demo.components.samples import render_samples
 from demo.components.wiring import QUIET, area
 from demo.engine import Engine
-from demo.finder import Finder
+from demo.finder import Finder, Source
 from demo.limits import Limits
 from demo.tabs.actions import actions_tab
 from demo.tabs.anomalies import anomalies_tab
@@ -31,14 +30,14 @@ from demo.tabs.timeline import timeline_tab
 from demo.visit.shelf import Shelf, Tab
 
 
-def build(captioners: Mapping[str, Captioner], *, limits: Limits, index: Path | None = None) -> gr.Blocks:
-    """The whole demo over one or more checkpoints, by name; ``index`` is what the Find tab searches, else samples."""
+def build(captioners: Mapping[str, Captioner], *, limits: Limits, source: Source) -> gr.Blocks:
+    """The whole demo over one or more checkpoints, by name; the Find tab searches ``source``."""
     engine = Engine(captioners, limits=limits)
     shelf = Shelf(seconds=limits.keep_seconds)
     clips, films, folder = render_samples()
     gr.set_static_paths(folder.name)
     samples = [sample.path for sample in clips]
-    finder = Finder(engine.indexer, index=index, samples=samples, shelf=shelf, limits=limits)
+    finder = Finder(engine.indexer, source=source, samples=samples, shelf=shelf, limits=limits)
     with gr.Blocks(
         title=strings.TITLE, analytics_enabled=False, delete_cache=(min(60, limits.keep_seconds), limits.keep_seconds)
     ) as page:

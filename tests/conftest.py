@@ -122,17 +122,27 @@ def s3() -> Iterator[S3]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """One server of the web demo for all tests: the packaged checkpoint, and a tiny one that looks at whole frames."""
+    """One server of the web demo for all tests: the packaged checkpoint, and a tiny one that looks at whole frames.
+
+    The Find tab may index a folder of two clips, one of them in a subfolder, and of a text file.
+    """
     pytest.importorskip("gradio", reason="pip install 'captioner[web]'")
     import app
     from captioner import Captioner
+    from demo.finder import Source
     from demo.limits import Limits
+    from tests.media import render_text
     from tests.tiny import tiny_checkpoint
-    from tests.web import served, watch
+    from tests.web import served, shapes_clip, watch
 
     watch()
-    folder = tmp_path_factory.mktemp("demo")
+    folder, archive = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("archive")
+    (archive / "below").mkdir()
+    shapes_clip(archive / "one.mp4"), shapes_clip(archive / "below" / "two.mp4", number=1)
+    render_text(archive / "notes.mp4")
+    source = Source(index=folder / "archive.db", folder=archive)
     captioner, tiny = Captioner.load(), Captioner.load(tiny_checkpoint(folder))
     limits = Limits(upload_megabytes=4, clip_minutes=12, decode_seconds=20, batch_files=5, text_megabytes=1)
-    with served(app.build_app(captioner, others={"tiny": tiny}, limits=limits), limits) as address:
+    page = app.build_app(captioner, others={"tiny": tiny}, limits=limits, source=source)
+    with served(page, limits) as address:
         yield Demo(address=address, captioner=captioner)

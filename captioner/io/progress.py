@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from captioner.errors import about_file
-from captioner.io.status import duration
+from captioner.io.status import ProgressFile, duration
 from captioner.io.text import visible
 
 _REFRESH_SECONDS = 0.2
@@ -38,16 +38,18 @@ class Monitor:
         self._colour = self.live and has_colour()
         self._began = time.monotonic()
         self._shown = 0.0
+        self._file = ProgressFile()
 
     def progress(self, *, settled: int, total: int, made: int, failed: int) -> None:
         """``settled`` of ``total`` files are over with, ``made`` of them by this run; ``failed`` could not be done."""
         now = time.monotonic()
-        if now - self._shown < (_LOG_SECONDS if self._json else _REFRESH_SECONDS):
-            return
-        self._shown = now
         seconds = now - self._began
         rate = made / seconds if seconds > 0 else 0.0
         left = (total - settled) / rate if rate > 0 else None
+        self._file.tell(f"{settled} of {total} files", share=settled / total if total else None, seconds_left=left)
+        if now - self._shown < (_LOG_SECONDS if self._json else _REFRESH_SECONDS):
+            return
+        self._shown = now
         if self._json:
             self._event(
                 "progress",

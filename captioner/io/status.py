@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 REFRESH_SECONDS = 0.2
 LINE_SECONDS = 30.0
@@ -28,7 +27,7 @@ class Status:
         self._every = REFRESH_SECONDS if self._live else LINE_SECONDS
         self._told = 0.0 if self._live else time.monotonic()
         self._left = TimeLeft()
-        self._file, self._filed = os.environ.get(FILE), 0.0
+        self._file = ProgressFile()
 
     def say(self, text: str) -> None:
         """A line that stays."""
@@ -38,9 +37,7 @@ class Status:
     def show(self, text: str, *, share: float | None = None, at_most: bool = False) -> None:
         """A line that the next one replaces; with the ``share`` of the work that is done, it tells the time left."""
         left = self._left.after(share) if share is not None else None
-        if self._file and time.monotonic() - self._filed >= _FILE_SECONDS:
-            self._filed = time.monotonic()
-            _write_progress(Path(self._file), {"text": text, "share": share, "seconds_left": left})
+        self._file.tell(text, share=share, seconds_left=left)
         if self._quiet or time.monotonic() - self._told < self._every:
             return
         if left is not None:
@@ -57,11 +54,22 @@ class Status:
         print(("\r\x1b[K" if self._live else "") + text, end="", file=sys.stderr, flush=True)
 
 
-def _write_progress(file: Path, values: dict[str, Any]) -> None:
-    temporary = file.with_name(file.name + ".tmp")
-    with contextlib.suppress(OSError):
-        temporary.write_text(json.dumps(values), encoding="utf-8")
-        temporary.replace(file)
+class ProgressFile:
+    """The file that :data:`FILE` names; nothing is written where it names none."""
+
+    def __init__(self) -> None:
+        self._path, self._told = os.environ.get(FILE), 0.0
+
+    def tell(self, text: str, *, share: float | None, seconds_left: float | None) -> None:
+        """How far the run is; of what comes too soon after the last, nothing is written."""
+        if not self._path or time.monotonic() - self._told < _FILE_SECONDS:
+            return
+        self._told = time.monotonic()
+        file = Path(self._path)
+        temporary = file.with_name(file.name + ".tmp")
+        with contextlib.suppress(OSError):
+            temporary.write_text(json.dumps({"text": text, "share": share, "seconds_left": seconds_left}), "utf-8")
+            temporary.replace(file)
 
 
 class Part(Status):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from captioner.caption.result import UNSURE, Alternative, Caption
+from captioner.io.status import duration
 from demo import strings
 from demo.components.pictures import strip
 from demo.components.words import clock, percent, words_over_time
@@ -161,6 +163,18 @@ def progress(said: str, share: float | None) -> str:
     """A line that is read aloud, over a bar; None: no bar."""
     bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-hidden="true"></progress>'
     return f'<div class="cap-progress"{said_aloud(said)}><p>{escape(said)}</p>{bar}</div>'
+
+
+def working(work: str, seconds: float, told: Mapping[str, Any], *, ending: bool = False) -> str:
+    """How far work in a process of its own is, from what it has ``told`` (:attr:`demo.child.Child.progress`)."""
+    if ending:
+        return progress(strings.WORK_ENDING, None)
+    if not told:
+        return progress(strings.WORK_BEGUN.format(work=work, seconds=seconds), None)
+    text, left = told["text"], told["seconds_left"]
+    if left is None:
+        return progress(strings.WORK_PART.format(work=work, text=text), told["share"])
+    return progress(strings.WORK_LEFT.format(work=work, text=text, left=duration(left)), told["share"])
 
 
 def waiting(places: Iterable[Place]) -> Iterator[str]:

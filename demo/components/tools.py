@@ -14,7 +14,7 @@ from captioner.outputs.writers import jsonl
 from demo import strings
 from demo.child import Child
 from demo.components.downloads import files_of, links, stem
-from demo.components.result import progress, refused, said_aloud, waiting
+from demo.components.result import refused, said_aloud, waiting, working
 from demo.engine import Engine
 from demo.limits import Limits, Refusal, told
 from demo.visit.correction import Corrections, Told
@@ -81,7 +81,7 @@ def _burn(captions: Told, video: Path, limits: Limits) -> Iterator[str]:
     arguments = ["captioner", "burn", str(video), str(rows), "-o", str(out), f"--timeout={limits.run_seconds}"]
     child = Child(arguments, names=[video], seconds=limits.run_seconds, late=late)
     for seconds in child.wait():
-        yield progress(strings.BURNING.format(seconds=seconds), None)
+        yield working(strings.BURNING, seconds, child.progress)
     if child.code:
         raise Refusal(child.said)
     said = strings.BURNT.format(minutes=limits.keep_seconds / 60)

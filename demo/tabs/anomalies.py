@@ -14,14 +14,13 @@ from typing import Any
 import gradio as gr
 
 from captioner.anomalies.watcher import Watcher
-from captioner.io.status import duration
 from data.walkway import walkway
 from demo import strings
 from demo.child import Child
 from demo.components.curve import as_curve
 from demo.components.downloads import links, stem
 from demo.components.player import player, shown
-from demo.components.result import empty, progress, refused, waiting
+from demo.components.result import empty, progress, refused, waiting, working
 from demo.components.stops import Stops, buttons
 from demo.components.wiring import QUIET, area
 from demo.components.words import clock
@@ -99,12 +98,12 @@ def _learn(
         raise Refusal(strings.NO_FILES)
     if len(paths) > limits.batch_files:
         raise Refusal(strings.TOO_MANY.format(count=len(paths), limit=limits.batch_files))
-    folder = str(swept_folder("captioner-normal-"))
+    work, folder = strings.LEARNING.format(count=len(paths)), str(swept_folder("captioner-normal-"))
     child = _child(
         limits, ["learn", *map(str, paths), "-o", f"{folder}/model", f"--steps={steps:.0f}", "--quiet"], paths
     )
     for seconds in child.wait(stopped, ending_seconds=ENDING_SECONDS):
-        said = progress(strings.LEARN_ENDING, None) if stopped.is_set() else _learning(len(paths), seconds, child)
+        said = working(work, seconds, child.progress, ending=stopped.is_set())
         yield gr.skip(), said, *buttons(running=True)
     if Path(folder, "model").is_dir():
         _forget(held)
@@ -114,16 +113,6 @@ def _learn(
     if not stopped.is_set():
         raise Refusal(child.said)
     yield gr.skip(), progress(strings.LEARN_STOPPED, None), *buttons(running=False)
-
-
-def _learning(count: int, seconds: float, child: Child) -> str:
-    """How far the learning is."""
-    if not child.progress:
-        return progress(strings.LEARN_PROGRESS.format(count=count, seconds=seconds), None)
-    text, share, left = (child.progress[name] for name in ("text", "share", "seconds_left"))
-    if left is None:
-        return progress(strings.LEARN_PART.format(count=count, text=text), share)
-    return progress(strings.LEARN_LEFT.format(count=count, text=text, left=duration(left)), share)
 
 
 def _forget(folder: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,21 @@ import gradio as gr
 from captioner.caption.result import UNSURE
 from captioner.index.archive import Found
 from captioner.index.writers import why
+from captioner.io.platform import STOPPED
 from demo import strings
+from demo.child import Child
 from demo.components.player import player, shown
-from demo.components.result import empty, line, refused
-from demo.components.wiring import area
+from demo.components.result import empty, line, progress, refused, working
+from demo.components.stops import Stops, buttons
+from demo.components.wiring import QUIET, area
 from demo.components.words import clock
 from demo.engine import Engine
 from demo.finder import Answer, Finder
-from demo.limits import told
+from demo.limits import Refusal, told
 
 PLAYER = "find-player"
+ENDING_SECONDS = 30.0
+"""That a run which is cancelled has, to write what it knows."""
 
 
 def find_tab(finder: Finder, engine: Engine) -> list[Any]:
@@ -33,6 +38,8 @@ def find_tab(finder: Finder, engine: Engine) -> list[Any]:
             run = gr.Button(strings.RUN_FIND, variant="primary", elem_id="find-run")
             gallery = area(empty(strings.EMPTY_FIND), elem_id="find-result", events=("chosen",))
         with gr.Column(scale=2, min_width=320):
+            if finder.source.folder:
+                _index_panel(finder, finder.source.folder.name)
             video = player(PLAYER, engine, drops=False)
             about = area(elem_id="find-why")
     held = gr.State([])
@@ -57,6 +64,40 @@ def find_tab(finder: Finder, engine: Engine) -> list[Any]:
         event(search, query, [gallery, held], **queue)
     gallery.chosen(choose, held, [video.held, video.stage, video.note, about], **queue)
     return [query, gallery, held]
+
+
+def _index_panel(finder: Finder, name: str) -> None:
+    """A button that has the server's own folder indexed, and one that stops it."""
+    with gr.Row():
+        run = gr.Button(strings.RUN_INDEX.format(name=name), elem_id="index-run")
+        stop = gr.Button(strings.CANCEL, elem_id="index-cancel", interactive=False)
+    status, stops = area(elem_id="index-status"), Stops()
+
+    def index(visitor: gr.Request) -> Iterator[tuple[Any, ...]]:
+        try:
+            with stops.run(str(visitor.session_hash)) as stopped, finder.indexing() as child:
+                for seconds in child.wait(stopped, ending_seconds=ENDING_SECONDS):
+                    how_far = working(strings.INDEXING, seconds, child.progress, ending=stopped.is_set())
+                    yield how_far, *buttons(running=True)
+                failures = _failures(child)
+            said = strings.INDEXING_STOPPED if stopped.is_set() else strings.INDEXED
+            said = said.format(count=finder.count())
+            said += f" {strings.INDEX_FAILURES.format(count=failures)}" if failures else ""
+            yield progress(said, None), *buttons(running=False)
+        except Exception as error:
+            yield refused(told(error)), *buttons(running=False)
+
+    run.click(index, None, [status, run, stop], **QUIET)
+    stops.wire(stop)
+
+
+def _failures(child: Child) -> int:
+    """How many files a run could not read. Raises Refusal for any other reason that it ended early."""
+    lines = child.said.splitlines()
+    failures = [line for line in lines if line.endswith("]")]  # [code]
+    if child.code not in (0, STOPPED) and len(failures) < len(lines):
+        raise Refusal(next(line for line in lines if line not in failures))
+    return len(failures)
 
 
 def linked(finder: Finder, text: str, *, visitor: str) -> tuple[Any, ...]:

@@ -446,6 +446,13 @@ def test_a_link_finds_and_a_choice_plays(demo: Demo, page: Any, tmp_path: Path) 
     page.wait_for_selector("#find-player video[data-preview]")  # a browser plays no AVI
     assert "Your browser cannot play this format" in page.inner_text("#find-player")
     look(page)
+    page.get_by_role("button", name="Index the folder archive").click()
+    page.locator("#index-status", has_text="2 clips can be found. Files that could not be read: 1.").wait_for()
+    page.fill("#find-query input, #find-query textarea", "path:below/*")
+    page.keyboard.press("Enter")
+    page.locator(".cap-hit").first.click()
+    page.wait_for_selector("#find-why:has-text('two.mp4')")
+    page.wait_for_selector("#find-player video[aria-label='Video: two.mp4']")
     page.close()
 
 

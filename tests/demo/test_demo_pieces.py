@@ -158,7 +158,13 @@ def test_wrong_options_are_one_line(
     import app
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # put back afterwards
-    for options in (["--checkpoint", "/nowhere"], ["--checkpoint", str(checkpoint), "--auth", "me"]):
+    folder = ["--checkpoint", str(checkpoint), "--folder"]
+    for options in (
+        ["--checkpoint", "/nowhere"],
+        ["--checkpoint", str(checkpoint), "--auth", "me"],
+        [*folder, str(checkpoint)],
+        [*folder, "/nowhere", "--index", "archive.db"],
+    ):
         assert app.main(options) == 1
         said = capsys.readouterr().err
         assert said.startswith("app.py: ") and said.count("\n") == 1

@@ -25,7 +25,7 @@ from captioner.video.frames import probe, sample_frames
 from demo import strings
 from demo.components.downloads import subtitles_of
 from demo.components.tools import tools
-from demo.finder import Finder
+from demo.finder import Finder, Source
 from demo.limits import Limits, Refusal
 from demo.visit.correction import Told
 from demo.visit.line import Line
@@ -59,7 +59,7 @@ def test_a_visitor_finds_what_it_captioned_as_corrected_and_nobody_else_does(dem
         Shelf(seconds=60),
         Queries.load(),
     )
-    finder = Finder(indexer, shelf=shelf, limits=Limits())
+    finder = Finder(indexer, source=Source(), shelf=shelf, limits=Limits())
 
     def captioned(*texts: str) -> Told:
         made = [caption(text, start=2.0 * i, end=2.0 * (i + 1)) for i, text in enumerate(texts)]

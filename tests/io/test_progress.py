@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from captioner.io.progress import Monitor
+from captioner.io.status import FILE
 from captioner.io.text import visible
 
 
@@ -32,6 +34,15 @@ def speak(monitor: Monitor) -> None:
     monitor.warning("odd.mp4", "1 damaged frame left out")
     monitor.say("the end was repaired")
     monitor.end("198 captioned, 2 failed", captioned=198, failed=2)
+
+
+def test_a_program_reads_how_far_a_quiet_run_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(FILE, str(tmp_path / "progress.json"))
+    monitor = Monitor(quiet=True)
+    for settled in (50, 51):  # the second comes too soon
+        monitor.progress(settled=settled, total=200, made=40, failed=2)
+    told = json.loads((tmp_path / "progress.json").read_text())
+    assert (told["text"], told["share"]) == ("50 of 200 files", 0.25) and told["seconds_left"] > 0
 
 
 def test_nothing_moves_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
