@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -54,16 +54,30 @@ def batch(captioner: Captioner, paths: Sequence[str], pool: DecodePool) -> None:
     assert sum(1 for _ in caption_tasks(tasks, captioner, settings=settings, pool=pool)) == len(paths)
 
 
-def processor_seconds(*, but: str = "") -> float:
-    """Of this process and its children, those that are running too, without those whose command holds ``but``."""
+def processor_seconds() -> float:
+    """Of this process and its children, those that are running too, without an S3 server."""
     me = psutil.Process()
-    total = 0.0
-    for process in [me, *me.children()]:
-        if but and any(but in part for part in process.cmdline()) and process != me:
-            continue
-        times = process.cpu_times()
-        total += times.user + times.system
-    return total
+    others = (child for child in me.children() if not any("s3_server" in part for part in child.cmdline()))
+    times = [process.cpu_times() for process in (me, *others)]
+    return sum(each.user + each.system for each in times)
+
+
+Seconds = dict[str, list[float]]
+
+
+def alternate(ways: Mapping[str, Callable[[], None]], rounds: int, *, clips: int) -> tuple[Seconds, Seconds]:
+    """Seconds by the clock, and of processor time, of each way in each round; the order turns round every time."""
+    wall: Seconds = {name: [] for name in ways}
+    work: Seconds = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in list(ways)[:: 1 if number % 2 else -1]:
+            began, used = time.perf_counter(), processor_seconds()
+            ways[name]()
+            wall[name].append(time.perf_counter() - began)
+            work[name].append(processor_seconds() - used)
+            told = f"{clips / wall[name][-1]:6.2f} clips/s  {work[name][-1]:6.1f} s of processor"
+            print(f"round {number + 1}  {name:16} {told}  load {os.getloadavg()[0]:.1f}", flush=True)
+    return wall, work
 
 
 def speed(paths: Sequence[str], rounds: int, threads: Sequence[int]) -> None:
@@ -75,18 +89,7 @@ def speed(paths: Sequence[str], rounds: int, threads: Sequence[int]) -> None:
         ways["batch run"] = lambda: batch(captioner, paths, pool)
         batch(captioner, paths[:4], pool)
         loop(captioner, paths[:2], 1)
-        wall: dict[str, list[float]] = {name: [] for name in ways}
-        work: dict[str, list[float]] = {name: [] for name in ways}
-        for number in range(rounds):
-            for name, way in ways.items():
-                began, used = time.perf_counter(), processor_seconds()
-                way()
-                wall[name].append(time.perf_counter() - began)
-                work[name].append(processor_seconds() - used)
-                rate = len(paths) / wall[name][-1]
-                load = os.getloadavg()[0]
-                used = f"{work[name][-1]:6.1f} s of processor"
-                print(f"round {number + 1}  {name:16} {rate:6.2f} clips/s  {used}  load {load:.1f}", flush=True)
+        wall, work = alternate(ways, rounds, clips=len(paths))
     base = [name for name in ways if name != "batch run"]
     for name in base:
         ratios = [a / b for a, b in zip(wall[name], wall["batch run"], strict=True)]
@@ -121,19 +124,9 @@ def store(paths: Sequence[str], rounds: int) -> None:
             )
             assert sum(bool(outcome.captions) for outcome in outcomes) == len(paths)
 
-        ways = {"disk": f"{folder}/", "store": "s3://clips/"}
-        caption(ways["disk"])
-        wall: dict[str, list[float]] = {name: [] for name in ways}
-        work: dict[str, list[float]] = {name: [] for name in ways}
-        for number in range(rounds):
-            for name in list(ways)[:: 1 if number % 2 else -1]:
-                began, used = time.perf_counter(), processor_seconds(but="s3_server")
-                caption(ways[name])
-                wall[name].append(time.perf_counter() - began)
-                work[name].append(processor_seconds(but="s3_server") - used)
-                rate, load = len(paths) / wall[name][-1], os.getloadavg()[0]
-                said = f"{rate:6.2f} clips/s  {work[name][-1]:6.1f} s of processor  load {load:.1f}"
-                print(f"round {number + 1}  {name:6} {said}", flush=True)
+        caption(f"{folder}/")
+        ways = {"disk": partial(caption, f"{folder}/"), "store": partial(caption, "s3://clips/")}
+        wall, work = alternate(ways, rounds, clips=len(paths))
     for what, spent in (("time", wall), ("processor time", work)):
         ratios = [a / b for a, b in zip(spent["store"], spent["disk"], strict=True)]
         print(f"store / disk in {what}: {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
@@ -194,7 +187,8 @@ def everything(paths: Sequence[str], out: Path) -> None:
     broken = broken_files(out / "broken")
     listed = out / "list"
     half = len(paths) // 2
-    listed.write_bytes(b"\0".join(os.fsencode(p) for p in (*paths[:half], *broken, *paths[half:])))
+    named = [*paths[:half], *map(str, broken), *paths[half:]]
+    listed.write_bytes(b"\0".join(map(os.fsencode, named)))
     status, curve = watched(["--null", f"@{listed}", "-o", str(out / "out.jsonl"), "-q"])
     rows = [json.loads(line) for line in (out / "out.jsonl").read_text().splitlines()]
     ledger = [json.loads(line) for line in (out / "out.jsonl.failures.jsonl").read_text().splitlines()]

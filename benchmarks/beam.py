@@ -76,7 +76,7 @@ def loop_over_clips(decoder: AttentionGRU, features: Tensor, mask: Tensor, *, ca
 
 def loop_over_hypotheses(decoder: AttentionGRU, memory: Memory, *, careful: bool) -> tuple[int, ...]:
     running: list[tuple[float, tuple[int, ...], State]] = [(0.0, (), decoder.start(memory))]
-    best_score, best = -torch.inf, ()
+    best_score, best = -torch.inf, tuple[int, ...]()
     for length in range(1, CONFIG.max_length + 1):
         grown = []
         for total, tokens, state in running:

@@ -105,9 +105,9 @@ def memory(files: int, jobs: int) -> None:
         inputs = base / "inputs"
         inputs.mkdir()
         for number in range(files):  # every tenth is a clip; of others a failure is told, which is quicker
-            name = inputs / f"{number:06}.mp4"
-            name.write_bytes(clip if number % 10 == 0 else b"no video\n" * 9)
-            os.utime(name, (number, number))
+            path = inputs / f"{number:06}.mp4"
+            path.write_bytes(clip if number % 10 == 0 else b"no video\n" * 9)
+            os.utime(path, (number, number))
         out = base / "rows.jsonl"
         options = ["-m", str(checkpoint), "--engine", "ray", "--jobs", str(jobs)]
         ran = run([str(inputs), "-o", str(out), *options], Path(f"{out}.journal"))

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from training import SMALL, Loop, captions, validation_loss
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.timing import least_seconds
+from benchmarks.training import SMALL, Loop, captions, validation_loss
 from captioner.language.config import DecoderConfig
 from captioner.language.decoder import AttentionGRU
 
@@ -27,23 +32,23 @@ FORMS: tuple[Reset, ...] = get_args(Reset)
 CAPTIONS, WORDS, FRAMES, WIDTH, VOCABULARY = 128, 12, 16, 1280, 4000
 
 
-def step_seconds(rounds: int, *, bf16: bool) -> dict[Reset, float]:
+def step_seconds(rounds: int, *, bf16: bool) -> dict[str, float]:
     torch.manual_seed(0)
     clips, mask = torch.randn(CAPTIONS, FRAMES, 1, WIDTH), torch.ones(CAPTIONS, FRAMES, dtype=torch.bool)
     words = torch.randint(4, VOCABULARY, (CAPTIONS, 1, WORDS))
-    decoders = {
-        form: AttentionGRU(DecoderConfig(reset=form), vocabulary=VOCABULARY, width=WIDTH, places=1) for form in FORMS
-    }
-    best = dict.fromkeys(FORMS, math.inf)
-    for _ in range(rounds):
-        for form, decoder in decoders.items():
-            began = time.process_time()
+
+    def step(form: Reset) -> Callable[[], object]:
+        decoder = AttentionGRU(DecoderConfig(reset=form), vocabulary=VOCABULARY, width=WIDTH, places=1)
+
+        def run() -> None:
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 logits, _ = decoder(decoder.remember(clips, mask), words)
                 loss = logits.float().logsumexp(-1).mean()
             loss.backward()
-            best[form] = min(best[form], time.process_time() - began)
-    return best
+
+        return run
+
+    return least_seconds({form: step(form) for form in FORMS}, rounds)
 
 
 def lowest_loss(form: Reset, *, seed: int) -> float:

@@ -11,9 +11,14 @@ from __future__ import annotations
 import copy
 import sys
 import time
+from functools import partial
+from pathlib import Path
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.timing import least_seconds
 from captioner.checkpoint.captioning import load_checkpoint
 from captioner.model import CaptionModel
 
@@ -33,29 +38,25 @@ def main() -> None:
     with torch.inference_mode():
         features = [rows.encoder.fast()(clip)[None] for clip in frames]
 
-    def say(model: CaptionModel, clip: torch.Tensor) -> tuple[float, tuple[int, ...]]:
-        began = time.perf_counter()
-        with torch.inference_mode():
-            tokenizer = loaded.tokenizer
-            [[best, *_]] = model.generate(
-                model.read(clip, mask),
-                loaded.search,
-                bos_id=tokenizer.bos_id,
-                eos_id=tokenizer.eos_id,
-                banned=(tokenizer.pad_id, tokenizer.unk_id),
-            )
-        return time.perf_counter() - began, best.tokens
+    @torch.inference_mode()
+    def say(model: CaptionModel, clip: torch.Tensor) -> tuple[int, ...]:
+        tokenizer = loaded.tokenizer
+        [[best, *_]] = model.generate(
+            model.observe(clip, mask).memory,
+            loaded.search,
+            bos_id=tokenizer.bos_id,
+            eos_id=tokenizer.eos_id,
+            banned=(tokenizer.pad_id, tokenizer.unk_id),
+        )
+        return best.tokens
 
-    least = {"rows": [1e9] * CLIPS, "columns": [1e9] * CLIPS}
-    for _ in range(ROUNDS):
-        for number, clip in enumerate(features):
-            said = set()
-            for name, model in (("rows", rows), ("columns", columns)):
-                took, tokens = say(model, clip)
-                least[name][number] = min(least[name][number], took)
-                said.add(tokens)
-            assert len(said) == 1, "another sentence"
-    means = {name: sum(times) / CLIPS * 1e3 for name, times in least.items()}
+    total = {"rows": 0.0, "columns": 0.0}
+    for clip in features:
+        assert say(rows, clip) == say(columns, clip), "another sentence"
+        ways = {"rows": partial(say, rows, clip), "columns": partial(say, columns, clip)}
+        for name, seconds in least_seconds(ways, ROUNDS, clock=time.perf_counter).items():
+            total[name] += seconds
+    means = {name: seconds / CLIPS * 1e3 for name, seconds in total.items()}
     print(", ".join(f"{name} {mean:.1f} ms" for name, mean in means.items()))
     print(f"rows / columns: {means['rows'] / means['columns']:.2f}")
 

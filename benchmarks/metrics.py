@@ -12,14 +12,13 @@ stretch; all of it runs on one core, so that they are the time it takes on an id
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.timing import least_seconds
 from captioner.metrics import bleu, rouge
 from captioner.metrics.cider import CiderScorer
 from captioner.metrics.text import tokenize
@@ -44,17 +43,6 @@ def made_up() -> dict[str, tuple[str, ...]]:
         lengths = generator.integers(5, 13, size=CAPTIONS)
         captions[f"video{clip}"] = tuple(" ".join(row[:n]) for row, n in zip(mixed, lengths, strict=True))
     return captions
-
-
-def best(functions: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """The least processor time of each function in seconds, runs interleaved."""
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(runs):
-        for name, function in functions.items():
-            started = time.process_time()
-            function()
-            seconds[name].append(time.process_time() - started)
-    return {name: min(values) for name, values in seconds.items()}
 
 
 def against_pycocoevalcap(hypotheses: dict[str, list[str]], references: dict[str, list[list[str]]]) -> None:
@@ -84,7 +72,7 @@ def against_pycocoevalcap(hypotheses: dict[str, list[str]], references: dict[str
         ),
     }
     for name, (ours, theirs) in pairs.items():
-        seconds = best({"ours": ours, "theirs": theirs}, RUNS)
+        seconds = least_seconds({"ours": ours, "theirs": theirs}, RUNS)
         ratio = seconds["theirs"] / seconds["ours"]
         print(f"{name:10} {ratio:5.1f}x pycocoevalcap ({seconds['ours']:.2f} s, {seconds['theirs']:.2f} s)")
 
@@ -106,7 +94,7 @@ def main() -> None:
     rows = statistics(list(spoken), list(spoken.values()), list(tokens.values()), scorer)
     predictions = Predictions("made here", said, {}, (), {}, 0)
     references = References("made here", "", others, {}, (), {})
-    seconds = best(
+    seconds = least_seconds(
         {
             "everything but METEOR": lambda: evaluate(predictions, Yardstick.of(references), with_nltk=True),
             "1,000 bootstrap resamples": lambda: bootstrap(rows, resamples=1000),

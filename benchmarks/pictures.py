@@ -36,13 +36,13 @@ CARDS = (
     *("colorspectrum", "allrgb"),
 )
 SANS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansCondensed-Oblique.ttf")
-Canvas = tuple[Image.Image, Any, np.random.Generator]
 
 
-def canvas(rng: np.random.Generator, ground: tuple[int, ...]) -> Canvas:
+def canvas(rng: np.random.Generator, ground: tuple[int, ...]) -> tuple[Image.Image, Any, bool]:
+    """A picture of one colour, what draws on it, and whether it is light."""
     width = int(rng.choice([480, 720, 1024]))
     image = Image.new("RGB", (width, int(width / rng.choice([4 / 3, 16 / 9]))), ground)
-    return image, ImageDraw.Draw(image), rng
+    return image, ImageDraw.Draw(image), sum(ground) > 400
 
 
 def colour(rng: np.random.Generator, low: int = 0, high: int = 255) -> tuple[int, ...]:
@@ -61,8 +61,8 @@ def font(rng: np.random.Generator, size: float, name: str | None = None) -> Any:
 
 def slide(rng: np.random.Generator) -> Image.Image:
     """A heading over a rule, numbered points, a page number; perhaps two columns."""
-    image, draw, _ = canvas(rng, colour(rng, 225) if rng.random() < 0.7 else colour(rng, 0, 60))
-    ink = (20, 20, 30) if sum(image.getpixel((1, 1))) > 400 else (240, 240, 235)
+    image, draw, light = canvas(rng, colour(rng, 225) if rng.random() < 0.7 else colour(rng, 0, 60))
+    ink = (20, 20, 30) if light else (240, 240, 235)
     width, height = image.size
     draw.text((width * 0.06, height * 0.06), text(rng, 4).title(), font=font(rng, height * 0.075), fill=ink)
     draw.line((width * 0.06, height * 0.19, width * 0.94, height * 0.19), fill=colour(rng), width=3)
@@ -77,8 +77,8 @@ def slide(rng: np.random.Generator) -> Image.Image:
 
 def title(rng: np.random.Generator) -> Image.Image:
     """Centred lines, as of a film: a name, and who made it; or credits."""
-    image, draw, _ = canvas(rng, colour(rng, 0, 40) if rng.random() < 0.6 else colour(rng))
-    ink = (250, 250, 240) if sum(image.getpixel((1, 1))) < 400 else (10, 10, 10)
+    image, draw, light = canvas(rng, colour(rng, 0, 40) if rng.random() < 0.6 else colour(rng))
+    ink = (10, 10, 10) if light else (250, 250, 240)
     width, height = image.size
     many = rng.random() < 0.4
     for i in range(8 if many else int(rng.integers(1, 4))):
@@ -91,8 +91,7 @@ def title(rng: np.random.Generator) -> Image.Image:
 
 def terminal(rng: np.random.Generator) -> Image.Image:
     """Code with colours and line numbers, or a shell with a prompt, in a monospaced font."""
-    image, draw, _ = canvas(rng, colour(rng, 0, 50) if rng.random() < 0.75 else colour(rng, 235))
-    dark = sum(image.getpixel((1, 1))) < 400
+    image, draw, light = canvas(rng, colour(rng, 0, 50) if rng.random() < 0.75 else colour(rng, 235))
     width, height = image.size
     face = font(rng, height * rng.uniform(0.025, 0.045), "DejaVuSansMono.ttf")
     shell, step = rng.random() < 0.5, face.size * 1.35
@@ -104,8 +103,8 @@ def terminal(rng: np.random.Generator) -> Image.Image:
             draw.text((x, i * step), word, font=face, fill=(110, 160, 90))
             x += face.getlength(word + " ")
         for word in text(rng, int(rng.integers(1, 8))).split():
-            tint = colour(rng, 130, 255) if dark else colour(rng, 0, 120)
-            plain = (210, 210, 210) if dark else (30, 30, 30)
+            tint = colour(rng, 0, 120) if light else colour(rng, 130, 255)
+            plain = (30, 30, 30) if light else (210, 210, 210)
             draw.text((x, i * step), word, font=face, fill=plain if rng.random() < 0.6 else tint)
             x += face.getlength(word + " ")
     return image
@@ -113,8 +112,8 @@ def terminal(rng: np.random.Generator) -> Image.Image:
 
 def chart(rng: np.random.Generator) -> Image.Image:
     """Points, areas, horizontal bars or a ring, with a legend."""
-    image, draw, _ = canvas(rng, (255, 255, 255) if rng.random() < 0.6 else colour(rng, 10, 50))
-    ink = (40, 40, 40) if sum(image.getpixel((1, 1))) > 400 else (220, 220, 220)
+    image, draw, light = canvas(rng, (255, 255, 255) if rng.random() < 0.6 else colour(rng, 10, 50))
+    ink = (40, 40, 40) if light else (220, 220, 220)
     width, height = image.size
     face, tints = font(rng, height * 0.04), [colour(rng, 40, 220) for _ in range(4)]
     draw.text((width / 2, height * 0.06), text(rng, 4).capitalize(), font=face, fill=ink, anchor="mm")

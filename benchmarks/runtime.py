@@ -73,6 +73,7 @@ def main() -> None:
         took: dict[str, list[float]] = {name: [] for name in said}
         cosines: dict[str, list[float]] = {name: [] for name in runners}
         for clip in clips:
+            assert clip.path is not None
             frames = sample_frames(clip.path, captioner.video)
             began = time.perf_counter()
             said["torch"].append(captioner.caption_frames([frames])[0].text)

@@ -42,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for shot in (*SHOTS, *OTHERS):
             for begin, end in {(shot.begin, shot.end), *WINDOWS}:
-                clip = render_sample(Path(folder) / "clip.mp4", [replace(shot, begin=begin, end=end)])
+                clip = render_sample(Path(folder) / "clip.mp4", [replace(shot, begin=begin, end=end)], overwrite=True)
                 caption = captioner.caption(clip)
                 verdict = "unsure" if caption.abstained else "true" if shot.holds(caption.text) else "wrong"
                 print(f"{verdict:7}{caption.confidence:5.2f} {shot.name:13}{begin} {end}  {caption.text}", flush=True)

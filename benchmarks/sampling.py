@@ -144,9 +144,9 @@ def everything(path: Path, moments: list[Fraction]) -> Sample:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        first, held, due = None, None, list(reversed(moments))
+        first, held, due = 0, None, list(reversed(moments))
         for frame in container.decode(stream):
-            first = frame.pts if first is None else first
+            first = frame.pts if held is None else first
             passed = False
             while due and held is not None and due[-1] < frame.pts - first:
                 due.pop()

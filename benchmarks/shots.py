@@ -217,8 +217,8 @@ def speed(clips: list[Source]) -> None:
         spent[name] += time.process_time() - started
         length += float(film.over) / 2
     print(f"{len(clips)} clips of at most 320 x 240 or so, {count} frames, {length:.0f} s of video")
-    for name, seconds in spent.items():
-        print(f"  {name:18} {seconds:6.2f} s, {length / seconds:5.0f} times as fast as it plays")
+    for name, took in spent.items():
+        print(f"  {name:18} {took:6.2f} s, {length / took:5.0f} times as fast as it plays")
     print(f"  finding shots takes {spent['finding shots too'] / spent['decoding'] - 1:.2f} of the time of decoding")
 
 

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +26,9 @@ import av
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.timing import least_seconds
 from captioner import Captioner
 from captioner.checkpoint.captioning import DEFAULT, load_checkpoint
 from captioner.vision.precision import dead_leaves
@@ -68,17 +70,6 @@ def command_seconds(arguments: list[str]) -> tuple[float, float]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - began
 
 
-def best_seconds(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The least processor time of each; they alternate."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            began = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - began)
-    return {name: min(measured) for name, measured in seconds.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clip", nargs="?", metavar="CLIP")
@@ -112,7 +103,7 @@ def main() -> None:
         for captioner in captioners.values():
             captioner.caption(clip)
         runs = {name: partial(captioner.caption, clip) for name, captioner in captioners.items()}
-        for name, seconds in best_seconds(runs, 5 * options.rounds).items():
+        for name, seconds in least_seconds(runs, 5 * options.rounds).items():
             print(f"{name:20} {1e3 * seconds:6.0f} ms")
 
 

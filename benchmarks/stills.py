@@ -21,7 +21,7 @@ import torch
 
 from captioner import Captioner
 from captioner.caption.clips import EncodedClip
-from captioner.video.frames import Frames, iter_frames
+from captioner.video.frames import Frames, iter_frames, sample_frames
 from captioner.video.scaling import scale
 from captioner.vision import choice
 
@@ -45,12 +45,13 @@ def filmed(photo: str, path: Path, *, noise: float, crf: int) -> Path:
 
 def read(captioner: Captioner, paths: Sequence[str], *, photos: bool) -> Iterator[Frames]:
     if not photos:
-        yield from (captioner.sample(path) for path in paths)
+        yield from (sample_frames(path, captioner.video) for path in paths)
         return
     with tempfile.TemporaryDirectory() as folder:
         for number, path in enumerate(paths):
             noise, crf = ((0.0, 23), (2.0, 23), (5.0, 28))[number % 3]
-            yield captioner.sample(filmed(path, Path(folder) / f"{number}.mp4", noise=noise, crf=crf))
+            film = filmed(path, Path(folder) / f"{number}.mp4", noise=noise, crf=crf)
+            yield sample_frames(film, captioner.video)
 
 
 def caption(captioner: Captioner, clips: Sequence[Frames], threshold: float) -> tuple[list[str], float, float]:

@@ -296,7 +296,7 @@ def main() -> None:
     for name, (grounded, matching) in rows_of.items():
         told = captions(checkpoint, part.test, cache, grounded=grounded, retriever=matching)
         said = [caption.text for caption in told]
-        rows = []
+        rows: list[float] = []
         for wanted in (True, False):
             own = [i for i, is_held in enumerate(held) if is_held == wanted]
             rows += score([part.test[i] for i in own], [said[i] for i in own])
