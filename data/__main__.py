@@ -97,11 +97,15 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
 
     command = add("verbs", "labels from captions: the verb that most captions of a clip share")
     command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
-    command.add_argument("--at-least", type=int, default=8, metavar="N", help="least clips of a class (default: 8)")
+    command.add_argument(
+        "--at-least", type=int, default=8, metavar="N", help="least train clips of a class (default: 8)"
+    )
     command.set_defaults(build=lambda args: verbs(args.manifest, at_least=args.at_least))
     command = add("words", "labels from captions: all words that many captions of a clip share")
     command.add_argument("manifest", help="manifest.jsonl of captioned clips")
-    command.add_argument("--at-least", type=int, default=8, metavar="N", help="least clips of a class (default: 8)")
+    command.add_argument(
+        "--at-least", type=int, default=8, metavar="N", help="least train clips of a class (default: 8)"
+    )
     command.set_defaults(build=lambda args: words(args.manifest, at_least=args.at_least))
 
     command = add("captions", "captions without clips, for the language model")
@@ -114,7 +118,7 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     rendered = "render surveillance footage of a walkway, with anomalies in the test clips"
     command = _rendered(add("walkway", rendered), train=8, val=4, test=24)
     command.add_argument("--seconds", type=int, default=60, metavar="N", help="seconds of a clip (default: 60)")
-    rendered = "render pictures that show nothing of the world: slides, screens, charts, cartoons"
+    rendered = "render graphics, to learn to be unsure of them: slides, screens, charts, cartoons"
     _rendered(add("pictures", rendered), train=700, val=0, test=0)
     rendered = "render clips labelled by the order of their frames: 'moves left', 'grows'"
     _rendered(add("order", rendered), train=600, val=120, test=300)

@@ -37,7 +37,7 @@ def actions(source: str | Path) -> Join:
     for name in files:
         parts = name.split("/")
         if len(parts) < 3 or parts[0] not in SUBFOLDERS:
-            raise DataError(f"{name} does not lie in a folder train, val or test and there in one of its action")
+            raise DataError(f"{name} must lie in train/ACTION, val/ACTION or test/ACTION")
         captions[name] = [f"{who} is {action_of(parts[1])}" for who in WHO]
         splits[name], categories[name] = SUBFOLDERS[parts[0]], spoken(parts[1])
     return join(captions, splits, files, categories=categories)

@@ -37,7 +37,7 @@ def anomalies(layout: str, source: str | Path, *, out: str | Path, overwrite: bo
         clips = {"avenue": _avenue, "folder": _folder}[layout](folder)
     check_files(clips)
     if not any(clip.abnormal for clip in clips):
-        raise DataError(f"{source} names nothing abnormal")
+        raise DataError(f"{source} lists no abnormal moment")
     return Join(clips=tuple(clips))
 
 

@@ -96,5 +96,5 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path, *, overw
         return
     content = tar.extractfile(member)
     if content is None or member.size > LARGEST_PHOTO:
-        raise DataError(f"the photo {member.name!r} is {member.size:,} bytes; more than 64 MiB is taken for a mistake")
+        raise DataError(f"the photo {member.name!r} is {member.size:,} bytes; photos above 64 MiB are refused")
     write_whole(path, content.read(), overwrite=overwrite)

@@ -65,9 +65,7 @@ def _leave_out_broken(files: dict[str, Path], captions: dict[str, list[str]]) ->
     for name in broken:
         del files[name], captions[name]
     if broken and not any(captions.get(name) for name in files):
-        raise DataError(
-            f"not one of the {len(broken)} clips with captions can be decoded; {next(iter(broken.values()))}"
-        )
+        raise DataError(f"none of the {len(broken)} clips with captions can be decoded; {next(iter(broken.values()))}")
     return list(broken.values())
 
 

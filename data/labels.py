@@ -106,7 +106,7 @@ def _folders(root: Path) -> Labelled:
     depth = 1 if split_up else 0
     for name, p in parts.items():
         if len(p) < depth + 2:
-            raise DataError(f"{name} does not lie in a folder named by its action")
+            raise DataError(f"{name} must lie in a folder named for its action")
     return {name: ((action_of(p[depth]),), SUBFOLDERS[p[0]] if split_up else None) for name, p in parts.items()}
 
 

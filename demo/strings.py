@@ -7,7 +7,7 @@ from typing import Final
 from captioner.errors import VideoErrorCode
 
 TITLE: Final = "captioner"
-LEAD: Final = "Drop a video and get a caption. See which moment made it say each word."
+LEAD: Final = "Drop a video and get a caption. See which moment led to each word."
 PRIVACY: Final = "Everything runs on this machine. Uploads are deleted after {minutes:.0f} minutes."
 LIMITS: Final = "Videos up to {megabytes} MB and {minutes:.0f} minutes."
 
@@ -24,10 +24,10 @@ VIDEO_NAMED: Final = "Video: {name}"
 NO_VIDEO: Final = "The video will be shown here."
 DROP: Final = "Drop a video here, or choose one"
 UPLOADING: Final = "Uploading {name}: {share} %"
-UPLOAD_BROKEN: Final = "The upload broke off; please try again."
+UPLOAD_BROKEN: Final = "The upload was interrupted; please try again."
 FILE_TOO_LARGE: Final = "This file is too large: this demo takes up to {limit} MB."
 PREVIEW: Final = "Your browser cannot play this format, so the player shows a preview of its frames without sound."
-NO_PREVIEW: Final = "Your browser cannot play this video; the frames of the result show what is in it."
+NO_PREVIEW: Final = "Your browser cannot play this video; the result shows its frames instead."
 SAMPLES: Final = "Or take a sample"
 SAMPLE_NAMES: Final = {
     "photographer": "Somebody outdoors",
@@ -58,9 +58,9 @@ BURNING: Final = "Drawing the captions"
 BURNT: Final = "The clip with its captions, kept for {minutes:.0f} minutes:"
 BURN_STALE: Final = "Caption the video first."
 VISIT: Final = "This visit"
-GONE: Final = "This result is no longer held: results are deleted after {minutes:.0f} minutes."
+GONE: Final = "This result was deleted: results are kept for {minutes:.0f} minutes."
 TITLE_OF: Final = "{tab}: {name}: {said}"
-RUN_WAYS: Final = "Show greedy, beam and diverse side by side"
+RUN_WAYS: Final = "Compare greedy, beam and diverse search"
 EMPTY_CAPTION: Final = "The caption, its words and the frames they came from will appear here."
 
 SETTINGS: Final = "Settings"
@@ -157,19 +157,19 @@ ACTIONS_NOTE: Final = (
 NORMAL: Final = "Normal footage of one camera (30 s or more)"
 RUN_LEARN: Final = "Learn what is normal"
 STEPS: Final = "Training steps"
-STEPS_INFO: Final = "60 take about a minute on two free cores; more steps find more"
+STEPS_INFO: Final = "60 take about a minute on two idle cores; more steps find more anomalies"
 SAMPLE_WALKWAY: Final = "Take a sample: a rendered walkway"
 LEARNING: Final = "Learning from {count} files"
 LEARN_STOPPED: Final = "Stopped: nothing was learned."
 LEARNT_SO_FAR: Final = "Stopped in {where}. What was learned so far is kept."
 LEARNT: Final = "Learned from {count} files, {seconds:.0f} seconds of footage. Now choose a video to score."
-NOTHING_LEARNT: Final = "Learn what is normal first."
+NOTHING_LEARNT: Final = "Learn from normal footage first."
 ALARMS: Final = "False alarms an hour"
 ALARMS_INFO: Final = "In normal footage; a lower rate misses more anomalies"
 RUN_SCORE: Final = "Score the video"
 EMPTY_ANOMALIES: Final = "The anomaly score over time, and the events above the threshold, will appear here."
 EVENTS_FOUND: Final = "Events in {seconds:.0f} seconds: {count}"
-NOTHING_ABNORMAL: Final = "Nothing abnormal in {seconds:.0f} seconds: at most {share:.2f} of the threshold"
+NOTHING_ABNORMAL: Final = "No anomaly in {seconds:.0f} seconds: the highest score is {share:.2f} of the threshold"
 CURVE: Final = "Anomaly score over time"
 ALARM_LINE: Final = "dashed line"
 CURVE_NOTE: Final = (
@@ -199,7 +199,7 @@ INDEX_FAILURES: Final = "Files that could not be read: {count}."
 INDEXING_ALREADY: Final = "The folder is being indexed already; please come back when that is done."
 NO_QUERY: Final = "Type what you are looking for first."
 NO_RETRIEVER: Final = "There is no retriever for this checkpoint; start the page with --index and an index of it."
-TOO_LARGE_TO_PLAY: Final = "This clip has more than {limit} MB, too many to play here."
+TOO_LARGE_TO_PLAY: Final = "This clip is larger than {limit} MB, the most that can be played here."
 
 FILES: Final = "Videos"
 RUN_BATCH: Final = "Caption all"
@@ -269,5 +269,5 @@ REFUSED: Final[dict[VideoErrorCode, str]] = {
 
 ABOUT: Final = (
     "A CNN encodes frames, an attention GRU writes the caption, and beam search picks it. A caption can be confident "
-    "and wrong, and it says nothing reliable about who a person is or feels."
+    "and wrong, and it cannot tell reliably who a person is or what a person feels."
 )

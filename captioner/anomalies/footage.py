@@ -67,7 +67,7 @@ def _pictures(
         return
     film = Film(file, Selection(1), Deadline(file, timeout_seconds))
     if film.is_still:
-        raise VideoError("no_video", f"{path} is one picture; what is abnormal shows only in a video")
+        raise VideoError("no_video", f"{path} is a single picture; anomalies need a video")
     yield from _steady(film.read(film.start), config, layout=film.layout, end=lambda: film.over)
 
 

@@ -214,7 +214,7 @@ def _train(
     starts = [(i, j) for i, run in enumerate(runs) for j in range(len(run) - config.window + 1)]
     if not starts:
         seconds = config.window / detector.footage.rate
-        raise DataError(f"no file of normal footage is {seconds:.0f} seconds long; the GRU learns from longer ones")
+        raise DataError(f"no file of normal footage is {seconds:.0f} seconds long; give one that is at least as long")
     generator = torch.Generator().manual_seed(config.seed)
     optimiser = torch.optim.Adam(method.parameters(), lr=config.learning_rate)
     fast = fast_dtype(torch.device("cpu")) == torch.bfloat16
@@ -271,7 +271,7 @@ def _calibrate(detector: Detector, held_out: Sequence[Tensor]) -> Tail:
         blocks = [scores[i : i + size] for i in range(0, len(scores), size)]
         peaks += [max(block) for block in blocks if len(block) > size // 2]
     if len(peaks) < 4:
-        raise DataError("normal footage is in pieces too short to tell how high its peaks are; give longer files")
+        raise DataError("the files of normal footage are too short to set a threshold; give longer ones")
     return Tail.fit(np.array(peaks, np.float32))
 
 

@@ -100,7 +100,7 @@ class Child:
                 self._receive(self._process, "", _START_SECONDS)
             except VideoError:
                 self._kill()
-                raise CaptionerError("a decoding process cannot be started; what it says is above") from None
+                raise CaptionerError("a decoding process cannot be started; its own error is printed above") from None
             self._ready = True
         return self._process
 
@@ -162,4 +162,4 @@ def _unpack(header: dict[str, Any], body: bytearray, job: DecodeJob) -> tuple[Sp
     try:
         return unpack_frames(header, body, size=job.video.size)
     except (ValueError, TypeError, KeyError) as error:
-        raise VideoError("damaged", f"{job.path} made its decoder answer nonsense ({error})") from None
+        raise VideoError("damaged", f"{job.path}: its decoder gave an unreadable answer ({error})") from None

@@ -135,7 +135,7 @@ def _answer(answers: BinaryIO, request: dict[str, Any]) -> None:
     except CaptionerError as error:
         send(answers, {"error": str(error), "code": None})
     except MemoryError:
-        send(answers, {"error": f"{request['path']} takes more memory than there is", "code": "too_large"})
+        send(answers, {"error": f"{request['path']} needs more memory than is available", "code": "too_large"})
     except BrokenPipeError:
         os._exit(0)
     except Exception as error:  # a library's surprise at a hostile file is that file's failure

@@ -139,8 +139,8 @@ class Journal:
         except OSError as error:
             os.ftruncate(self._file, self._end)
             raise CaptionerError(
-                f"cannot write {self.path}: {error.strerror}; what was done is kept: "
-                "make room and give the same command again to go on"
+                f"cannot write {self.path}: {error.strerror}; finished results are kept: "
+                "make room and give the same command again"
             ) from error
         self._end += len(data)
 

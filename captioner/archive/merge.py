@@ -173,7 +173,7 @@ class Merge:
             path, name = _absolute(caption.path), _bytes(caption.id)
             span = float(caption.start_seconds), None if caption.end_seconds is None else float(caption.end_seconds)
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise DataError(f"this is not a caption's row: {error}") from None
+            raise DataError(f"this is not a caption row: {error}") from None
         digest = hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).digest()
         place = self._place(path, name)
         self.unexpected += self._expects and place[:1] != b"\0"
@@ -183,7 +183,7 @@ class Merge:
         given: Any = values.get("path", values.get("id"))
         name, code, error = (values.get(key, "") for key in ("id", "code", "error"))
         if not all(isinstance(value, str) for value in (given, name, code, error)):
-            raise DataError("this is not a failure: it needs path, code and error")
+            raise DataError("this is not a row of failures: it needs path, code and error")
         path = _absolute(given)
         place = self._place(path, _bytes(name))
         self._insert("failures", place, path, _bytes(name), _bytes(given), code or "failed", _bytes(error))
@@ -225,7 +225,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _parsed(line: bytes, where: str) -> dict[str, Any]:
     if len(line) > _LONGEST_LINE:
-        raise DataError(f"{where}: the line is longer than {_LONGEST_LINE >> 20} MB, which is taken for a mistake")
+        raise DataError(f"{where}: the line is longer than {_LONGEST_LINE >> 20} MB; longer lines are refused")
     try:
         text = line.removeprefix(b"\xef\xbb\xbf").decode()
     except UnicodeDecodeError as error:

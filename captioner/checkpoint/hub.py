@@ -52,7 +52,7 @@ def located(name: str | Path) -> Path:
             f"there is no checkpoint folder {name}, and the Hugging Face hub gave none ({first_line(error)})"
         ) from error
     if not (Path(folder) / FILES[0]).is_file():
-        raise CheckpointError(f"{repo} on the Hugging Face hub is no captioner checkpoint: it has no {FILES[0]}")
+        raise CheckpointError(f"{repo} on the Hugging Face hub is not a captioner checkpoint: it has no {FILES[0]}")
     return Path(folder)
 
 
@@ -70,7 +70,7 @@ def push(
     ConfigError for a malformed name, and CheckpointError if the hub refuses.
     """
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
-        raise ConfigError(f"{name!r} is no name on the Hugging Face hub; it must be like user/name")
+        raise ConfigError(f"{name!r} is not a name on the Hugging Face hub; it must look like user/name")
     from huggingface_hub import CommitOperationAdd, HfApi
 
     api = HfApi(endpoint=_endpoint())

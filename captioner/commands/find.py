@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
     query = " ".join(options.query)
     if bool(query.strip()) == bool(options.like):
-        raise UsageError("give a QUERY or --like, one of them")
+        raise UsageError("give either a QUERY or --like")
     if options.count < 1:
         raise UsageError(f"-n is {options.count}; it must be at least 1")
     with Archive.open(options.index, retriever=options.retriever) as archive:

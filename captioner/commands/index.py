@@ -78,9 +78,9 @@ def run(options: argparse.Namespace) -> int:
 def _make(options: argparse.Namespace, monitor: Monitor) -> int:
     if options.captions:
         if options.paths or options.manifest:
-            raise UsageError("--from and PATH exclude each other: an index is of clips, or of captions made before")
+            raise UsageError("--from and PATH exclude each other: an index holds either clips or captions made before")
         if options.dry_run:
-            raise UsageError("--dry-run is of files to caption, and --from has captions; leave --dry-run out")
+            raise UsageError("--dry-run is for files to caption; leave it out with --from")
         return _import(options, monitor)
     if not (options.paths or options.manifest):
         raise UsageError("give a PATH (a video file, a folder, a pattern, @LIST or -), a --manifest or --from")

@@ -34,7 +34,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """The checkpoint, as an argument or, as with every command, after -m."""
     about = "checkpoint folder (default: the packaged checkpoint)"
     parser.add_argument("model", nargs="?", default=argparse.SUPPRESS, metavar="DIR", help=about)
-    parser.add_argument("-m", "--model", metavar="DIR", help="the same folder, as in every command")
+    parser.add_argument("-m", "--model", metavar="DIR", help="the same as DIR")
 
 
 def add_info(parser: argparse.ArgumentParser) -> None:

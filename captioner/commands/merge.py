@@ -88,7 +88,7 @@ def _expected(options: argparse.Namespace) -> tuple[Item, ...]:
 
     if not (options.expect or options.manifest):
         if options.recursive or options.images or options.null or options.split:
-            raise UsageError("-r, --images, --null and --split are of --expect or --manifest; give one")
+            raise UsageError("-r, --images, --null and --split need --expect or --manifest; give one of these")
         return ()
     found = find_inputs(
         options.expect,

@@ -64,9 +64,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def add_loudness(parser: argparse.ArgumentParser) -> None:
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    loudness.add_argument(
-        "-v", "--verbose", action="store_true", help="describe on stderr what each caption was made of"
-    )
+    loudness.add_argument("-v", "--verbose", action="store_true", help="print the evidence for each caption on stderr")
 
 
 def add_frames(group: Any) -> None:
@@ -157,7 +155,7 @@ def add_run(group: Any) -> None:
 
 
 def _add_watch(group: Any) -> None:
-    group.add_argument("--watch", action="store_true", help="go on with the files that come into the folders")
+    group.add_argument("--watch", action="store_true", help="keep running, and caption files that arrive later")
     group.add_argument(
         "--settle",
         type=float,
@@ -180,7 +178,7 @@ def settle(options: argparse.Namespace) -> None:
     if options.sidecar and options.output:
         raise UsageError("--sidecar and -o exclude each other; a name with {stem} in it, given to -o, does both")
     if options.split and not options.manifest:
-        raise UsageError("--split is of a --manifest; give one")
+        raise UsageError("--split needs a --manifest; give one")
     if options.output == "-":
         options.output = None
     settled = _settle_parquet(options) or protocol(options.output or "")
@@ -267,16 +265,16 @@ def check_watch(options: argparse.Namespace) -> None:
 
     for name in ("manifest", "dry_run", "open", "null"):
         if getattr(options, name, None):
-            raise UsageError(f"--watch is of folders; leave --{name.replace('_', '-')} out")
+            raise UsageError(f"--watch takes folders only; leave --{name.replace('_', '-')} out")
     if options.engine == "ray":
         raise UsageError("--watch runs on this machine; leave --engine ray out, and give each machine a --shard")
     for path in options.paths:
         if path == "-" or path.startswith("@") or is_web(path):
-            raise UsageError(f"--watch is of folders, on this machine or in a store, and {shown(path)} is none")
+            raise UsageError(f"--watch takes folders, on this machine or in a store; {shown(path)} is not one")
     if not options.output:
         raise UsageError("--watch needs -o FILE (JSON Lines), or one file a video (--sidecar, or -o with {stem})")
     if Stores().takes(options.output) or not is_regular(options.output):
-        raise UsageError(f"--watch writes to a file of this machine, and {shown(options.output)} is none")
+        raise UsageError(f"--watch writes to a local file; {shown(options.output)} is not one")
     if not options.template and options.format != ("jsonl",):
         raise UsageError("--watch adds lines to its output: give -f jsonl, or one file a video with {stem} in -o")
     if not 0 <= options.settle <= 86400:

@@ -27,7 +27,7 @@ def can_draw() -> bool:
 def check_page(options: argparse.Namespace) -> None:
     """Raises UsageError for parts of files: the page shows whole ones."""
     if named := [name for name in _PARTS if getattr(options, name) is not None]:
-        raise UsageError(f"--open shows whole files by the checkpoint's own settings; leave --{named[0]} out")
+        raise UsageError(f"--open uses whole files and the checkpoint's own settings; leave --{named[0]} out")
 
 
 def open_page(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> None:

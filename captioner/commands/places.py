@@ -96,7 +96,7 @@ def claim(journal: Journal | None, places: Places, options: argparse.Namespace) 
         )
     if output and journal and _holds_something(output) and journal.has_outputs and not ours:
         raise CaptionerError(
-            f"{output} exists, and the journal {journal.path} is of a run that wrote another output; --overwrite "
+            f"{output} exists, and the journal {journal.path} belongs to a run with another output; --overwrite "
             "replaces it"
         )
     if name and journal:

@@ -73,7 +73,7 @@ def check_ledger(path: Path | None) -> None:
     except (OSError, DataError):
         row = None
     if not isinstance(row, dict) or not {"path", "code", "error"} <= set(row):
-        raise CaptionerError(f"{path} exists and is no list of failures; give another name with --failures")
+        raise CaptionerError(f"{path} exists and is not a list of failures; give another name with --failures")
 
 
 class Ledger:

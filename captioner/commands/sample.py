@@ -11,7 +11,7 @@ from captioner.safe.whole import refuse_to_replace
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="output file (default: sample.mp4)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the same, as with every command")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the same as FILE")
     parser.add_argument("--each", action="store_true", help="write one file a shot; FILE is then a folder")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 

@@ -83,7 +83,7 @@ def check_ours(path: Path) -> None:
     except OSError as error:
         raise CaptionerError(f"cannot read {path}: {error.strerror}") from error
     if head and not (head.startswith(_MAGIC) and head[_MARK_PLACE:] == _MARK.to_bytes(4, "big")):
-        raise CaptionerError(f"{path} is no index of captioner, and --overwrite replaces only one; give another output")
+        raise CaptionerError(f"{path} is not an index, and --overwrite replaces only an index; give another output")
 
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
@@ -97,7 +97,7 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         raise CaptionerError(f"cannot read the index {path}: {error}") from None
     except sqlite3.DatabaseError:
-        raise CaptionerError(f"{path} is not an index of captioner: it is no SQLite file") from None
+        raise CaptionerError(f"{path} is not an index of captioner: it is not an SQLite file") from None
     if mark != _MARK:
         connection.close()
         raise CaptionerError(f"{path} is not an index of captioner but another SQLite file")

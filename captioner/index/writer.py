@@ -186,8 +186,8 @@ class IndexWriter:
                 yield
         except sqlite3.OperationalError as error:
             raise CaptionerError(
-                f"cannot write {self.path}: {error}; what was done is kept: "
-                "make room and give the same command again to go on"
+                f"cannot write {self.path}: {error}; finished results are kept: "
+                "make room and give the same command again"
             ) from error
 
     def _add(self, content: int, moment: Moment) -> None:

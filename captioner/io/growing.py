@@ -47,8 +47,8 @@ class GrowingFile:
         except OSError as error:
             os.ftruncate(self._file, end)
             raise CaptionerError(
-                f"cannot write {self._path}: {error.strerror}; what was done is kept: "
-                "make room and give the same command again to go on"
+                f"cannot write {self._path}: {error.strerror}; finished results are kept: "
+                "make room and give the same command again"
             ) from error
         for line in lines:
             self._note(line)

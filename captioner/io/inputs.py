@@ -93,7 +93,7 @@ class _Collector:
     def add_name(self, name: str, make: Callable[[str], Item]) -> None:
         """A file, a folder, or a pattern that matches some; what does not exist is for the decoder to report."""
         if not name:
-            raise CaptionerError("an input is '', which names no file; give a file, a folder, a pattern or @list")
+            raise CaptionerError("an input is empty (''); give a file, a folder, a pattern or @list")
         if self.stores is not None and self.stores.takes(name):
             self.add_address(name, make, self.stores)
         elif os.path.isdir(name):
@@ -169,7 +169,7 @@ class _Collector:
     def add_list(self, data: bytes, make: Callable[[str], Item], *, source: str) -> None:
         """Names, one a line, or each ended by a NUL byte; relative to the current folder."""
         if (data if not self.null else data[:4096].rstrip(b"\0")).count(b"\0" * (1 + self.null)):
-            raise CaptionerError(f"{source} is not a list of names but binary data; a video is given by its own name")
+            raise CaptionerError(f"{source} is not a list of names but binary data; to caption a video, leave @ out")
         for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\0" if self.null else b"\n"):
             name = os.fsdecode(line if self.null else line.rstrip(b"\r"))
             if name.strip():

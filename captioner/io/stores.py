@@ -120,7 +120,7 @@ class Stores:
             if now.version != remote.version:
                 raise VideoError("changed", f"{shown(remote.address)} changed during the run; give the command again")
             if now.size is not None and fetched != now.size:
-                raise ConnectionError(f"{fetched} of {now.size} bytes came")
+                raise ConnectionError(f"{fetched} of {now.size} bytes arrived")
 
         self._attempt(remote.address, fetch, stopped)
 

@@ -16,7 +16,7 @@ from captioner.io.stores import Stores, keeps_whole
 def is_stored(address: str, stores: Stores) -> bool:
     """Whether there may be something at the address of an output; raises CaptionerError where none can be."""
     if not keeps_whole(address):
-        raise UsageError(f"-o {shown(address)}: {protocol(address)}:// cannot be written whole; name a file or s3://")
+        raise UsageError(f"-o {shown(address)}: {protocol(address)}:// cannot be written; name a local file or s3://")
     if not posixpath.basename(address):
         raise UsageError(f"-o {shown(address)} is a folder; name a file in it, such as {shown(address)}captions.jsonl")
     try:

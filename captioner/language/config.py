@@ -54,7 +54,7 @@ class DecoderConfig:
         require(self.hidden % 2 == 0, f"decoder.hidden is {self.hidden}; it must be even")
         require(self.detector >= 0, f"decoder.detector is {self.detector}; it must not be negative")
         require(self.phrases >= 0, f"decoder.phrases is {self.phrases}; it must not be negative")
-        require(self.detector > 0 or not self.phrases, "decoder.phrases is for the choice that decoder.detector makes")
+        require(self.detector > 0 or not self.phrases, "decoder.phrases needs decoder.detector, which it reranks with")
         require(bool(self.evidence) or not self.grounding, "decoder.grounding needs decoder.evidence")
         require(0 <= self.dropout < 1, f"decoder.dropout is {self.dropout}; it must be in [0, 1)")
 
@@ -112,7 +112,7 @@ class SearchConfig:
     )
     """Holtzman et al. (2020)."""
     seed: int = setting(0, "seed of the samples", metavar="S")
-    evidence: bool = setting(True, "ignore the nouns of the CNN's own classifier")
+    evidence: bool = setting(True, "ignore the nouns of the ImageNet classifier")
     """Let the caption say nouns that the CNN's own classifier detects, where the checkpoint has one."""
     word_weight: float = setting(0.2, "rerank: weight of the detected words; 0 is off", metavar="W", low=0)
     """For checkpoints with a detector of words."""
@@ -126,7 +126,7 @@ class SearchConfig:
     """Times the cosine of their vectors by the package's retriever. For checkpoints that set it and whose features the
     retriever reads."""
     noun_weight: float = setting(
-        1.5, "rerank: weight of nouns that training captions hardly have; 0 is off", metavar="W", low=0
+        1.5, "rerank: weight of detected nouns that training captions lack; 0 is off", metavar="W", low=0
     )
     """Times the logarithm of how much likelier the noun is in this clip than in any; for grounded checkpoints."""
     odd_price: float = setting(
@@ -134,7 +134,7 @@ class SearchConfig:
     )
     scene_change: float = setting(
         0.0,
-        "describe the surest scene of several: their least distance (cosine); 0 is off",
+        "find scenes by this cosine distance, caption the most confident; 0 is off",
         metavar="D",
         low=0,
         high=2,

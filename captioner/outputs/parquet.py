@@ -118,7 +118,7 @@ def write_partitions(
 def whole_table(target: str | Path, schema: Any, *, overwrite: bool = False) -> Iterator[RowGroups]:
     """A Parquet file that gets its name when the block ends well; raises CaptionerError."""
     if not is_regular(target):
-        raise CaptionerError(f"{target} is not a file; Parquet needs one that it can write in any order")
+        raise CaptionerError(f"{target} is not a regular file, which Parquet needs")
     whole = Path(os.path.realpath(target))
     temporary = temporary_for(whole)
     try:

@@ -110,7 +110,7 @@ def from_row(values: dict[str, Any]) -> Caption:
             model=values["model"],
         )
     except (KeyError, TypeError) as error:
-        raise DataError(f"this is not a caption's row: {error!r}") from None
+        raise DataError(f"this is not a caption row: {error!r}") from None
 
 
 def txt(captions: Iterable[Caption]) -> Iterator[str]:

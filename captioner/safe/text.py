@@ -26,7 +26,7 @@ def read_text(path: str | Path, *, what: str = "", largest: int = LARGEST_BYTES)
             f"cannot read {what}{' ' * bool(what)}{path}: {getattr(error, 'strerror', None) or error}"
         ) from error
     if len(raw) > largest:
-        raise DataError(f"{path} has more than {largest / 2**20:,.0f} MB; that much text is taken for a mistake")
+        raise DataError(f"{path} has more than {largest / 2**20:,.0f} MB; larger text files are refused")
     return decode_text(raw, name=path)
 
 

@@ -67,7 +67,7 @@ def photographs() -> Path:
     """The folder of the photographs; raises CaptionerError where the package is not installed."""
     found = importlib.util.find_spec("skimage")
     if found is None or not found.submodule_search_locations:
-        raise CaptionerError(f"the sample's photographs come with {PACKAGE}: pip install --no-deps {PACKAGE}")
+        raise CaptionerError(f"the sample needs the photographs of {PACKAGE}: pip install --no-deps {PACKAGE}")
     return Path(next(iter(found.submodule_search_locations))) / "data"
 
 

@@ -46,7 +46,10 @@ class ActionTask:
             if recipe.head not in (HeadConfig(), start.model.head.config):
                 raise ConfigError(f"{recipe.train.start} has a head of its own; leave [head] out of the recipe")
             if start.labels != self.labels:
-                raise DataError(f"{recipe.train.start} knows {len(start.labels)} labels, which are not the manifests'")
+                raise DataError(
+                    f"{recipe.train.start} knows {len(start.labels)} labels, and the manifests have others; leave "
+                    "train.start out"
+                )
             self.model = start.model.to(device)
         else:
             self.model = ActionModel(begun.encoder, recipe.head, classes=len(self.labels)).to(device)

@@ -182,7 +182,7 @@ class Recipe:
         ):
             require(
                 self.task.kind == task or getattr(self, name) == unset,
-                f"the recipe has settings in [{name}], which are not of task.kind = {self.task.kind!r}",
+                f"the recipe has settings in [{name}], which task.kind = {self.task.kind!r} ignores; leave them out",
             )
         require(
             bool(self.data.rendered) == self.decoder.rendered,

@@ -62,7 +62,7 @@ def load_start(recipe: Recipe) -> Start:
         if recipe.decoder.detector and not (words and words.stems):
             raise ConfigError(
                 f"decoder.detector is {recipe.decoder.detector}; encoder.source ({recipe.encoder.source!r}) must be a "
-                "CNN that the task words tuned on captions"
+                "CNN that a recipe with task.kind = 'words' fine-tuned"
             )
         if recipe.decoder.detector and recipe.train.train_encoder:
             raise ConfigError("decoder.detector reads features that train.train_encoder would change; leave one out")

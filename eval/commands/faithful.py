@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
     clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.path is not None][: args.limit]
     captioner = Captioner.load(args.checkpoint)
     if captioner.checkpoint.model.decoder.attention is None:
-        raise DataError(f"{args.checkpoint} does not attend (decoder.attend is false): there is nothing to measure")
+        raise DataError(f"{args.checkpoint} has no attention (decoder.attend is false), so there is nothing to measure")
     falls, failed = measure(captioner, clips, seed=args.seed)
     if not falls:
-        raise DataError("no clip of more than one position could be decoded")
+        raise DataError("no clip with more than one position could be decoded")
     curves = summarise(falls, seed=args.seed)
     out = sys.stderr if args.json == "-" else sys.stdout
     words = sum(len(rows) for rows in falls)

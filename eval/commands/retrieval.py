@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--captions", type=int, default=5, metavar="N", help="sentences of each clip (default: 5)")
     parser.add_argument("--retriever", metavar="DIR", help="retriever's folder (default: the one in the package)")
-    parser.add_argument("--weights", action="store_true", help="also the default with other weights of words")
+    parser.add_argument("--weights", action="store_true", help="score with other weights of the words too")
     parser.add_argument("--out", metavar="FILE", help="write the figures as JSON")
     add_overwrite(parser)
 

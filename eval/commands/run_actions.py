@@ -143,7 +143,7 @@ def collect(
     """The probabilities and true labels of the clips that could be decoded."""
     kept = [clip for clip in clips if "alternatives" in rows[clip.id]]
     if not kept:
-        raise DataError("not one clip could be decoded")
+        raise DataError("no clip could be decoded")
     place = {label: i for i, label in enumerate(labels)}
     found, true = np.zeros((len(kept), len(labels))), np.zeros((len(kept), len(labels)), bool)
     for i, clip in enumerate(kept):

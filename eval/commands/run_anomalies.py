@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
     clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.path is not None][: args.limit]
     if not any(clip.abnormal for clip in clips):
-        raise DataError(f"{args.manifest} says of no clip in {args.split} what is abnormal: python -m data anomalies")
+        raise DataError(f"{args.manifest} marks nothing abnormal in {args.split}; see python -m data anomalies")
     reports = [Path(args.out) / name for name in ("report.json", "scores.jsonl")]
     check_outputs(reports, overwrite=args.overwrite)
     watcher = Watcher.load(args.checkpoint, alarms_per_hour=args.alarms_per_hour)
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         films.append(film)
         rows.append(json.dumps({"id": clip.id, "scores": film.scores.round(4).tolist()}))
     if not any(film.abnormal.any() and not film.abnormal.all() for film in films):
-        raise DataError("not one film that is abnormal in part could be read")
+        raise DataError("no film with anomalies could be read")
     name = args.name or f"{Path(args.checkpoint).resolve().name} {watcher.checkpoint.fingerprint}"
     found, kinds = intervals(films), by_category(films)
     hours = sum(film.normal_hours for film in films)

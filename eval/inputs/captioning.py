@@ -110,7 +110,7 @@ def _resume(out: Path, job: Job) -> dict[str, Row]:
             return {}
         found = read_settings(settings) if settings.exists() else {}
     except OSError as error:
-        raise DataError(f"cannot go on in {out}: {error}") from error
+        raise DataError(f"cannot resume in {out}: {error}") from error
     if found != wanted:
         why = first_difference(found, wanted) if found else f"it has no {SETTINGS}"
         raise DataError(f"{out} holds captions of another run ({why}); choose another --out, or delete that folder")

@@ -103,7 +103,7 @@ def clip_csv(evaluation: Evaluation) -> str:
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """``--overwrite``, of every command that writes files."""
-    parser.add_argument("--overwrite", action="store_true", help="replace output files that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing output files")
 
 
 def check_outputs(paths: Iterable[str | Path | None], *, overwrite: bool) -> None:

@@ -267,7 +267,7 @@ def test_bad_input(cam: Path, walk: Path, tmp_path: Path, capsys: pytest.Capture
     assert "[empty]" in errors and "[not_found]" in errors
     still = tmp_path / "still.png"
     av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24").to_image().save(still)
-    with pytest.raises(VideoError, match="is one picture"):
+    with pytest.raises(VideoError, match="is a single picture"):
         list(read_footage(still, FootageConfig()))
     with pytest.raises(SystemExit):
         main(["anomalies", "score", clip, "-m", str(cam), "-o", out, "-f", "csv,xml"])

@@ -224,7 +224,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, how: str) -> None:
         command = [sys.executable, "-c", FULL, str(path), str(limit)]
         run = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=True)
         count, message = run.stdout.split(" ", 1)
-        assert "what was done is kept" in message and int(count) > 5
+        assert "finished results are kept" in message and int(count) > 5
         assert path.stat().st_size > 10_000 and path.read_bytes().endswith(b"\n")
         for line in path.read_bytes().splitlines():
             json.loads(line)

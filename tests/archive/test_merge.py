@@ -149,13 +149,13 @@ def test_a_shard_that_is_missing_is_named(
     [
         (b'{"path": "a.mp4", "capt', "not valid JSON"),
         (b"[1, 2]", "this is list, not a row"),
-        (b'{"path": "a.mp4", "caption": "a dog"}', "not a caption's row"),
-        (b'{"caption": 5, "error": 5}', "not a caption's row"),
-        (b'{"error": {}, "path": "a.mp4"}', "not a failure"),
+        (b'{"path": "a.mp4", "caption": "a dog"}', "not a caption row"),
+        (b'{"caption": 5, "error": 5}', "not a caption row"),
+        (b'{"error": {}, "path": "a.mp4"}', "not a row of failures"),
         (b'\xff\xfe{"path"', "not UTF-8"),
         (b"[" * 100_000, "nested"),
-        (json.dumps(values("a.mp4") | {"end_seconds": 10**400}).encode(), "not a caption's row"),
-        (json.dumps(values("a.mp4") | {"path": 5}).encode(), "not a caption's row"),
+        (json.dumps(values("a.mp4") | {"end_seconds": 10**400}).encode(), "not a caption row"),
+        (json.dumps(values("a.mp4") | {"path": 5}).encode(), "not a caption row"),
     ],
 )
 def test_a_malformed_line_is_named_and_the_others_are_kept(

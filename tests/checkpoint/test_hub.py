@@ -67,7 +67,7 @@ def test_what_the_hub_refuses_is_one_line(server: Hub, checkpoint: Path, tmp_pat
     for name, said in (
         ("me/nothing", "there is no checkpoint folder me/nothing, and none on the Hugging Face hub"),
         ("me/other@v9", "me/other on the Hugging Face hub has no revision v9"),
-        ("me/other", "me/other on the Hugging Face hub is no captioner checkpoint: it has no config.json"),
+        ("me/other", "me/other on the Hugging Face hub is not a captioner checkpoint: it has no config.json"),
     ):
         done = captioner(server, home, "info", name)
         assert done.returncode == 1 and done.stderr.splitlines()[-1] == f"captioner: {said}", done.stderr
@@ -107,7 +107,7 @@ def test_a_folder_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "runs").mkdir()
     for name in ("runs/missing", "missing", "a/b/c", "./x/y", str(tmp_path / "no" / "thing"), "C:\\runs\\mine"):
         assert captioner_hub.located(name) == Path(name)
-    with pytest.raises(ConfigError, match="it must be like user/name"):
+    with pytest.raises(ConfigError, match="it must look like user/name"):
         captioner_hub.push(tmp_path, "nonsense", card="")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CheckpointError, match="the Hugging Face hub cannot be reached"):

@@ -102,7 +102,7 @@ def test_overwriting_replaces_only_an_index(
         (tmp_path / f"{name}-wal").write_text("theirs too")
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
         assert index_of(models, clips, tmp_path / name, "--overwrite", *dry) == 1
-        assert "is no index of captioner" in capsys.readouterr().err
+        assert "is not an index" in capsys.readouterr().err
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

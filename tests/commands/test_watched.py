@@ -137,7 +137,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(
     with monkeypatch.context() as small:
         small.setattr(os, "write", full)
         assert main(watch(checkpoint)) == 1
-    assert "cannot write out.jsonl: No space left on device; what was done is kept" in capsys.readouterr().err
+    assert "cannot write out.jsonl: No space left on device; finished results are kept" in capsys.readouterr().err
     assert len(rows(folder)) == 2
 
     with watching(folder, checkpoint) as killed:
@@ -229,9 +229,9 @@ def test_what_a_file_was_does_not_come_after_what_it_is(tmp_path: Path) -> None:
         (["in", "-o", "a.csv"], 2, "give -f jsonl"),
         (["in/0.mp4", "-o", "a.jsonl"], 1, "in/0.mp4 is not a folder"),
         (["gone", "-o", "a.jsonl"], 1, "gone is not a folder"),
-        (["@list", "-o", "a.jsonl"], 2, "@list is none"),
-        (["https://host/in/", "-o", "a.jsonl"], 2, "https://host/in/ is none"),
-        (["in", "-o", "/dev/null", "-f", "jsonl"], 2, "/dev/null is none"),
+        (["@list", "-o", "a.jsonl"], 2, "@list is not one"),
+        (["https://host/in/", "-o", "a.jsonl"], 2, "https://host/in/ is not one"),
+        (["in", "-o", "/dev/null", "-f", "jsonl"], 2, "/dev/null is not one"),
         (["in", "-o", "a.jsonl", "--engine", "ray"], 2, "leave --engine ray out"),
         (["in", "-o", "a.jsonl", "--dry-run"], 2, "leave --dry-run out"),
         (["in", "-o", "a.jsonl", "--settle", "-1"], 2, "--settle is -1.0"),

@@ -117,7 +117,7 @@ def test_tables_that_cannot_be_used(text: str, message: str, tmp_path: Path) -> 
 
 
 def test_a_clip_outside_a_class_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"1\.mp4 does not lie in a folder named by its action"):
+    with pytest.raises(DataError, match=r"1\.mp4 must lie in a folder named for its action"):
         labels(place(tmp_path, "run/0.mp4", "1.mp4"))
 
 

@@ -198,7 +198,7 @@ def test_what_the_browser_cannot_play_is_captioned_corrected_and_kept(demo: Demo
     caption_of(page, "a square <b> moves")
     assert "old.avi" in page.text_content(".cap-visit li")
     page.goto(f"{demo.address}/?result=nobody-knows")
-    page.locator(".cap-refused", has_text="This result is no longer held").wait_for()
+    page.locator(".cap-refused", has_text="This result was deleted").wait_for()
     fresh(page)
 
 
@@ -270,7 +270,7 @@ def test_learn_what_is_normal_and_find_what_is_not(page: Any, clips: list[Path],
     choose(page, "anomalies-player", clips[0])
     page.wait_for_selector("#anomalies-player video")
     page.click("#anomalies-run")
-    page.locator(".cap-refused", has_text="Learn what is normal first.").wait_for()
+    page.locator(".cap-refused", has_text="Learn from normal footage first.").wait_for()
     choose(page, "anomalies-files", clips[0], render_text(tmp_path / "notes.mp4"))
     page.wait_for_selector("#anomalies-files .file-preview")
     page.click("#anomalies-learn")

@@ -93,7 +93,7 @@ EVENT: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("threshold", "events", "refused", "said"),
     [
-        (2.0, [], "", "Nothing abnormal in 30 seconds: at most 0.65 of the threshold"),
+        (2.0, [], "", "No anomaly in 30 seconds: the highest score is 0.65 of the threshold"),
         (1.0, [EVENT], "", "Events in 30 seconds: 1"),
         (1.0, [EVENT, EVENT], "The file is cut off.", "Events in 30 seconds: 2"),
     ],

@@ -81,7 +81,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
             return write(file, bytes(data[:-4]))
 
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(CaptionerError, match=r"out\.jsonl: No space left on device; what was done is kept"):
+        with pytest.raises(CaptionerError, match=r"out\.jsonl: No space left on device; finished results are kept"):
             out.write("two, which is longer\n")
         monkeypatch.setattr(os, "write", write)
         assert path.read_text() == "one\n"

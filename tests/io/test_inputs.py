@@ -125,5 +125,5 @@ def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
 
 
 def test_an_empty_name_is_refused() -> None:
-    with pytest.raises(CaptionerError, match="an input is '', which names no file"):
+    with pytest.raises(CaptionerError, match="an input is empty"):
         find_inputs([""])

@@ -213,7 +213,7 @@ def test_an_output_is_there_whole_or_not_at_all(
 def test_an_output_that_cannot_be_is_refused_before_the_work(proxy: Proxy) -> None:
     with pytest.raises(CaptionerError, match="bucket does not exist"):
         is_stored("s3://no-such/rows.jsonl", Stores())
-    with pytest.raises(UsageError, match="cannot be written whole"):
+    with pytest.raises(UsageError, match="cannot be written; name a local file"):
         is_stored("https://host/rows.jsonl?sig=secret", Stores())
     with pytest.raises(UsageError, match="is a folder"):
         is_stored("s3://outputs/", Stores())

@@ -99,7 +99,7 @@ def test_what_a_recipe_must_say(recipe: Recipe, tmp_path: Path) -> None:
         encoder = dataclasses.replace(recipe.encoder, **changed)
         with pytest.raises(ConfigError, match=r"train\.start is"):
             fit(dataclasses.replace(recipe, train=train, encoder=encoder), tmp_path / "run", quiet=True)
-    with pytest.raises(ConfigError, match=r"not of task\.kind = 'captions'"):
+    with pytest.raises(ConfigError, match=r"which task\.kind = 'captions' ignores"):
         dataclasses.replace(recipe, task=TaskConfig())
 
 

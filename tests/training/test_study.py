@@ -61,7 +61,7 @@ def test_a_grid_is_tried_whole_and_resumed(
     assert main(command) == 0
     space.write_text("[train]\nbatch_size = [4]\n")
     assert main(command) == 1
-    assert "holds a search of another space" in capsys.readouterr().err
+    assert "holds a search in another space" in capsys.readouterr().err
     assert main([*command, "--set", "train.epochs=3"]) == 1
     assert "train.epochs was 2, now 3" in capsys.readouterr().err
 
@@ -92,7 +92,7 @@ def test_a_killed_trial_is_taken_up_where_it_was(
     monkeypatch.setattr(TrainingLog, "record", record)
     with FolderLock(out / "trial-000", name="trial.lock"):  # another process is at it
         assert main([*command, str(out), "--trials", "1"]) == 1
-        assert "no trial came to its end" in capsys.readouterr().err
+        assert "no trial finished" in capsys.readouterr().err
     assert main([*command, str(out)]) == 0
     whole, killed = (json.loads((tmp_path / name / "trials.json").read_text()) for name in ("whole", "killed"))
     assert [(t["number"], t["values"], t["score"]) for t in killed] == [
@@ -114,7 +114,7 @@ def test_a_trial_that_fails_says_why_and_leaves_nothing(
     command = ["search", str(recipe), str(tmp_path / "space.toml"), "--sampler", "grid", "-o", str(tmp_path / "out")]
     assert main(command) == 1
     said = capsys.readouterr().err
-    assert "trial 0  fail" in said and "the training has diverged" in said and "no trial came to its end" in said
+    assert "trial 0  fail" in said and "the training has diverged" in said and "no trial finished" in said
     assert [path.name for path in (tmp_path / "out" / "trial-000").iterdir()] == ["metrics.jsonl"]
 
 

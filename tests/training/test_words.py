@@ -163,7 +163,7 @@ def test_a_captioner_takes_the_detector_of_words_over(tuned: Path, recipe: Recip
     assert (
         seen.isfinite().all() and seen[column].log() > detector.usual[column]
     )  # likelier here, where it is said, than in any clip
-    with pytest.raises(ConfigError, match="must be a CNN that the task words tuned on captions"):
+    with pytest.raises(ConfigError, match=r"must be a CNN that a recipe with task\.kind = 'words' fine-tuned"):
         load_start(dataclasses.replace(captions, encoder=EncoderConfig(source=SOURCE)))
     with pytest.raises(ConfigError, match=r"features that train\.train_encoder would change"):
         load_start(dataclasses.replace(captions, train=dataclasses.replace(train, train_encoder=True)))
@@ -207,7 +207,7 @@ def test_what_cannot_be_tuned_is_said(recipe: Recipe, tuned: Path, tmp_path: Pat
     from tests.tiny import tiny_cnn
 
     other = EncoderConfig(source=str(tiny_cnn(tmp_path / "cnn")), weights="random")
-    with pytest.raises(ConfigError, match="the task words tunes a packaged CNN"):
+    with pytest.raises(ConfigError, match=r"task\.kind = 'words' fine-tunes a packaged CNN"):
         fit(dataclasses.replace(recipe, encoder=other), tmp_path / "b", quiet=True)
     with pytest.raises(ConfigError, match=r"decoder.evidence is 'efficientnet-lite2'; it must be the CNN"):
         load_start(recipe_from(tuned, decoder=DecoderConfig(evidence="efficientnet-lite2")))

