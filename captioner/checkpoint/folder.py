@@ -162,7 +162,7 @@ def checked_config(
         )
     found = config.get("task", "captions" if "decoder" in config or task == "captions" else None)
     if found is None:
-        raise CheckpointError(f"{path} is no checkpoint for {task}: its config.json names no task")
+        raise CheckpointError(f"{path} is not a checkpoint for {task}: its config.json names no task")
     if found != task:
         raise CheckpointError(f"{path} is a checkpoint for {found}, not for {task}")
     listed = config.get("files")
