@@ -214,7 +214,11 @@ def test_each_wrong_file_is_one_sentence(index: Path, tmp_path: Path, retriever:
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE t (a)")
     connection.close()
-    for path, said in ((text, "not an SQLite file"), (other, "another SQLite file"), (tmp_path / "none.db", "no index")):
+    for path, said in (
+        (text, "not an SQLite file"),
+        (other, "another SQLite file"),
+        (tmp_path / "none.db", "no index"),
+    ):
         with pytest.raises(CaptionerError, match=said):
             Archive.open(path, retriever=retriever)
     with pytest.raises(CaptionerError, match="made with the model m, and this is n"):
