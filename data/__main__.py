@@ -97,15 +97,11 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
 
     command = add("verbs", "labels from captions: the verb that most captions of a clip share")
     command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
-    command.add_argument(
-        "--at-least", type=int, default=8, metavar="N", help="least train clips of a class (default: 8)"
-    )
+    command.add_argument("--at-least", type=int, default=8, metavar="N", help="least train clips a class (default: 8)")
     command.set_defaults(build=lambda args: verbs(args.manifest, at_least=args.at_least))
     command = add("words", "labels from captions: all words that many captions of a clip share")
     command.add_argument("manifest", help="manifest.jsonl of captioned clips")
-    command.add_argument(
-        "--at-least", type=int, default=8, metavar="N", help="least train clips of a class (default: 8)"
-    )
+    command.add_argument("--at-least", type=int, default=8, metavar="N", help="least train clips a class (default: 8)")
     command.set_defaults(build=lambda args: words(args.manifest, at_least=args.at_least))
 
     command = add("captions", "captions without clips, for the language model")
