@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from captioner.commands.options import add_frames, add_inputs, add_loudness, add_run, named_inputs
 from captioner.commands.settings import add_settings
@@ -15,10 +14,6 @@ from captioner.errors import UsageError
 from captioner.language.config import SearchConfig
 
 if TYPE_CHECKING:
-    from captioner.archive.engine import Settings
-    from captioner.archive.pool import DecodePool
-    from captioner.archive.run import Engine
-    from captioner.index.indexer import Indexer
     from captioner.index.schema import Facts
     from captioner.index.writer import IndexWriter
     from captioner.io.inputs import Inputs
@@ -55,6 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_run(parser.add_argument_group("run"))
     add_frames(parser.add_argument_group("frames"))
     add_settings(parser.add_argument_group("search (defaults: the checkpoint's)"), SearchConfig)
+    parser.set_defaults(kind="index")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -89,47 +85,37 @@ def _make(options: argparse.Namespace, monitor: Monitor) -> int:
 
 
 def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
-    from captioner.archive.engine import Settings
     from captioner.archive.run import Archive
-    from captioner.commands.many import decode_pool, tell
-    from captioner.commands.reporting import Ledger, say_plan, say_unlisted, show_progress, summary
-    from captioner.commands.settings import override, search_settings
+    from captioner.commands.engine import decode_pool, engine_of, settings_of
+    from captioner.commands.models import load_alone
+    from captioner.commands.reporting import exit_status, followed, say_plan, tell
     from captioner.io.files import refuse_to_overwrite
-    from captioner.io.platform import terminable
 
     failures = Path(options.failures or f"{options.output}.failures.jsonl")
     refuse_to_overwrite((*(item.path for item in inputs.items), *inputs.lists), (options.output, failures))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(terminable())
-        local = options.engine == "local" and not options.dry_run
-        pool = stack.enter_context(decode_pool(options, inputs)) if local else None
-        indexer = _load(options)
-        search = search_settings(indexer.search, options)
+        pool = stack.enter_context(decode_pool(options, most=len(inputs.items)))
+        indexer: Any = load_alone(options)
+        settings = settings_of(indexer, options)
         if options.n_best is None:
-            search = replace(search, n_best=min(N_BEST, search.beams))
-        settings = Settings(video=override(indexer.video, options), search=search, segments=options.segments)
+            settings = replace(settings, search=replace(settings.search, n_best=min(N_BEST, settings.search.beams)))
         writer = stack.enter_context(_opened(options, indexer.facts))
-        model = f"{indexer.facts.model} {indexer.facts.retriever}"
-        retry, stores = options.retry_failed, inputs.stores
         archive = Archive(
-            inputs.items, settings=settings, model=model, journal=writer, retry_failed=retry, stores=stores
+            inputs.items,
+            settings=settings,
+            model=f"{indexer.facts.model} {indexer.facts.retriever}",
+            journal=writer,
+            retry_failed=options.retry_failed,
+            stores=inputs.stores,
         )
         if writer is None or options.dry_run:
             return say_plan(archive, inputs, monitor)
-        engine = _engine(options, indexer, settings, pool, inputs)
-        say_unlisted(inputs, monitor)
-        ended = "stopped"
-        try:
-            with Ledger(failures, monitor) as ledger:
-                outcomes = archive.outcomes(engine, on_result=lambda counts: show_progress(monitor, counts))
-                for _ in tell(writer.placed(outcomes), ledger, monitor, to_a_file=True):
-                    pass
-            ended = "done"
-        finally:
-            counts = archive.counts
-            told = summary(ended, counts, inputs, journal=Path(options.output), failures=failures)
-            monitor.end(told, ended=ended, **asdict(counts), unreadable=len(inputs.unreadable))
-    return 1 if counts.failed or counts.failed_before or inputs.unreadable else 0
+        engine = engine_of(options, indexer, settings, pool, inputs.stores)
+        run = followed(archive, engine, inputs, monitor, journal=Path(options.output), failures=failures)
+        outcomes, ledger = stack.enter_context(run)
+        for _ in tell(writer.placed(outcomes), ledger, monitor, to_a_file=True):
+            pass
+    return exit_status(archive.counts, inputs)
 
 
 def _opened(options: argparse.Namespace, facts: Facts) -> contextlib.AbstractContextManager[IndexWriter | None]:
@@ -145,43 +131,6 @@ def _opened(options: argparse.Namespace, facts: Facts) -> contextlib.AbstractCon
     elif is_filled(options.output):
         return IndexWriter(options.output, facts, read_only=True)
     return contextlib.nullcontext()
-
-
-def _engine(
-    options: argparse.Namespace, indexer: Indexer, settings: Settings, pool: DecodePool | None, inputs: Inputs
-) -> Engine:
-    from captioner.archive.fetched import caption_fetched
-    from captioner.checkpoint.captioning import checkpoint_folder
-    from captioner.commands.cluster import ray_engine
-    from captioner.commands.many import fetching_of
-    from captioner.retrieval.checkpoint import retriever_folder
-
-    if pool is None:
-        load = partial(type(indexer).load, thumbnails=options.thumbnails, device=options.device)
-        folders = {"folder": checkpoint_folder(options.model), "retriever": retriever_folder(options.retriever)}
-        return ray_engine(options, load=load, folders=folders, settings=settings)
-    batch, fetching = options.batch_size, fetching_of(options, inputs)
-    return lambda tasks: caption_fetched(
-        tasks, indexer, settings=settings, pool=pool, batch_size=batch, fetching=fetching
-    )
-
-
-def _load(options: argparse.Namespace) -> Indexer:
-    import torch
-
-    from captioner.commands.models import loading
-    from captioner.io.platform import keep_freed_memory
-
-    keep_freed_memory()
-    with loading():
-        from captioner.index.indexer import Indexer
-
-        indexer = Indexer.load(
-            options.model, retriever=options.retriever, thumbnails=options.thumbnails, device=options.device
-        )
-    if indexer.device.type == "cpu":
-        torch.set_num_threads(1)  # each child has a thread that encodes; and one thread gives the same bits anywhere
-    return indexer
 
 
 def _import(options: argparse.Namespace, monitor: Monitor) -> int:

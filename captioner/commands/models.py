@@ -1,4 +1,4 @@
-"""Loads the model that a command uses: a captioner or a recogniser of actions."""
+"""Loads the model that a command uses: a captioner, an indexer or a recogniser of actions."""
 
 from __future__ import annotations
 
@@ -36,6 +36,25 @@ def load_model(options: argparse.Namespace) -> ClipModel:
         if options.top is not None and not 1 <= options.top <= len(recognizer.labels):
             raise UsageError(f"--top is {options.top}; the checkpoint knows {len(recognizer.labels)} actions")
         return ActionRows(recognizer)
+    if options.kind == "index":
+        from captioner.index.indexer import Indexer
+
+        return Indexer.load(
+            options.model, retriever=options.retriever, thumbnails=options.thumbnails, device=options.device
+        )
     from captioner.caption.captioner import Captioner
 
     return Captioner.load(options.model, device=options.device)
+
+
+def load_alone(options: argparse.Namespace) -> ClipModel:
+    """The model, for a process that does nothing else."""
+    import torch
+
+    from captioner.io.platform import keep_freed_memory
+
+    keep_freed_memory()
+    model = load_model(options)
+    if model.device.type == "cpu":
+        torch.set_num_threads(1)  # each child has a thread that encodes; and one thread gives the same bits anywhere
+    return model

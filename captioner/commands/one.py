@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import threading
 import time
@@ -11,19 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from captioner.caption.clips import ClipModel, caption_frames
 from captioner.caption.result import UNSURE, Caption, Place
-from captioner.caption.segments import merge_captions, segment_frames
+from captioner.caption.segments import Span, merge_captions, segment_frames
 from captioner.commands.models import load_model
 from captioner.commands.settings import override, search_settings
 from captioner.errors import VideoError
-from captioner.io.files import (
-    ResumedFile,
-    StandardOutput,
-    Template,
-    refuse_to_overwrite,
-)
-from captioner.outputs.writers import writer
+from captioner.io.files import ResumedFile, StandardOutput, Template, refuse_to_overwrite
+from captioner.outputs.writers import looked_at, writer
 from captioner.safe.whole import WholeFile, is_regular, refuse_to_replace
-from captioner.video.frames import probe, sample_frames
+from captioner.video.frames import Frames, probe
 
 if TYPE_CHECKING:
     from captioner.io.inputs import Inputs, Item
@@ -35,40 +31,28 @@ GRACE_SECONDS = 5.0
 
 
 def run_one(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int:
+    """Caption the one item; returns the exit status."""
     item = inputs.items[0]
     places = _places(options, item)
     captioner = load_model(options)
     monitor.detail(f"checkpoint {captioner.checkpoint.fingerprint} on {captioner.device}")
-    video: VideoConfig = override(captioner.video, options)
-    captions = _captions(captioner, item, options, video, monitor)
-    try:
-        first = next(captions, None)  # before the output is touched
-    except VideoError as error:
+    failures: list[VideoError] = []
+    captions = _captions(captioner, item, options, monitor, failures)
+    first = list(itertools.islice(captions, 1))  # before the output is touched
+    if first or not failures:
+        found: Iterable[Caption] = itertools.chain(first, captions)
+        if len(places) > 1:
+            found = list(found)
+        for form, output in places.items():
+            write = writer(form, words=options.words, segments=bool(options.segments))
+            with _opened(output, form, options) as out:
+                for text in write(found):
+                    monitor.clear()
+                    out.write(text)
+        monitor.clear()
+    for error in failures:  # after the captions of a film that breaks off
         monitor.failure(item.path, error.code, str(error))
-        return 1
-    failed = False
-
-    def all_of_them() -> Iterator[Caption]:
-        nonlocal failed
-        if first is not None:
-            yield first
-        try:
-            yield from captions
-        except VideoError as error:  # a film that breaks off
-            failed = True
-            monitor.failure(item.path, error.code, str(error))
-
-    found: Iterable[Caption] = all_of_them()
-    if len(places) > 1:
-        found = list(found)
-    for form, output in places.items():
-        write = writer(form, words=options.words, segments=bool(options.segments))
-        with _opened(output, form, options) as out:
-            for text in write(found):
-                monitor.clear()
-                out.write(text)
-    monitor.clear()
-    return 1 if failed else 0
+    return 1 if failures else 0
 
 
 def _places(options: argparse.Namespace, item: Item) -> dict[str, str | None]:
@@ -91,30 +75,35 @@ def _opened(output: str | None, form: str, options: argparse.Namespace) -> Any:
 
 
 def _captions(
-    captioner: ClipModel, item: Item, options: argparse.Namespace, video: VideoConfig, monitor: Monitor
+    captioner: ClipModel, item: Item, options: argparse.Namespace, monitor: Monitor, failures: list[VideoError]
 ) -> Iterator[Caption]:
+    """Captions as they come, neighbours that say the same as one; ``failures`` gets the error that ends them."""
     search = search_settings(captioner.search, options)
-    if options.segments:
-        found = _segments(captioner, item, options, video, search, monitor)
-    else:
-        found = iter([_caption(captioner, item, options, video, search, monitor)])
+
+    def each() -> Iterator[Caption]:
+        try:
+            end = item.end_seconds or (probe(item.path).duration_seconds if options.segments and monitor.live else None)
+            for span, frames in _parts(item, override(captioner.video, options), options, monitor):
+                place = Place(item.path, span.start_seconds, span.end_seconds)
+                [caption] = caption_frames(captioner, [frames], places=[place], search=search)
+                if options.segments:
+                    monitor.position(caption.end_seconds, start=item.start_seconds or 0.0, end=end)
+                yield caption
+        except VideoError as error:
+            failures.append(error)
+
     began = time.monotonic()
-    for caption in found:
+    for caption in merge_captions(each()):
         monitor.detail(f"{item.path}: {looked_at(caption)}, after {time.monotonic() - began:.2f} s")
         for warning in caption.warnings:
             monitor.warning(item.path, warning)
         yield caption
 
 
-def _caption(
-    captioner: ClipModel,
-    item: Item,
-    options: argparse.Namespace,
-    video: VideoConfig,
-    search: Any,
-    monitor: Monitor,
-) -> Caption:
-    """The caption of the whole; a decoder that hangs, and so cannot raise, ends the program."""
+def _parts(
+    item: Item, video: VideoConfig, options: argparse.Namespace, monitor: Monitor
+) -> Iterator[tuple[Span, Frames]]:
+    """The file's segments, or the whole; a decoder that hangs on the whole, and so cannot raise, ends the program."""
 
     def give_up() -> None:
         monitor.failure(item.path, "timeout", f"{item.path} took longer than {options.timeout} seconds; it hung")
@@ -122,53 +111,18 @@ def _caption(
 
     timer = threading.Timer(options.timeout + GRACE_SECONDS, give_up)
     timer.daemon = True
-    timer.start()
-    times = {"start_seconds": item.start_seconds, "end_seconds": item.end_seconds}
+    if not options.segments:
+        timer.start()
     try:
-        frames = sample_frames(item.path, video, timeout_seconds=options.timeout, **times)
+        for part in segment_frames(
+            item.path,
+            video,
+            segments=options.segments,
+            start_seconds=item.start_seconds,
+            end_seconds=item.end_seconds,
+            timeout_seconds=options.timeout,
+        ):
+            timer.cancel()
+            yield part
     finally:
         timer.cancel()
-    place = Place(item.path, item.start_seconds or 0.0, item.end_seconds)
-    return caption_frames(captioner, [frames], places=[place], search=search)[0]
-
-
-def _segments(
-    captioner: ClipModel,
-    item: Item,
-    options: argparse.Namespace,
-    video: VideoConfig,
-    search: Any,
-    monitor: Monitor,
-) -> Iterator[Caption]:
-    """Captions as they come, neighbours that say the same as one; a VideoError after the last that could be had."""
-    parts = segment_frames(
-        item.path,
-        video,
-        segments=options.segments,
-        start_seconds=item.start_seconds,
-        end_seconds=item.end_seconds,
-        timeout_seconds=options.timeout,
-    )
-    errors: list[VideoError] = []
-    end = item.end_seconds or (probe(item.path).duration_seconds if monitor.live else None)
-
-    def up_to_the_error() -> Iterator[Caption]:
-        try:
-            for span, frames in parts:
-                place = Place(item.path, span.start_seconds, span.end_seconds)
-                [caption] = caption_frames(captioner, [frames], places=[place], search=search)
-                monitor.position(caption.end_seconds, start=item.start_seconds or 0.0, end=end)
-                yield caption
-        except VideoError as error:
-            errors.append(error)
-
-    yield from merge_captions(up_to_the_error())
-    if errors:
-        raise errors[0]
-
-
-def looked_at(caption: Caption) -> str:
-    """What a caption was made of, for people."""
-    times = caption.times_seconds
-    seen = f"{len(times)} frames from {times[0]:.1f} to {times[-1]:.1f} s" if times else "no frames"
-    return f"{seen}, confidence {caption.confidence:.2f}"

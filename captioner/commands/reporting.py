@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from captioner.archive.engine import Failure
+from captioner.archive.engine import Failure, Outcome
 from captioner.archive.run import Archive, Counts, Engine
 from captioner.errors import CaptionerError, DataError
 from captioner.io.files import ResumedFile, StandardOutput
@@ -16,6 +17,7 @@ from captioner.io.growing import GrowingFile
 from captioner.io.inputs import Inputs, Item
 from captioner.io.progress import Monitor
 from captioner.io.text import visible
+from captioner.outputs.writers import looked_at
 from captioner.safe.json_text import parse_json
 from captioner.safe.whole import is_filled
 
@@ -34,18 +36,61 @@ def say_plan(archive: Archive, inputs: Inputs, monitor: Monitor) -> int:
     return 0
 
 
-def say_unlisted(inputs: Inputs, monitor: Monitor) -> None:
+@contextlib.contextmanager
+def followed(
+    archive: Archive,
+    engine: Engine,
+    inputs: Inputs,
+    monitor: Monitor,
+    *,
+    journal: Path | None,
+    failures: Path | None,
+    on_result: Callable[[Counts], None] | None = None,
+    grows: bool = False,
+) -> Iterator[tuple[Iterator[Outcome], Ledger]]:
+    """The outcomes of a run, and the ledger for its failures; a summary is printed however the block ends.
+
+    ``on_result`` hears how far the run is, in place of the usual progress. A ledger that ``grows`` keeps what is there.
+    """
     for folder in inputs.unreadable:
         monitor.failure(folder.path, folder.code, f"{folder.path} cannot be listed: {folder.reason}")
+    counts, ended = archive.counts, "stopped"
+
+    def show_progress(counts: Counts) -> None:
+        monitor.progress(
+            settled=counts.settled,
+            total=counts.total,
+            made=counts.captioned + counts.failed,
+            failed=counts.failed + counts.failed_before,
+        )
+
+    try:
+        with Ledger(failures, monitor, grows=grows) as ledger:
+            yield archive.outcomes(engine, on_result=on_result or show_progress), ledger
+        ended = "done"
+    finally:
+        said = _summary(ended, counts, inputs, journal=journal, failures=failures)
+        monitor.end(said, ended=ended, **asdict(counts), unreadable=len(inputs.unreadable))
 
 
-def show_progress(monitor: Monitor, counts: Counts) -> None:
-    monitor.progress(
-        settled=counts.settled,
-        total=counts.total,
-        made=counts.captioned + counts.failed,
-        failed=counts.failed + counts.failed_before,
-    )
+def exit_status(counts: Counts, inputs: Inputs) -> int:
+    """1 where some input has no caption, or no output."""
+    return int(bool(counts.failed or counts.failed_before or counts.unwritten or inputs.unreadable))
+
+
+def tell(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a_file: bool) -> Iterator[Outcome]:
+    """The outcomes that have captions; failures go to the ledger, and warnings that no file would show to stderr."""
+    for outcome in outcomes:
+        if outcome.failure:
+            ledger.add(outcome.task.item, outcome.failure)
+            continue
+        for caption in outcome.captions:
+            monitor.detail(f"{caption.path}: {looked_at(caption)}")
+        if not to_a_file:
+            for caption in outcome.captions:
+                for warning in caption.warnings:
+                    monitor.warning(caption.path, warning)
+        yield outcome
 
 
 @contextlib.contextmanager
@@ -104,7 +149,7 @@ class Ledger:
             self._path.unlink(missing_ok=True)  # nothing failed: an earlier list is out of date
 
 
-def summary(ended: str, counts: Counts, inputs: Inputs, *, journal: Path | None, failures: Path | None) -> str:
+def _summary(ended: str, counts: Counts, inputs: Inputs, *, journal: Path | None, failures: Path | None) -> str:
     failed = counts.failed + counts.failed_before
     parts = [f"{counts.captioned} captioned"]
     if counts.warned:

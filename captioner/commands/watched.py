@@ -6,25 +6,15 @@ import argparse
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 
-from captioner.archive.engine import Outcome, cores
-from captioner.archive.journal import Journal
-from captioner.archive.pool import DecodePool
-from captioner.archive.run import OF_THE_WAY, Archive, Counts, Engine
-from captioner.commands.many import (
-    MOST_JOBS,
-    engine_of,
-    fetching_of,
-    load_alone,
-    open_journal,
-    settings_of,
-    tell,
-    write_each,
-)
+from captioner.archive.engine import Outcome
+from captioner.archive.run import OF_THE_WAY, Archive, Counts
+from captioner.commands.engine import decode_pool, engine_of, settings_of
+from captioner.commands.many import open_journal, write_each
+from captioner.commands.models import load_alone
 from captioner.commands.options import settle_parts
 from captioner.commands.places import Places, claim, find_places
-from captioner.commands.reporting import Ledger, metered, summary
+from captioner.commands.reporting import followed, metered, tell
 from captioner.io.arrivals import Arrivals
 from captioner.io.growing import GrowingFile
 from captioner.io.inputs import Inputs, Item
@@ -43,8 +33,7 @@ def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
     folders = [path.rstrip(os.sep) or os.sep for path in options.paths if not stores.takes(path)]
     inside = [Item(path=os.path.join(folder, "_")) for folder in folders]  # noqa: PTH118
     below = [Item(path=address + "_", remote=Remote(address=address + "_")) for address in addresses]
-    inputs = Inputs(items=(*inside, *below), stores=stores)
-    places = find_places(options, inputs)
+    places = find_places(options, Inputs(items=(*inside, *below), stores=stores))
 
     def make(path: str) -> Item:
         return Item(path=path, start_seconds=options.start, end_seconds=options.end)
@@ -58,11 +47,9 @@ def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
     if folders:
         sources.append(Arrivals(folders, wanted, settle_seconds=options.settle))
     with contextlib.ExitStack() as stack:
-        assert places.journal is not None
         journal = stack.enter_context(open_journal(places.journal, options, monitor))
         claim(journal, places, options)
-        jobs = min(options.jobs or MOST_JOBS, cores())
-        pool = stack.enter_context(DecodePool(workers=jobs, timeout_seconds=options.timeout))
+        pool = stack.enter_context(decode_pool(options))
         captioner = load_alone(options)
         settings = settings_of(captioner, options)
         for source in sources:
@@ -76,39 +63,34 @@ def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
             retry_failed=options.retry_failed,
             stores=stores,
         )
+
+        def show(counts: Counts) -> None:
+            monitor.watching(
+                captioned=counts.captioned,
+                known=counts.done,
+                failed=counts.failed + counts.failed_before,
+                waiting=arrivals.waiting + counts.total - counts.settled,
+            )
+
         timed = stack.enter_context(metered(options.metrics_port, archive, monitor, waiting=lambda: arrivals.waiting))
-        engine = timed(engine_of(options, captioner, settings, pool, fetching_of(options, inputs)))
-        _follow(archive, engine, options, places, journal, monitor, arrivals=arrivals, objects=objects)
-    return 1  # a watch has no end of its own
-
-
-def _follow(
-    archive: Archive,
-    engine: Engine,
-    options: argparse.Namespace,
-    places: Places,
-    journal: Journal,
-    monitor: Monitor,
-    *,
-    arrivals: Together,
-    objects: StoredArrivals,
-) -> None:
-    def show(counts: Counts) -> None:
-        monitor.watching(
-            captioned=counts.captioned,
-            known=counts.done,
-            failed=counts.failed + counts.failed_before,
-            waiting=arrivals.waiting + counts.total - counts.settled,
+        engine = timed(engine_of(options, captioner, settings, pool, stores))
+        run = followed(
+            archive,
+            engine,
+            Inputs(items=(), stores=stores),
+            monitor,
+            journal=places.journal,
+            failures=places.failures,
+            on_result=show,
+            grows=True,
         )
-
-    try:
-        with Ledger(places.failures, monitor, grows=True) as ledger:
-            outcomes = latest(archive.outcomes(engine, on_result=show), objects)
-            _write(tell(outcomes, ledger, monitor, to_a_file=True), options, places, archive, ledger, journal)
-    finally:
-        counts = archive.counts
-        ended = summary("stopped", counts, Inputs(items=()), journal=places.journal, failures=places.failures)
-        monitor.end(ended, ended="stopped", **asdict(counts), unreadable=0)
+        outcomes, ledger = stack.enter_context(run)
+        captioned = tell(latest(outcomes, objects), ledger, monitor, to_a_file=True)
+        if places.templates:
+            write_each(captioned, options, places, archive, ledger, journal)
+        else:
+            _write_lines(captioned, options, places)
+    return 1  # a watch has no end of its own
 
 
 def latest(outcomes: Iterable[Outcome], objects: StoredArrivals) -> Iterator[Outcome]:
@@ -128,18 +110,8 @@ def latest(outcomes: Iterable[Outcome], objects: StoredArrivals) -> Iterator[Out
             yield outcome
 
 
-def _write(
-    outcomes: Iterable[Outcome],
-    options: argparse.Namespace,
-    places: Places,
-    archive: Archive,
-    ledger: Ledger,
-    journal: Journal,
-) -> None:
-    if places.templates:
-        writers = {f: writer(f, words=options.words, segments=bool(options.segments)) for f in options.format}
-        write_each(outcomes, writers, places, archive, ledger, journal=journal, overwrite=options.overwrite)
-        return
+def _write_lines(outcomes: Iterable[Outcome], options: argparse.Namespace, places: Places) -> None:
+    """All captions as JSON Lines, in a file that grows."""
     assert places.output is not None
     write = writer("jsonl", words=options.words)
     if options.overwrite:

@@ -144,6 +144,13 @@ def timed_txt(captions: Iterable[Caption]) -> Iterator[str]:
         yield f"{begin} - {end}  {caption.told}\n"
 
 
+def looked_at(caption: Caption) -> str:
+    """What a caption was made of, for people."""
+    times = caption.times_seconds
+    seen = f"{len(times)} frames from {times[0]:.1f} to {times[-1]:.1f} s" if times else "no frames"
+    return f"{seen}, confidence {caption.confidence:.2f}"
+
+
 def jsonl(captions: Iterable[Caption], *, words: bool = True) -> Iterator[str]:
     """One JSON object a line."""
     for caption in captions:

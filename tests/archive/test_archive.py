@@ -524,8 +524,8 @@ def test_there_are_no_more_children_than_files_or_cores(
             started.append(workers)
             super().__init__(workers=workers, timeout_seconds=timeout_seconds)
 
-    monkeypatch.setattr("captioner.commands.many.DecodePool", Counted)
-    monkeypatch.setattr("captioner.commands.many.cores", lambda: 3)
+    monkeypatch.setattr("captioner.commands.engine.DecodePool", Counted)
+    monkeypatch.setattr("captioner.commands.engine.cores", lambda: 3)
     names = [str(clip) for clip in clips[:2]]
     for number, files in enumerate((names, [*names, *map(str, clips[2:5])])):
         assert (

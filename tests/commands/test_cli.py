@@ -70,7 +70,7 @@ def test_a_decoder_that_hangs_ends_the_program(
         assert ended.wait(10), "nothing ends it"
         raise VideoError("timeout", "it would hang for ever")
 
-    monkeypatch.setattr("captioner.commands.one.sample_frames", hang)
+    monkeypatch.setattr("captioner.commands.one.segment_frames", hang)
     clip = render_clip(tmp_path / "clip.mp4")
     assert main(["caption", str(clip), "-m", str(checkpoint), "--timeout", "0.1"]) == 1
     assert statuses == [1] and f"{clip} took longer than 0.1 seconds; it hung" in capsys.readouterr().err
