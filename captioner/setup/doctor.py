@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,33 +55,37 @@ class Finding:
 def examine(model: str | Path | None = None) -> Iterator[Finding]:
     """Every finding, as it is made; takes a few seconds, most of them to load torch."""
     with DecodePool(workers=1) as pool:  # its child starts meanwhile
-        python = f"Python {platform.python_version()}, {platform.platform()}"
-        yield Finding(name="captioner", detail=f"{__version__}, {python}")
-        yield Finding(name="av", detail=f"{version('av')}, FFmpeg's {_libraries()}")
-        yield _codecs()
+        yield from _installed("captioner")
         yield _extras()
         yield _checked("torch", _torch)
         loaded: list[Captioner] = []
         yield _checked("checkpoint", lambda: _checkpoint(model, loaded))
-        yield _checked("decoding process", lambda: _child(pool))
+        yield from _captioned(pool, loaded)
         if loaded:
-            yield _checked("caption", lambda: _caption(loaded[0]))
             yield _checked("speed", lambda: _speed(loaded[0]))
 
 
 def examine_without_torch(folder: str | Path | None = None) -> Iterator[Finding]:
     """The same of captioner-runtime: its export in place of torch and a checkpoint."""
     with DecodePool(workers=1) as pool:
-        python = f"Python {platform.python_version()}, {platform.platform()}"
-        yield Finding(name="captioner-runtime", detail=f"{__version__}, {python}")
-        yield Finding(name="av", detail=f"{version('av')}, FFmpeg's {_libraries()}")
-        yield _codecs()
+        yield from _installed("captioner-runtime")
         yield _checked("onnxruntime", lambda: version("onnxruntime"))
         loaded: list[Runner] = []
         yield _checked("export", lambda: _export(folder, loaded))
-        yield _checked("decoding process", lambda: _child(pool))
-        if loaded:
-            yield _checked("caption", lambda: _caption(loaded[0]))
+        yield from _captioned(pool, loaded)
+
+
+def _installed(name: str) -> Iterator[Finding]:
+    python = f"Python {platform.python_version()}, {platform.platform()}"
+    yield Finding(name=name, detail=f"{__version__}, {python}")
+    yield Finding(name="av", detail=f"{version('av')}, FFmpeg's {_libraries()}")
+    yield _codecs()
+
+
+def _captioned(pool: DecodePool, loaded: Sequence[Captioner | Runner]) -> Iterator[Finding]:
+    yield _checked("decoding process", lambda: _child(pool))
+    if loaded:
+        yield _checked("caption", lambda: _caption(loaded[0]))
 
 
 def _export(folder: str | Path | None, loaded: list[Runner]) -> str:
