@@ -16,9 +16,9 @@ import av
 import numpy as np
 from av.stream import Discard
 
-from captioner.errors import CaptionerError, ConfigError
+from captioner.errors import ConfigError
 from captioner.outputs.subtitles import Cue, cues
-from captioner.safe.whole import put, temporary_for
+from captioner.safe.whole import whole_path
 from captioner.video.container import Deadline, check_file, open_video, surprises_are_failures
 from captioner.video.frames import iter_frames, probe, scale
 from captioner.video.upright import SampledFrame
@@ -53,18 +53,14 @@ def burn(
     end = info.duration_seconds or max((cue.end_ms / 1000 for cue in shown), default=1.0)
     frames = iter_frames(path, count=max(1, round(end * rate)), timeout_seconds=timeout_seconds)
     target = Path(out)
-    temporary = temporary_for(target, suffix=".mp4")
-    try:
-        with av.open(str(temporary), "w", options={"movflags": "faststart"}) as file:
-            pictures = _pictures(file, _timed(frames, end=end), shown, rate=rate)
-            sound = _sound(file, path, timeout_seconds) if info.has_audio else iter(())
-            for _, packet in heapq.merge(pictures, sound, key=lambda timed: timed[0]):
-                file.mux(packet)
-        put(temporary, target, overwrite=overwrite)
-    except OSError as error:
-        raise CaptionerError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        whole_path(target, overwrite=overwrite, suffix=".mp4") as temporary,
+        av.open(str(temporary), "w", options={"movflags": "faststart"}) as file,
+    ):
+        pictures = _pictures(file, _timed(frames, end=end), shown, rate=rate)
+        sound = _sound(file, path, timeout_seconds) if info.has_audio else iter(())
+        for _, packet in heapq.merge(pictures, sound, key=lambda timed: timed[0]):
+            file.mux(packet)
     return target
 
 

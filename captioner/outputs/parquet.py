@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from captioner.errors import CaptionerError
 from captioner.outputs.writers import row
-from captioner.safe.whole import encode, is_regular, put, temporary_for, whole_folder, writing
+from captioner.safe.whole import encode, is_regular, whole_folder, whole_path
 
 if TYPE_CHECKING:
     from captioner.caption.result import Caption
@@ -119,15 +119,8 @@ def whole_table(target: str | Path, schema: Any, *, overwrite: bool = False) -> 
     """A Parquet file that gets its name when the block ends well; raises CaptionerError."""
     if not is_regular(target):
         raise CaptionerError(f"{target} is not a regular file, which Parquet needs")
-    whole = Path(os.path.realpath(target))
-    temporary = temporary_for(whole)
-    try:
-        with writing(target):
-            with RowGroups(temporary, schema) as table:
-                yield table
-            put(temporary, whole, overwrite=overwrite)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_path(target, overwrite=overwrite) as temporary, RowGroups(temporary, schema) as table:
+        yield table
 
 
 def caption_schema() -> Any:

@@ -140,26 +140,38 @@ class WholeFile:
             self._temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def whole_path(
+    path: str | Path, *, overwrite: bool = False, make_folder: bool = False, suffix: str = ""
+) -> Iterator[Path]:
+    """A temporary sibling to write, which gets the name ``path`` when the block ends well, as by :class:`WholeFile`.
+
+    ``suffix`` is for libraries that choose a format by it. Raises CaptionerError, also for an OSError in the block.
+    """
+    whole = Path(os.path.realpath(path))
+    temporary = temporary_for(whole, suffix=suffix)
+    try:
+        with writing(path):
+            if make_folder:
+                whole.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            put(temporary, whole, overwrite=overwrite)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_whole(path: str | Path, content: str | bytes, *, overwrite: bool = False, make_folder: bool = False) -> None:
     """Write a whole file at once; the same content again changes nothing. Devices are written as they are.
 
     Raises CaptionerError.
     """
     data = encode(content) if isinstance(content, str) else content
-    if not is_regular(path):
+    if is_regular(path):
+        with whole_path(path, overwrite=overwrite, make_folder=make_folder) as temporary:
+            temporary.write_bytes(data)
+    else:
         with writing(path), open(path, "wb") as out:
             out.write(data)
-        return
-    whole = Path(os.path.realpath(path))
-    with writing(path):
-        if make_folder:
-            whole.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_for(whole)
-        try:
-            temporary.write_bytes(data)
-            put(temporary, whole, overwrite=overwrite)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import av
 import numpy as np
 
 from captioner.errors import CaptionerError
-from captioner.safe.whole import put, temporary_for
+from captioner.safe.whole import whole_path
 from captioner.video.frames import iter_frames, scale
 
 PACKAGE = "scikit-image"
@@ -75,23 +75,18 @@ def render_sample(path: Path, shots: Sequence[Shot] = SHOTS, *, side: int = 360,
     """Write the shots one after another as an H.264 clip of 4:3, ``side`` pixels high. Raises CaptionerError."""
     folder = photographs()
     width = side * 4 // 3
-    temporary = temporary_for(path, suffix=".mp4")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(temporary), "w") as out:
-            stream = out.add_stream("libx264", rate=_FRAMES_PER_SECOND)
-            stream.width, stream.height, stream.pix_fmt = width, side, "yuv420p"
-            stream.options = {"preset": "ultrafast", "crf": "20"}
-            stream.thread_count = 1
-            for shot in shots:
-                for pixels in _views(_picture(folder, shot), shot, width=width, height=side):
-                    out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-            out.mux(stream.encode(None))
-        put(temporary, path, overwrite=overwrite)
-    except OSError as error:
-        raise CaptionerError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        whole_path(path, overwrite=overwrite, make_folder=True, suffix=".mp4") as temporary,
+        av.open(str(temporary), "w") as out,
+    ):
+        stream = out.add_stream("libx264", rate=_FRAMES_PER_SECOND)
+        stream.width, stream.height, stream.pix_fmt = width, side, "yuv420p"
+        stream.options = {"preset": "ultrafast", "crf": "20"}
+        stream.thread_count = 1
+        for shot in shots:
+            for pixels in _views(_picture(folder, shot), shot, width=width, height=side):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        out.mux(stream.encode(None))
     return path
 
 
