@@ -13,7 +13,7 @@ from typing import Any, Literal
 from captioner import Captioner, Recognizer
 from captioner.actions.recognizer import Action
 from captioner.actions.rows import as_row
-from captioner.archive.pool import DecodePool
+from captioner.archive.pool import DecodeJob, DecodePool
 from captioner.caption.clips import ClipModel, caption_frames
 from captioner.caption.result import Caption, Place
 from captioner.config import Setting, settings_of
@@ -170,19 +170,20 @@ class Engine:
                 raise Refusal(strings.RUN_TOO_LONG.format(minutes=self.limits.run_seconds / 60))
 
     def _whole(self, path: Path, video: VideoConfig) -> Frames:
-        with contextlib.closing(self.pool.decode(str(path), video, segments=None)) as parts:  # type: ignore[type-var]
+        with contextlib.closing(self.pool.decode(DecodeJob(path=str(path), video=video))) as parts:  # type: ignore[type-var]
             [(_, frames)] = list(parts)
         check_length(frames.duration_seconds, self.limits)
         return frames
 
     def _see(self, path: Path, settings: Settings, *, segments: Literal["shots"] | float | None) -> Iterator[Seen]:
-        parts = self.pool.decode(
-            str(path),
-            self.video(settings),
+        job = DecodeJob(
+            path=str(path),
+            video=self.video(settings),
             segments=segments,
             start_seconds=settings.start_seconds,
             end_seconds=settings.end_seconds,
         )
+        parts = self.pool.decode(job)
         with contextlib.closing(parts):  # type: ignore[type-var]  # a generator: closing it ends the decoder
             for span, frames in parts:
                 check_length(frames.duration_seconds, self.limits)

@@ -38,6 +38,7 @@ class DecodeJob:
     path: str
     video: VideoConfig
     segments: Segments | None = None
+    """None: the whole clip is one part."""
     start_seconds: float | None = None
     end_seconds: float | None = None
 

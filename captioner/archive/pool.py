@@ -6,7 +6,6 @@ Memory is bounded: a child decodes one file and waits until its frames are taken
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -16,9 +15,8 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 from captioner.archive.child import Child, DecodeJob
-from captioner.caption.segments import Segments, Span
+from captioner.caption.segments import Span
 from captioner.errors import CaptionerError, ConfigError
-from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
 
 _HELD = 4  # parts decoded ahead of their taker, for each child
@@ -59,27 +57,12 @@ class DecodePool:
         for child in self._children:
             child.close()
 
-    def decode(
-        self,
-        path: str | os.PathLike[str],
-        video: VideoConfig,
-        *,
-        segments: Segments | None = None,
-        start_seconds: float | None = None,
-        end_seconds: float | None = None,
-    ) -> Iterator[tuple[Span, Frames]]:
-        """The parts of one file with their frames (None: the whole clip as one part), as they are decoded.
+    def decode(self, job: DecodeJob) -> Iterator[tuple[Span, Frames]]:
+        """The parts of one file with their frames, as they are decoded.
 
         Waits until a child is free. Raises what ``sample_frames`` raises; VideoError("timeout") where the child had
         to be killed, VideoError("damaged") where it died.
         """
-        job = DecodeJob(
-            path=os.fspath(path),
-            video=video,
-            segments=segments,
-            start_seconds=start_seconds,
-            end_seconds=end_seconds,
-        )
         child = self._idle.get()
         try:
             yield from child.decode(job, self.timeout_seconds)
@@ -98,11 +81,10 @@ class DecodePool:
         """Many files at once, each under a label, what is ready first coming first; a few parts are held, no more.
 
         ``jobs`` is read as children become free, from threads of its own but never from two at a time; None says that
-        there is nothing yet. ``encode`` is
-        called in those threads, one for each child, and its result comes in place of the pixels, of which ``keep``
-        says what stays. An error that they raise is raised here. With ``tick_seconds``, None comes whenever nothing
-        else has for so long. ``on_stop`` is called before what is in hand is given up: ``jobs`` must then wait for
-        nothing any more.
+        there is nothing yet. ``encode`` is called in those threads, one for each child, and its result comes in place
+        of the pixels, of which ``keep`` says what stays. An error that they raise is raised here. With
+        ``tick_seconds``, None comes whenever nothing else has for so long. ``on_stop`` is called before what is in
+        hand is given up: ``jobs`` must then wait for nothing any more.
         """
         run = _Run(self, jobs, encode, keep)
         try:
@@ -183,15 +165,8 @@ class _Run(Generic[J]):
         self._put(None)
 
     def _decode(self, label: J, job: DecodeJob) -> None:
-        parts = self._pool.decode(
-            job.path,
-            job.video,
-            segments=job.segments,
-            start_seconds=job.start_seconds,
-            end_seconds=job.end_seconds,
-        )
         error: CaptionerError | None = None
-        with contextlib.closing(cast(Any, parts)):
+        with contextlib.closing(cast(Any, self._pool.decode(job))) as parts:
             try:
                 for part in parts:
                     if not self._put(self._encoded(label, part)):

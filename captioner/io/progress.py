@@ -15,6 +15,7 @@ from captioner.io.text import visible
 _REFRESH_SECONDS = 0.2
 _LOG_SECONDS = 10.0
 _STATUS_SECONDS = 60.0
+_ERASE = "\r\x1b[K"  # back to the start of the line, and clear it
 
 
 def has_colour() -> bool:
@@ -42,73 +43,63 @@ class Monitor:
 
     def progress(self, *, settled: int, total: int, made: int, failed: int) -> None:
         """``settled`` of ``total`` files are over with, ``made`` of them by this run; ``failed`` could not be done."""
-        now = time.monotonic()
-        seconds = now - self._began
+        seconds = time.monotonic() - self._began
         rate = made / seconds if seconds > 0 else 0.0
         left = (total - settled) / rate if rate > 0 else None
         self._file.tell(f"{settled} of {total} files", share=settled / total if total else None, seconds_left=left)
-        if now - self._shown < (_LOG_SECONDS if self._json else _REFRESH_SECONDS):
+        if not self._is_due():
             return
-        self._shown = now
-        if self._json:
-            self._event(
-                "progress",
-                settled=settled,
-                total=total,
-                failed=failed,
-                clips_per_second=round(rate, 2),
-                seconds_left=None if left is None else round(left),
-            )
-        elif self.live:
-            text = f"{settled}/{total}"
-            if total:
-                text += f" ({100 * settled // total} %)"
-            text += f", {rate:.1f} clips/s"
-            if left is not None:
-                text += f", {duration(left)} left"
-            if failed:
-                text += ", " + self._red(f"{failed} failed")
-            self._write("\r\x1b[K" + text)
+        parts = [f"{settled}/{total}" + (f" ({100 * settled // total} %)" if total else ""), f"{rate:.1f} clips/s"]
+        if left is not None:
+            parts.append(f"{duration(left)} left")
+        if failed:
+            parts.append(self._red(f"{failed} failed"))
+        self._tell(
+            "progress",
+            ", ".join(parts),
+            settled=settled,
+            total=total,
+            failed=failed,
+            clips_per_second=round(rate, 2),
+            seconds_left=None if left is None else round(left),
+        )
 
     def watching(self, *, captioned: int, known: int, failed: int, waiting: int) -> None:
         """How a run without an end is: said every minute, also while nothing comes."""
-        now = time.monotonic()
-        if now - self._shown < (_STATUS_SECONDS if self._json else _REFRESH_SECONDS):
-            return
-        self._shown = now
-        numbers = {"captioned": captioned, "known": known, "failed": failed, "waiting": waiting}
-        if self._json:
-            self._event("status", **numbers, seconds=round(now - self._began, 1))
-        elif self.live:
-            self._write("\r\x1b[K" + ", ".join(f"{number} {name}" for name, number in numbers.items()))
+        if self._is_due(_STATUS_SECONDS):
+            numbers = {"captioned": captioned, "known": known, "failed": failed, "waiting": waiting}
+            text = ", ".join(f"{number} {name}" for name, number in numbers.items())
+            self._tell("status", text, **numbers, seconds=round(time.monotonic() - self._began, 1))
 
     def position(self, seconds: float | None, *, start: float, end: float | None) -> None:
         """How far one film has been read, of the part from ``start`` to ``end`` (None: not known)."""
-        now = time.monotonic()
-        if seconds is None or now - self._shown < (_LOG_SECONDS if self._json else _REFRESH_SECONDS):
+        if seconds is None or not self._is_due():
             return
-        self._shown = now
-        if self._json:
-            self._event("position", seconds=round(seconds, 3), end_seconds=end)
-        elif self.live:
-            text = f"{duration(seconds)} of film read"
-            if end is not None and end > start and seconds > start:
-                share = min(1.0, (seconds - start) / (end - start))
-                left = (now - self._began) * (1 - share) / share
-                text = f"{duration(seconds)} of {duration(end)} ({100 * share:.0f} %), {duration(left)} left"
-            self._write("\r\x1b[K" + text)
+        text = f"{duration(seconds)} of film read"
+        if end is not None and end > start and seconds > start:
+            share = min(1.0, (seconds - start) / (end - start))
+            left = (time.monotonic() - self._began) * (1 - share) / share
+            text = f"{duration(seconds)} of {duration(end)} ({100 * share:.0f} %), {duration(left)} left"
+        self._tell("position", text, seconds=round(seconds, 3), end_seconds=end)
 
-    def show(self, text: str) -> None:
-        """A line on a terminal that the next one replaces."""
+    def _is_due(self, every_seconds: float = _LOG_SECONDS) -> bool:
+        """Whether it is time to tell again, which it then is; ``every_seconds`` in JSON, more often on a terminal."""
         now = time.monotonic()
-        if self.live and now - self._shown >= _REFRESH_SECONDS:
-            self._shown = now
-            self._write("\r\x1b[K" + text)
+        due = now - self._shown >= (every_seconds if self._json else _REFRESH_SECONDS)
+        self._shown = now if due else self._shown
+        return due
+
+    def _tell(self, event: str, text: str, **values: Any) -> None:
+        """An event in JSON, or a line on a terminal that the next one replaces."""
+        if self._json:
+            self._event(event, **values)
+        elif self.live:
+            self._write(_ERASE + text)
 
     def clear(self) -> None:
         """Take the redrawn line away."""
         if self.live and self._shown:
-            self._write("\r\x1b[K")
+            self._write(_ERASE)
 
     def detail(self, message: str) -> None:
         """What only ``--verbose`` says."""
@@ -151,7 +142,7 @@ class Monitor:
 
     def _line(self, text: str, *, red: bool = False) -> None:
         text = visible(text)
-        self._write(("\r\x1b[K" if self.live else "") + (self._red(text) if red else text) + "\n")
+        self._write(_ERASE * self.live + (self._red(text) if red else text) + "\n")
 
     def _red(self, text: str) -> str:
         return f"\x1b[31m{text}\x1b[0m" if self._colour else text

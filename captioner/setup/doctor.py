@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from captioner import __version__
-from captioner.archive.pool import DecodePool
+from captioner.archive.pool import DecodeJob, DecodePool
 from captioner.errors import CaptionerError
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames
@@ -162,7 +162,8 @@ def _checkpoint(model: str | Path | None, loaded: list[Captioner]) -> str:
 
 def _child(pool: DecodePool) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        [(_, frames)] = pool.decode(_render(Path(folder) / "clip.avi"), VideoConfig(frames=4, size=64))
+        job = DecodeJob(path=str(_render(Path(folder) / "clip.avi")), video=VideoConfig(frames=4, size=64))
+        [(_, frames)] = pool.decode(job)
     return f"starts and decodes: {len(frames.pixels)} frames of a made-up clip"
 
 
