@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from captioner.io.platform import STOPPED
+from captioner.io.signals import STOPPED
 from captioner.io.status import FILE
 from demo.limits import Refusal
 

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from captioner import __version__
-from captioner.io.platform import terminable
+from captioner.io.signals import terminable
 from demo.limits import Limits
 from demo.theme import colours, theme
 

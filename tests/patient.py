@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from captioner.io.platform import terminable
+from captioner.io.signals import Stop, terminable
 from captioner.io.status import Status
-from captioner.io.stop import Stop
 
 
 def main() -> int:

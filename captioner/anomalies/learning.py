@@ -18,8 +18,8 @@ from captioner.anomalies.footage import read_footage
 from captioner.anomalies.scoring import BLOCK_SECONDS, Smoother, Tail
 from captioner.anomalies.sight import Sight
 from captioner.errors import DataError, VideoError, VideoErrorCode
+from captioner.io.signals import Stop
 from captioner.io.status import duration
-from captioner.io.stop import Stop
 from captioner.video.frames import probe
 from captioner.vision.precision import fast_dtype
 

@@ -102,8 +102,8 @@ def learn(options: argparse.Namespace) -> int:
     from captioner.anomalies.config import DetectorConfig, FootageConfig, Method, See
     from captioner.checkpoint.files import check_output
     from captioner.io.progress import Monitor
+    from captioner.io.signals import Stop
     from captioner.io.status import Status, announce
-    from captioner.io.stop import Stop
 
     folder = Path(options.output)
     check_output(folder, overwrite=options.overwrite)
@@ -190,9 +190,9 @@ def score(options: argparse.Namespace) -> int:
 
 def _score_one(watcher: Watcher, path: str, stem: str, options: argparse.Namespace, monitor: Monitor) -> None:
     """Score one file to its end, or as far as it can be read; what was found is told and written either way."""
-    from captioner.io.text import visible
     from captioner.outputs.scores import ScoreFiles, told
     from captioner.outputs.subtitles import clock
+    from captioner.safe.text import visible
 
     moments = watcher.moments(path, timeout_seconds=options.timeout, idle_seconds=options.follow)
     first = next(moments, None)  # before any file is made

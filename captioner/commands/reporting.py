@@ -16,9 +16,9 @@ from captioner.io.files import ResumedFile, StandardOutput
 from captioner.io.growing import GrowingFile
 from captioner.io.inputs import Inputs, Item
 from captioner.io.progress import Monitor
-from captioner.io.text import visible
 from captioner.outputs.writers import looked_at
 from captioner.safe.json_text import parse_json
+from captioner.safe.text import visible
 from captioner.safe.whole import is_filled
 
 

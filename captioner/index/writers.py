@@ -12,7 +12,7 @@ from captioner.index.archive import Found
 from captioner.index.evidence import Reason
 from captioner.outputs.spreadsheet import csv_line
 from captioner.outputs.subtitles import clock, wrap
-from captioner.outputs.writers import visible
+from captioner.safe.text import visible
 
 Writer = Callable[[Sequence[Found]], Iterator[str]]
 

@@ -1,4 +1,4 @@
-"""What differs between Linux, macOS and Windows: locks, signals, child processes, the allocator, the console."""
+"""What differs between Linux, macOS and Windows: locks, child processes, memory, the console."""
 
 from __future__ import annotations
 
@@ -8,20 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 BINARY = getattr(os, "O_BINARY", 0)
 """For os.open: on Windows a file is text, with other line ends, unless this is said."""
 
-STOPPED = 130
-"""The exit status of a process that a signal stopped."""
-
-_AGAIN_SECONDS = 2.0
-_DEAF_SECONDS = 0.05
 _PLACE = 1 << 40  # on Windows a lock covers bytes, and those must not be read by others
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -59,55 +51,6 @@ def die_with_parent() -> None:
     """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-@contextlib.contextmanager
-def terminable(*, status: Callable[[], int] | None = None, lasting: bool = False) -> Iterator[None]:
-    """Let the signals by which people, clusters, services and closed terminals end a process stop it as Ctrl-C does.
-
-    The first one raises KeyboardInterrupt; during an import it waits, for an import might pass over it. More within
-    two seconds are let pass, for they would disturb the clearing up; a later one ends the process at once. One that
-    the parent ignores (``nohup``) stays ignored. ``lasting`` keeps listening after the block: then a signal ends the
-    process with ``status``. Without effect outside the main thread.
-    """
-    first: float | None = None
-    over = False
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal first
-        if over and status is not None:
-            os._exit(status())
-        if first is None:
-            if _is_deaf(frame) and hasattr(signal, "setitimer"):
-                signal.signal(signal.SIGALRM, stop)
-                signal.setitimer(signal.ITIMER_REAL, _DEAF_SECONDS)
-                return
-            first = time.monotonic()
-            raise KeyboardInterrupt
-        if time.monotonic() - first > _AGAIN_SECONDS:
-            os._exit(STOPPED)
-
-    before = {}
-    with contextlib.suppress(ValueError):  # not the main thread
-        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
-                before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        over = True
-        for number, handler in () if lasting else before.items():
-            signal.signal(number, handler)
-
-
-def _is_deaf(frame: FrameType | None) -> bool:
-    """Whether an exception raised here may be lost, because many modules ignore errors of an import."""
-    while frame is not None:
-        if frame.f_code.co_name == "__del__" or "importlib._bootstrap" in frame.f_code.co_filename:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def allowed_bytes() -> int | None:

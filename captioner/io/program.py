@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from captioner.errors import CaptionerError, UsageError, first_line
-from captioner.io.platform import allowed_bytes, peak_bytes, say_anything, terminable
+from captioner.io.platform import allowed_bytes, peak_bytes, say_anything
+from captioner.io.signals import terminable
 
 EXIT = (
     "exit status: 0 success, 1 failure of some input (named on stderr), 2 wrong command, "

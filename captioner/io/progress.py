@@ -10,7 +10,7 @@ from typing import Any
 
 from captioner.errors import about_file
 from captioner.io.status import ProgressFile, duration
-from captioner.io.text import visible
+from captioner.safe.text import visible
 
 _REFRESH_SECONDS = 0.2
 _LOG_SECONDS = 10.0

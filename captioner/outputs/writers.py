@@ -14,9 +14,9 @@ from typing import Any
 
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
 from captioner.errors import DataError
-from captioner.io.text import visible
 from captioner.outputs.spreadsheet import csv_line
 from captioner.outputs.subtitles import clock, shown_ms, srt, vtt
+from captioner.safe.text import visible
 
 Writer = Callable[[Iterable[Caption]], Iterator[str]]
 

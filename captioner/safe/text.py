@@ -62,3 +62,8 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
 def first_line_of(text: str) -> str:
     """The first line of a table, whatever ends it: a cell of a header holds no line end."""
     return re.split("[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
+
+
+def visible(text: str) -> str:
+    """``text`` on one line, with nothing in it that a terminal would obey: a file's name may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -11,11 +11,11 @@ from captioner.caption.captioner import Captioner
 from captioner.caption.clips import EncodedClip
 from captioner.errors import DataError, VideoError
 from captioner.io.status import Status
-from captioner.io.text import visible
 from captioner.language.tokenizer import normalise
 from captioner.manifest import Clip
 from captioner.metrics.characters import tokenizer_for
 from captioner.metrics.cider import CiderScorer
+from captioner.safe.text import visible
 from captioner.training.config import Recipe
 from captioner.training.corpus import validation_sets
 from captioner.training.features import FeatureCache

@@ -21,6 +21,7 @@ import pytest
 from captioner.errors import CaptionerError
 from captioner.io import platform
 from captioner.io.lock import FolderLock
+from captioner.io.signals import terminable
 from tests.media import render_clip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,7 @@ class _Windows:
 def test_ctrl_break_and_sigterm_stop_as_ctrl_c_does(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR2, raising=False)
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR2)
-    with pytest.raises(KeyboardInterrupt), platform.terminable():
+    with pytest.raises(KeyboardInterrupt), terminable():
         os.kill(os.getpid(), getattr(signal, name))
         signal.pause()
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR2)) == before

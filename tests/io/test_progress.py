@@ -9,7 +9,7 @@ import pytest
 
 from captioner.io.progress import Monitor
 from captioner.io.status import FILE
-from captioner.io.text import visible
+from captioner.safe.text import visible
 
 
 class Terminal:

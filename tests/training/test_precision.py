@@ -16,7 +16,7 @@ from captioner import Captioner
 from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.anomalies.learning import _fit
 from captioner.checkpoint.captioning import load_checkpoint
-from captioner.io.stop import Stop
+from captioner.io.signals import Stop
 from captioner.training.config import DataConfig, Recipe, TrainConfig
 from captioner.training.soup import average
 from captioner.training.train import fit

@@ -7,8 +7,7 @@ import signal
 
 import pytest
 
-from captioner.io.platform import terminable
-from captioner.io.stop import Stop
+from captioner.io.signals import Stop, terminable
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
