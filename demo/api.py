@@ -14,7 +14,8 @@ import gradio as gr
 from captioner.caption.merging import merge_next
 from captioner.caption.result import Caption
 from captioner.index.writers import row as found_row
-from captioner.outputs.writers import row, srt, vtt
+from captioner.outputs.rows import row
+from captioner.outputs.writers import srt, vtt
 from demo.components.panel import settings
 from demo.engine import Engine, Seen, Strategy, sliders
 from demo.finder import Finder

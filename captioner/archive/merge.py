@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal
 from captioner.archive.journal import shard_of
 from captioner.errors import CaptionerError, DataError
 from captioner.io.inputs import Item
-from captioner.outputs.writers import from_row
+from captioner.outputs.rows import from_row
 from captioner.safe.json_text import parse_json
 
 Prefer = Literal["first", "last"]

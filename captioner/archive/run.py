@@ -22,7 +22,7 @@ from captioner.config import to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
 from captioner.io.inputs import Item
 from captioner.io.stores import Stores
-from captioner.outputs.writers import from_row, row
+from captioner.outputs.rows import from_row, row
 from captioner.video.container import check_file
 
 Engine = Callable[[Iterator[Task]], Generator[Outcome, None, None]]

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(source: str) -> list[Caption]:
-    from captioner.outputs.writers import from_row
+    from captioner.outputs.rows import from_row
 
     try:
         text = sys.stdin.read() if source == "-" else read_text(source)

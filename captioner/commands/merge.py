@@ -11,7 +11,8 @@ from captioner.commands.options import add_named
 from captioner.errors import CaptionerError, UsageError
 from captioner.outputs.parquet import FORMAT as PARQUET
 from captioner.outputs.parquet import import_pyarrow, write_parquet
-from captioner.outputs.writers import FORMATS, from_row, writer
+from captioner.outputs.rows import from_row
+from captioner.outputs.writers import FORMATS, writer
 
 if TYPE_CHECKING:
     from captioner.archive.merge import Merge

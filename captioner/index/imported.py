@@ -14,7 +14,7 @@ import numpy as np
 
 from captioner.errors import DataError
 from captioner.index.schema import Facts
-from captioner.outputs.writers import from_row
+from captioner.outputs.rows import from_row
 from captioner.retrieval.queries import Queries
 from captioner.safe.json_text import json_lines
 from captioner.safe.text import read_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from captioner.outputs.writers import CSV_FIELDS, FORMATS, Format, Writer, from_row, row, writer
+from captioner.outputs.rows import from_row, row
+from captioner.outputs.writers import CSV_FIELDS, FORMATS, Format, Writer, writer
 
 __all__ = ["CSV_FIELDS", "FORMATS", "Format", "Writer", "from_row", "row", "writer"]

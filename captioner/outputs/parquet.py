@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from captioner.errors import CaptionerError
-from captioner.outputs.writers import row
+from captioner.outputs.rows import COLUMNS, row
 from captioner.safe.whole import encode, is_regular, whole_folder, whole_path
 
 if TYPE_CHECKING:
@@ -126,33 +126,7 @@ def whole_table(target: str | Path, schema: Any, *, overwrite: bool = False) -> 
 def caption_schema() -> Any:
     """The columns of a caption: the keys of a JSON row, each always there."""
     arrow = import_pyarrow()
-    text, number, truth = arrow.string(), arrow.float64(), arrow.bool_()
-    several = arrow.list_
-    word = {"text": text, "peak_seconds": number, "attention": several(number), "gates": several(number)}
-    alternative = {"caption": text, "score": number, "log_prob": number}
-    noun = {"noun": text, "probability": number, "peak_seconds": number, "used": truth}
-    columns = {
-        "path": text,
-        "id": text,
-        "caption": text,
-        "confidence": number,
-        "calibrated": truth,
-        "abstained": truth,
-        "score": number,
-        "log_prob": number,
-        "start_seconds": number,
-        "end_seconds": number,
-        "scene_seconds": several(number),
-        "times_seconds": several(number),
-        "words": several(arrow.struct(word)),
-        "alternatives": several(arrow.struct(alternative)),
-        "evidence": several(arrow.struct(noun)),
-        "support": number,
-        "match": number,
-        "warnings": several(text),
-        "model": text,
-    }
-    return arrow.schema(columns)
+    return arrow.schema({name: kind.arrow(arrow) for name, kind in COLUMNS.items()})
 
 
 class _Parts:

@@ -10,10 +10,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
-from captioner.errors import DataError
+from captioner.caption.result import Caption
+from captioner.outputs.rows import row
 from captioner.outputs.spreadsheet import csv_line
 from captioner.outputs.subtitles import clock, shown_ms, srt, vtt
 from captioner.safe.text import visible
@@ -25,92 +24,6 @@ CSV_FIELDS = (
     *("start_seconds", "end_seconds", "times_seconds", "alternatives", "warnings", "model"),
     "scene_seconds",
 )
-
-
-def row(caption: Caption, *, words: bool = True) -> dict[str, Any]:
-    """A caption as plain values: what JSON and JSON Lines hold. ``words`` adds the attention of each word."""
-    values: dict[str, Any] = {"path": caption.path}
-    if caption.id:
-        values["id"] = caption.id
-    values |= {
-        "caption": caption.text,
-        "confidence": round(caption.confidence, 4),
-        "calibrated": caption.calibrated,
-        "abstained": caption.abstained,
-        "score": round(caption.score, 4),
-        "log_prob": round(caption.log_prob, 4),
-        "start_seconds": round(caption.start_seconds, 3),
-        "end_seconds": None if caption.end_seconds is None else round(caption.end_seconds, 3),
-        "times_seconds": [round(t, 3) for t in caption.times_seconds],
-    }
-    if caption.scene_seconds:
-        values["scene_seconds"] = [round(t, 3) for t in caption.scene_seconds]
-    if words:
-        values["words"] = [
-            {
-                "text": word.text,
-                "peak_seconds": round(word.peak_seconds, 3),
-                "attention": [round(a, 4) for a in word.attention],
-            }
-            | ({"gates": [round(gate, 4) for gate in word.gates]} if word.gates else {})
-            for word in caption.words
-        ]
-    values["alternatives"] = [
-        {"caption": a.text, "score": round(a.score, 4), "log_prob": round(a.log_prob, 4)} for a in caption.alternatives
-    ]
-    if caption.evidence:
-        values["evidence"] = [
-            {
-                "noun": sight.noun,
-                "probability": round(sight.probability, 4),
-                "peak_seconds": round(sight.peak_seconds, 3),
-                "used": sight.used,
-            }
-            for sight in caption.evidence
-        ]
-    if caption.support is not None:
-        values["support"] = round(caption.support, 4)
-    if caption.match is not None:
-        values["match"] = round(caption.match, 4)
-    return values | {"warnings": list(caption.warnings), "model": caption.model}
-
-
-def from_row(values: dict[str, Any]) -> Caption:
-    """The caption that :func:`row` was made from, but for rounding and grids; raises DataError if it is no row."""
-    try:
-        return Caption(
-            path=values["path"],
-            id=values.get("id", ""),
-            text=values["caption"],
-            confidence=values["confidence"],
-            calibrated=values["calibrated"],
-            abstained=values["abstained"],
-            score=values["score"],
-            log_prob=values["log_prob"],
-            start_seconds=values["start_seconds"],
-            end_seconds=values["end_seconds"],
-            scene_seconds=tuple(values["scene_seconds"]) if "scene_seconds" in values else None,
-            times_seconds=tuple(values["times_seconds"]),
-            words=tuple(
-                Word(
-                    text=w["text"],
-                    peak_seconds=w["peak_seconds"],
-                    attention=tuple(w["attention"]),
-                    gates=tuple(w["gates"]) if "gates" in w else None,
-                )
-                for w in values.get("words", ())
-            ),
-            alternatives=tuple(
-                Alternative(text=a["caption"], score=a["score"], log_prob=a["log_prob"]) for a in values["alternatives"]
-            ),
-            evidence=tuple(DetectedNoun(**sight) for sight in values.get("evidence", ())),
-            support=values.get("support"),
-            match=values.get("match"),
-            warnings=tuple(values["warnings"]),
-            model=values["model"],
-        )
-    except (KeyError, TypeError) as error:
-        raise DataError(f"this is not a caption row: {error!r}") from None
 
 
 def txt(captions: Iterable[Caption]) -> Iterator[str]:

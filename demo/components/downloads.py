@@ -13,8 +13,9 @@ from html import escape
 from typing import Any
 
 from captioner.caption.result import Caption
+from captioner.outputs.rows import row
 from captioner.outputs.spreadsheet import csv_line
-from captioner.outputs.writers import row, srt, vtt
+from captioner.outputs.writers import srt, vtt
 
 MEDIA_TYPES = {
     "vtt": "text/vtt",

@@ -14,7 +14,7 @@ import gradio as gr
 
 from captioner.caption.result import Caption
 from captioner.errors import VideoError
-from captioner.outputs.writers import row
+from captioner.outputs.rows import row
 from demo import strings
 from demo.components.downloads import as_csv, as_json, links, subtitles_of
 from demo.components.pace import Pace

@@ -98,7 +98,7 @@ def look(captioner: Captioner, items: Sequence[Item]) -> tuple[list[Look], list[
 
 
 def _look(name: str, caption: Caption, item: Item, *, video: VideoConfig) -> Look:
-    from captioner.outputs.writers import row
+    from captioner.outputs.rows import row
 
     start, end = item.start_seconds, item.end_seconds
     clip = Clip(id=name, path=Path(item.path), split="", captions=(), start_seconds=start, end_seconds=end)

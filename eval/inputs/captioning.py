@@ -163,7 +163,7 @@ def _decode(clip: Clip, video: VideoConfig, timeout_seconds: float) -> Frames | 
 def _rows(captioner: ClipModel, batch: Sequence[tuple[Clip, Frames | CaptionerError]], search: Any) -> Iterator[Row]:
     from captioner.caption.clips import caption_frames
     from captioner.caption.result import Place
-    from captioner.outputs.writers import row
+    from captioner.outputs.rows import row
 
     usable = [(clip, frames) for clip, frames in batch if not isinstance(frames, CaptionerError)]
     captions = caption_frames(

@@ -32,7 +32,8 @@ from captioner.caption.result import Caption
 from captioner.cli import main
 from captioner.io.files import ResumedFile
 from captioner.io.inputs import Item
-from captioner.outputs.writers import from_row, jsonl, row
+from captioner.outputs.rows import from_row, row
+from captioner.outputs.writers import jsonl
 from tests.media import render_clip, render_image, render_text
 
 

@@ -17,7 +17,7 @@ from captioner.archive.merge import Merge
 from captioner.caption.result import Caption
 from captioner.cli import main
 from captioner.io.inputs import find_inputs
-from captioner.outputs.writers import row
+from captioner.outputs.rows import row
 
 
 def values(path: str | Path, text: str = "a dog runs", *, start: float = 0.0, id: str = "") -> dict[str, Any]:

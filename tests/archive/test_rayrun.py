@@ -32,7 +32,7 @@ from captioner.cli import main
 from captioner.errors import CaptionerError
 from captioner.io.inputs import Item
 from captioner.io.stores import Remote, Stores
-from captioner.outputs.writers import row
+from captioner.outputs.rows import row
 from captioner.video.frames import sample_frames
 from tests.media import render_clip, render_text
 from tests.tiny import tiny_retriever

@@ -14,7 +14,7 @@ pytest.importorskip("PIL", reason="pip install pillow")
 from captioner.caption.result import Caption
 from captioner.cli import main
 from captioner.outputs.burned import burn
-from captioner.outputs.writers import row
+from captioner.outputs.rows import row
 from captioner.video.frames import probe
 from tests.demo.test_demo_visit import caption
 

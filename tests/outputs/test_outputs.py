@@ -11,7 +11,8 @@ import re
 import pytest
 
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
-from captioner.outputs.writers import FORMATS, from_row, named_txt
+from captioner.outputs.rows import from_row
+from captioner.outputs.writers import FORMATS, named_txt
 
 
 def caption(**changes: object) -> Caption:

@@ -20,7 +20,8 @@ from captioner.cli import main
 from captioner.errors import CaptionerError
 from captioner.outputs import parquet
 from captioner.outputs.parquet import write_parquet, write_partitions
-from captioner.outputs.writers import jsonl, row
+from captioner.outputs.rows import row
+from captioner.outputs.writers import jsonl
 
 
 def caption(path: str = "in/a.mp4", **changes: object) -> Caption:
