@@ -6,7 +6,7 @@ import glob
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -75,12 +75,17 @@ class _Collector:
     suffixes: frozenset[str]
     null: bool
     stores: Stores | None
+    start_seconds: float | None
+    end_seconds: float | None
     items: dict[tuple[str, float | None, float | None], Item] = field(default_factory=dict)
     hidden: int = 0
     others: int = 0
     duplicates: int = 0
     unreadable: list[Unlisted] = field(default_factory=list)
     subfolders: int = 0
+
+    def make(self, path: str, remote: Remote | None = None) -> Item:
+        return Item(path=path, start_seconds=self.start_seconds, end_seconds=self.end_seconds, remote=remote)
 
     def add(self, item: Item) -> None:
         path = item.remote.address if item.remote else os.path.abspath(item.path)
@@ -90,21 +95,21 @@ class _Collector:
         else:
             self.items[key] = item
 
-    def add_name(self, name: str, make: Callable[[str], Item]) -> None:
+    def add_name(self, name: str) -> None:
         """A file, a folder, or a pattern that matches some; what does not exist is for the decoder to report."""
         if not name:
             raise CaptionerError("an input is empty (''); give a file, a folder, a pattern or @list")
         if self.stores is not None and self.stores.takes(name):
-            self.add_address(name, make, self.stores)
+            self.add_address(name, self.stores)
         elif os.path.isdir(name):
-            self.add_folder(name, make)
+            self.add_folder(name)
         elif glob.has_magic(name) and not os.path.lexists(name) and (found := sorted(glob.glob(name, recursive=True))):
             for match in found:
-                self.add_name(match, make)
+                self.add_name(match)
         else:
-            self.add(make(name))
+            self.add(self.make(name))
 
-    def add_folder(self, folder: str, make: Callable[[str], Item]) -> None:
+    def add_folder(self, folder: str) -> None:
         """Its files and, when recursive, those of all folders below, through links too, each folder once."""
         entered: set[tuple[int, int]] = set()
         for where, folders, files in os.walk(folder, onerror=self._failed, followlinks=True):
@@ -119,22 +124,22 @@ class _Collector:
                 if name.startswith("."):
                     continue
                 if os.path.splitext(name)[1].lower() in self.suffixes:
-                    self.add(make(os.path.join(where, name)))
+                    self.add(self.make(os.path.join(where, name)))
                 else:
                     self.others += 1
             if not self.recursive:
                 self.subfolders += len(folders)
                 break
 
-    def add_address(self, name: str, make: Callable[[str], Item], stores: Stores) -> None:
+    def add_address(self, name: str, stores: Stores) -> None:
         """An object in a store, all below an address, or those that a pattern matches; a web address is of one file."""
         if not is_web(name) and glob.has_magic(name) and (found := self.matches(name, stores)) is not None:
             for match in found:
-                self.add_address(match, make, stores)
+                self.add_address(match, stores)
         elif os.path.splitext(name)[1].lower() not in self.suffixes and stores.is_folder(name):
-            self.add_prefix(name, make, stores)
+            self.add_prefix(name, stores)
         else:
-            self.add(replace(make(shown(name)), remote=Remote(address=name)))
+            self.add(self.make(shown(name), Remote(address=name)))
 
     def matches(self, pattern: str, stores: Stores) -> list[str] | None:
         """The addresses that a pattern matches; None where there are none, and it may be a name itself."""
@@ -144,7 +149,7 @@ class _Collector:
             self.unreadable.append(Unlisted(path=shown(pattern), reason=str(error), code=error.code))
             return []
 
-    def add_prefix(self, folder: str, make: Callable[[str], Item], stores: Stores) -> None:
+    def add_prefix(self, folder: str, stores: Stores) -> None:
         """What a folder would give, had it the same names: of each folder first its files, then its subfolders."""
         found: list[tuple[str, Remote]] = []
         hidden: set[str] = set()
@@ -164,16 +169,25 @@ class _Collector:
             self.unreadable.append(Unlisted(path=shown(folder), reason=str(error), code=error.code))
         self.hidden += len(hidden)
         for _, remote in sorted(found, key=lambda pair: pair[0]):
-            self.add(replace(make(shown(remote.address)), remote=remote))
+            self.add(self.make(shown(remote.address), remote))
 
-    def add_list(self, data: bytes, make: Callable[[str], Item], *, source: str) -> None:
+    def add_list(self, data: bytes, *, source: str) -> None:
         """Names, one a line, or each ended by a NUL byte; relative to the current folder."""
         if (data if not self.null else data[:4096].rstrip(b"\0")).count(b"\0" * (1 + self.null)):
             raise CaptionerError(f"{source} is not a list of names but binary data; to caption a video, leave @ out")
         for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\0" if self.null else b"\n"):
             name = os.fsdecode(line if self.null else line.rstrip(b"\r"))
             if name.strip():
-                self.add_name(name, make)
+                self.add_name(name)
+
+    def add_manifest(self, manifest: str, split: str | None) -> None:
+        """The clips that have a file; the part that the command names is that of clips without one of their own."""
+        for clip in read_manifest(manifest, split=split):
+            if clip.path is not None:
+                item = replace(self.make(str(clip.path)), id=clip.id)
+                if clip.start_seconds is not None or clip.end_seconds is not None:
+                    item = replace(item, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds)
+                self.add(item)
 
     def _failed(self, error: OSError) -> None:
         name = os.fsdecode(error.filename)
@@ -199,21 +213,17 @@ def find_inputs(
     that a manifest does not give its own. Without ``stores``, an address is a name like any other. Raises
     CaptionerError for a list that cannot be read, and when nothing is found.
     """
-    found = _Collector(recursive, VIDEO_SUFFIXES | IMAGE_SUFFIXES if images else VIDEO_SUFFIXES, null, stores)
-
-    def make(path: str) -> Item:
-        return Item(path=path, start_seconds=start_seconds, end_seconds=end_seconds)
-
+    suffixes = VIDEO_SUFFIXES | IMAGE_SUFFIXES if images else VIDEO_SUFFIXES
+    found = _Collector(recursive, suffixes, null, stores, start_seconds, end_seconds)
     for argument in arguments:
         if argument == "-":
-            found.add_list(_stdin(), make, source="stdin")
+            found.add_list(_stdin(), source="stdin")
         elif argument.startswith("@"):
-            found.add_list(_read(argument[1:]), make, source=argument[1:])
+            found.add_list(_read(argument[1:]), source=argument[1:])
         else:
-            found.add_name(argument, make)
+            found.add_name(argument)
     for manifest in manifests:
-        for item in _manifest_items(manifest, split, start_seconds, end_seconds):
-            found.add(item)
+        found.add_manifest(manifest, split)
     if not found.items and not found.unreadable:
         raise CaptionerError(_nothing(found))
     only = arguments[0] if len(arguments) == 1 and not manifests else ""
@@ -227,18 +237,6 @@ def find_inputs(
         is_one_file=[item.path for item in found.items.values() if item.remote is None] == [only],
         stores=stores or Stores(),
     )
-
-
-def _manifest_items(manifest: str, split: str | None, start: float | None, end: float | None) -> Iterator[Item]:
-    for clip in read_manifest(manifest, split=split):
-        if clip.path is not None:
-            own = clip.start_seconds is not None or clip.end_seconds is not None
-            yield Item(
-                path=str(clip.path),
-                id=clip.id,
-                start_seconds=clip.start_seconds if own else start,
-                end_seconds=clip.end_seconds if own else end,
-            )
 
 
 def _stdin() -> bytes:
