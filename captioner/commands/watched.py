@@ -15,13 +15,13 @@ from captioner.commands.models import load_alone
 from captioner.commands.options import settle_parts
 from captioner.commands.places import Places, claim, find_places
 from captioner.commands.reporting import followed, metered, tell
-from captioner.io.arrivals import Arrivals
+from captioner.io.arrivals import Arrivals, Together, Wanted
+from captioner.io.folder_arrivals import FolderArrivals
 from captioner.io.growing import GrowingFile
 from captioner.io.inputs import Inputs, Item
 from captioner.io.progress import Monitor
-from captioner.io.store_arrivals import StoredArrivals, Together
+from captioner.io.store_arrivals import StoreArrivals
 from captioner.io.stores import Remote, Stores
-from captioner.io.wanted import Wanted
 from captioner.outputs.writers import writer
 
 
@@ -42,10 +42,10 @@ def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
         return shard is None or shard.takes(item)
 
     wanted = Wanted(recursive=options.recursive, images=options.images, takes=takes, make=make, say=monitor.say)
-    objects = StoredArrivals(addresses, stores, wanted)
-    sources: list[Arrivals | StoredArrivals] = [objects]
+    objects = StoreArrivals(addresses, stores, wanted)
+    sources: list[Arrivals] = [objects]
     if folders:
-        sources.append(Arrivals(folders, wanted, settle_seconds=options.settle))
+        sources.append(FolderArrivals(folders, wanted, settle_seconds=options.settle))
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(open_journal(places.journal, options, monitor))
         claim(journal, places, options)
@@ -93,7 +93,7 @@ def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
     return 1  # a watch has no end of its own
 
 
-def latest(outcomes: Iterable[Outcome], objects: StoredArrivals) -> Iterator[Outcome]:
+def latest(outcomes: Iterable[Outcome], objects: StoreArrivals) -> Iterator[Outcome]:
     """The outcomes but for files that were moved, deleted or done again meanwhile.
 
     What a store kept back is asked for again.

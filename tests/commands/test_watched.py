@@ -24,10 +24,10 @@ from captioner.archive.engine import Failure, Outcome, Task
 from captioner.cli import main
 from captioner.commands.watched import latest
 from captioner.io import store_arrivals
+from captioner.io.arrivals import Wanted
 from captioner.io.inputs import Item
-from captioner.io.store_arrivals import StoredArrivals
+from captioner.io.store_arrivals import StoreArrivals
 from captioner.io.stores import Stores
-from captioner.io.wanted import Wanted
 from tests.media import render_clip, render_text
 
 ROOT = Path(__file__).parents[2]
@@ -213,7 +213,7 @@ def test_objects_of_a_store(folder: Path, checkpoint: Path, monkeypatch: pytest.
 def test_what_a_file_was_does_not_come_after_what_it_is(tmp_path: Path) -> None:
     there = tmp_path / "there.mp4"
     there.touch()
-    source = StoredArrivals(["memory://x/"], Stores(), Wanted())
+    source = StoreArrivals(["memory://x/"], Stores(), Wanted())
     gone = Failure(code="not_found", message="it is not there")
     outcomes = [
         *(Outcome(task=Task(index=n, item=Item(path=str(there)))) for n in (1, 4, 2, 5)),

@@ -10,10 +10,10 @@ import fsspec
 import pytest
 
 from captioner.io import store_arrivals
+from captioner.io.arrivals import Together, Wanted
 from captioner.io.inputs import Item
-from captioner.io.store_arrivals import StoredArrivals, Together
+from captioner.io.store_arrivals import StoreArrivals
 from captioner.io.stores import Stores
-from captioner.io.wanted import Wanted
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def take(arrivals: Together, count: int, *, seconds: float = 10.0) -> list[str]:
 def test_each_version_comes_once(store: Any) -> None:
     said: list[str] = []
     wanted = Wanted(recursive=True, takes=lambda item: "left" not in item.path, say=said.append)
-    with StoredArrivals(["memory://come/", "memory://empty/"], Stores(retries=0), wanted) as source:
+    with StoreArrivals(["memory://come/", "memory://empty/"], Stores(retries=0), wanted) as source:
         arrivals = Together([source])
         assert take(arrivals, 1) == ["memory://come/a.mp4"]
         store.pipe("/come/below/b.mp4", b"b")
@@ -58,7 +58,7 @@ def test_each_version_comes_once(store: Any) -> None:
 
 def test_a_store_that_fails_is_said_once_and_loses_nothing(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    with StoredArrivals(["memory://come/"], Stores(retries=0), Wanted(say=said.append)) as source:
+    with StoreArrivals(["memory://come/"], Stores(retries=0), Wanted(say=said.append)) as source:
         arrivals = Together([source])
         assert take(arrivals, 1) == ["memory://come/a.mp4"]
         with monkeypatch.context() as broken:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from captioner.errors import CaptionerError
-from captioner.io import arrivals
-from captioner.io.arrivals import Arrivals
-from captioner.io.wanted import Wanted
+from captioner.io import folder_arrivals
+from captioner.io.arrivals import Wanted
+from captioner.io.folder_arrivals import FolderArrivals
 
 SETTLE = 0.1
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 class Taker:
     """Asks for what came."""
 
-    def __init__(self, arrivals: Arrivals) -> None:
+    def __init__(self, arrivals: FolderArrivals) -> None:
         self.arrivals, self.taken = arrivals, list[str]()
 
     def until(self, reached: Callable[[list[str]], bool], seconds: float = 10.0) -> list[str]:
@@ -61,7 +61,7 @@ def taker(folder: Path, said: list[str]) -> Iterator[Taker]:
     (folder / "old.mp4").write_text("old")
     (folder / "note.txt").write_text("no video")
     (folder / ".hidden.mp4").write_text("hidden")
-    with Arrivals([str(folder)], Wanted(recursive=True, say=said.append), settle_seconds=SETTLE) as watched:
+    with FolderArrivals([str(folder)], Wanted(recursive=True, say=said.append), settle_seconds=SETTLE) as watched:
         taker = Taker(watched)
         assert taker.count(1) == [str(folder / "old.mp4")]
         yield taker
@@ -84,7 +84,7 @@ def test_what_comes_is_taken_once(taker: Taker, folder: Path) -> None:
 
 
 def test_a_file_that_grows_is_waited_for(folder: Path) -> None:
-    with Arrivals([str(folder)], settle_seconds=0.5) as watched:
+    with FolderArrivals([str(folder)], settle_seconds=0.5) as watched:
         taker = Taker(watched)
         with (folder / "grows.mp4").open("w") as file:
             for _ in range(8):
@@ -143,7 +143,7 @@ def test_a_thousand_at_once(taker: Taker, folder: Path) -> None:
 
 
 def test_what_the_system_does_not_tell_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrivals, "_SCAN_SECONDS", 0.1)
+    monkeypatch.setattr(folder_arrivals, "_SCAN_SECONDS", 0.1)
 
     def deaf(*folders: str, stop_event: object, **options: object) -> Iterator[set[object]]:
         while True:
@@ -151,7 +151,7 @@ def test_what_the_system_does_not_tell_is_found(folder: Path, monkeypatch: pytes
             yield set()
 
     monkeypatch.setattr("watchfiles.watch", deaf)
-    with Arrivals([str(folder)], settle_seconds=SETTLE) as watched:
+    with FolderArrivals([str(folder)], settle_seconds=SETTLE) as watched:
         taker = Taker(watched)
         taker.nothing_for(0.05)
         (folder / "a.mp4").write_text("a")
@@ -174,7 +174,7 @@ def test_where_the_system_cannot_tell_folders_are_looked_at(
         return watch(*folders, force_polling=True, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr("watchfiles.watch", limited)
-    with Arrivals([str(folder)], Wanted(say=said.append), settle_seconds=SETTLE) as watched:
+    with FolderArrivals([str(folder)], Wanted(say=said.append), settle_seconds=SETTLE) as watched:
         taker = Taker(watched)
         taker.until(lambda taken: bool(said))
         taker.nothing_for(0.1)
@@ -185,12 +185,14 @@ def test_where_the_system_cannot_tell_folders_are_looked_at(
 
 def test_a_file_that_cannot_be_read_fails_by_name_in_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked = True
-    read = arrivals._can_be_read
-    monkeypatch.setattr(arrivals, "_can_be_read", lambda path, signature: not locked and read(path, signature))
-    monkeypatch.setattr(arrivals, "_MOST_TRIES", 3)
+    read = folder_arrivals._can_be_read
+    monkeypatch.setattr(folder_arrivals, "_can_be_read", lambda path, signature: not locked and read(path, signature))
+    monkeypatch.setattr(folder_arrivals, "_MOST_TRIES", 3)
     for name in ("locked.mp4", "later.mp4"):
         (folder / name).write_text(name)
-    with Arrivals([str(folder)], Wanted(takes=lambda item: "later" not in item.path), settle_seconds=SETTLE) as watched:
+    with FolderArrivals(
+        [str(folder)], Wanted(takes=lambda item: "later" not in item.path), settle_seconds=SETTLE
+    ) as watched:
         taker = Taker(watched)
         taker.nothing_for(2 * SETTLE)
         assert watched.waiting == 1
@@ -200,7 +202,7 @@ def test_a_file_that_cannot_be_read_fails_by_name_in_the_end(folder: Path, monke
 
 def test_mistakes_are_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CaptionerError, match=r"gone is not a folder"):
-        Arrivals([str(folder / "gone")])
+        FolderArrivals([str(folder / "gone")])
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(CaptionerError, match=r"pip install 'captioner\[watch\]'"):
-        Arrivals([str(folder)])
+        FolderArrivals([str(folder)])
