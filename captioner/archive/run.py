@@ -74,17 +74,15 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class _Earlier:
-    """A result that the journal has from an earlier run."""
+class _Settled:
+    """A task that there is nothing left to do for."""
 
     task: Task
-    offset: int
-    failed: bool
-
-
-@dataclass(frozen=True)
-class _Kept:
-    task: Task
+    state: str
+    """In a word: what has become of it."""
+    outcome: Outcome | None = None
+    offset: int | None = None
+    """Where its journal has the outcome of an earlier run."""
 
 
 class Archive:
@@ -114,7 +112,7 @@ class Archive:
         self._is_taken = is_taken
         self._stores = stores or Stores()
         self._settings = hashlib.sha256(json.dumps([model, to_dict(settings)], sort_keys=True).encode()).digest()
-        self._without_work: deque[Outcome | _Earlier | _Kept] = deque()
+        self._without_work: deque[_Settled] = deque()
 
     def outcomes(
         self, engine: Engine, *, on_result: Callable[[Counts], None] = lambda counts: None
@@ -123,7 +121,7 @@ class Archive:
 
         When the run is stopped or the journal cannot be written, what is known comes all the same, then the error.
         """
-        pending: dict[int, Outcome | _Earlier | _Kept] = {}
+        pending: dict[int, _Settled] = {}
         following = 0
         stopped: BaseException | None = None
         results = engine(self._tasks())
@@ -131,8 +129,7 @@ class Archive:
             try:
                 outcome = next(results, None)
                 if outcome is not None and outcome.task is not NOTHING_YET:
-                    outcome = self._record(outcome)
-                    pending[outcome.task.index] = outcome
+                    pending[outcome.task.index] = _Settled(outcome.task, "captioned", self._record(outcome))
             except (KeyboardInterrupt, CaptionerError) as error:
                 outcome, stopped = None, error
                 results.close()
@@ -160,7 +157,7 @@ class Archive:
             while self._without_work:
                 settled = self._without_work.popleft()
                 self._count(settled)
-                yield _state(settled), settled.task.item
+                yield settled.state, settled.task.item
             if task is not None:
                 yield "caption", task.item
 
@@ -177,13 +174,15 @@ class Archive:
                     raise problem
                 task = replace(task, key=self._key(item))
             except VideoError as error:
-                self._without_work.append(Outcome(task=task, failure=Failure.of(error)))
+                failed = Outcome(task=task, failure=Failure.of(error))
+                self._without_work.append(_Settled(task, "cannot be read", failed))
                 continue
             entry = self._find(task)
             if self._is_taken(index, item):
-                self._without_work.append(_Kept(task))
+                self._without_work.append(_Settled(task, "kept"))
             elif entry is not None and not (entry.failed and self._retry_failed):
-                self._without_work.append(_Earlier(task, entry.offset, entry.failed))
+                state = "failed before" if entry.failed else "done"
+                self._without_work.append(_Settled(task, state, offset=entry.offset))
             else:
                 yield task
 
@@ -227,38 +226,29 @@ class Archive:
         record = record_of(outcome)
         if self.journal and not (outcome.failure and outcome.failure.code in OF_THE_WAY):
             self.journal.append(record)
-        self._count(outcome)
+        self._count(_Settled(outcome.task, "captioned", outcome))
         return outcome_of(outcome.task, record)
 
-    def _count(self, settled: Outcome | _Earlier | _Kept) -> None:
-        counts = self.counts
-        if isinstance(settled, _Kept):
-            counts.kept += 1
-        elif isinstance(settled, _Earlier):
-            counts.done += not settled.failed
-            counts.failed_before += settled.failed
-        else:
-            counts.captioned += settled.failure is None
-            counts.failed += settled.failure is not None
-            counts.warned += any(caption.warnings for caption in settled.captions)
+    def _count(self, settled: _Settled) -> None:
+        counts, outcome = self.counts, settled.outcome
+        counts.kept += settled.state == "kept"
+        counts.done += settled.state == "done"
+        counts.failed_before += settled.state == "failed before"
+        if outcome is not None:
+            counts.captioned += outcome.failure is None
+            counts.failed += outcome.failure is not None
+            counts.warned += any(caption.warnings for caption in outcome.captions)
 
-    def _load(self, settled: Outcome | _Earlier | _Kept) -> Iterator[Outcome]:
-        if isinstance(settled, _Kept):
-            return
-        if isinstance(settled, _Earlier):
+    def _load(self, settled: _Settled) -> Iterator[Outcome]:
+        outcome = settled.outcome
+        if settled.offset is not None:
             assert self.journal is not None
-            settled = outcome_of(settled.task, self.journal.read(settled.offset))
-        if settled.failure:
-            self.counts.codes[settled.failure.code] = self.counts.codes.get(settled.failure.code, 0) + 1
-        yield settled
-
-
-def _state(settled: Outcome | _Earlier | _Kept) -> str:
-    if isinstance(settled, _Kept):
-        return "kept"
-    if isinstance(settled, _Earlier):
-        return "failed before" if settled.failed else "done"
-    return "cannot be read"
+            outcome = outcome_of(settled.task, self.journal.read(settled.offset))
+        if outcome is None:
+            return
+        if outcome.failure:
+            self.counts.codes[outcome.failure.code] = self.counts.codes.get(outcome.failure.code, 0) + 1
+        yield outcome
 
 
 def record_of(outcome: Outcome) -> dict[str, Any]:
