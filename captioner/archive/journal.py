@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.errors import CaptionerError, ConfigError
+from captioner.io.growing import append
 from captioner.io.inputs import Shard
 from captioner.io.platform import BINARY, try_lock
 
@@ -51,23 +52,20 @@ class Journal:
         except OSError as error:
             raise CaptionerError(f"cannot {'read' if read_only else 'write'} {self.path}: {error.strerror}") from error
         try:
-            self._end = 0
+            if not read_only:
+                self._lock()
+            end = self._read_all()
             if read_only:
-                self._read_all()
                 return
-            self._lock()
-            self._read_all()
-            if self._end < os.fstat(self._file).st_size:
-                os.ftruncate(self._file, self._end)
-                self.repaired = True
+            self.repaired = end < os.fstat(self._file).st_size
             if overwrite:
-                os.ftruncate(self._file, 0)
-                self._end = 0
+                end = 0
                 self._done, self._failed, self._outputs = {}, {}, set()
-            if not self._end:
-                self._write(_HEADER)
+            os.ftruncate(self._file, end)
+            if not end:
+                self.append(_HEADER)
             part = {"shard": shard} if shard else {}
-            self._write({"run": {"pid": os.getpid(), "host": socket.gethostname(), **part}})
+            self.append({"run": {"pid": os.getpid(), "host": socket.gethostname(), **part}})
         except BaseException:
             os.close(self._file)
             raise
@@ -120,8 +118,7 @@ class Journal:
 
     def append(self, record: dict[str, Any]) -> int:
         """Write one record through to the file; returns its offset. After an error all that was there still is."""
-        offset = self._end
-        self._write(record)
+        offset = append(self._file, json.dumps(record, separators=(",", ":")).encode() + b"\n", path=self.path)
         self._index(record, offset)
         return offset
 
@@ -129,34 +126,22 @@ class Journal:
         os.lseek(self._file, offset, os.SEEK_SET)
         return os.read(self._file, size)
 
-    def _write(self, record: dict[str, Any]) -> None:
-        data = memoryview(json.dumps(record, separators=(",", ":")).encode() + b"\n")
-        written = 0
-        try:
-            os.lseek(self._file, self._end, os.SEEK_SET)
-            while written < len(data):
-                written += os.write(self._file, data[written:])
-        except OSError as error:
-            os.ftruncate(self._file, self._end)
-            raise CaptionerError(
-                f"cannot write {self.path}: {error.strerror}; finished results are kept: "
-                "make room and give the same command again"
-            ) from error
-        self._end += len(data)
-
-    def _read_all(self) -> None:
+    def _read_all(self) -> int:
+        """Index all records; returns where the last whole one ends."""
+        end = 0
         with open(self._file, "rb", closefd=False) as lines:
             for line in lines:
                 record = _parse(line)
-                if self._end == 0 and (record is None or "captioner_journal" not in record):
+                if end == 0 and (record is None or "captioner_journal" not in record):
                     if line.strip(b"\0") in json.dumps(_HEADER, separators=(",", ":")).encode():  # it was cut off
                         break
                     raise CaptionerError(f"{self.path} is not a journal of captioner; give another name")
                 if record is None and not line.endswith(b"\n"):
                     break
                 if record is not None:
-                    self._index(record, self._end)
-                self._end += len(line)
+                    self._index(record, end)
+                end += len(line)
+        return end
 
     def _index(self, record: dict[str, Any], offset: int) -> None:
         if "output" in record:

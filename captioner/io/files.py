@@ -14,7 +14,7 @@ from captioner.errors import CaptionerError, ConfigError
 from captioner.io.inputs import Item
 from captioner.io.platform import BINARY
 from captioner.io.progress import has_colour
-from captioner.safe.whole import encode
+from captioner.safe.whole import encode, writing
 
 _FIELDS = ("folder", "stem", "name", "suffix", "format", "index", "id")
 
@@ -29,10 +29,8 @@ class ResumedFile:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._same = True
-        try:
+        with writing(self._path):
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
-        except OSError as error:
-            raise CaptionerError(f"cannot write {self._path}: {error.strerror}") from error
 
     def write(self, text: str) -> None:
         """Write through to the file at once."""
@@ -44,11 +42,9 @@ class ResumedFile:
             self._same = False
             os.lseek(self._file, here, os.SEEK_SET)
             self._cut()
-        while data:
-            try:
+        with writing(self._path):
+            while data:
                 data = data[os.write(self._file, data) :]
-            except OSError as error:
-                raise CaptionerError(f"cannot write {self._path}: {error.strerror}") from error
 
     def _cut(self) -> None:
         with contextlib.suppress(OSError):  # not a regular file, such as /dev/stdout

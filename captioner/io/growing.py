@@ -14,6 +14,22 @@ from captioner.safe.whole import encode, writing
 _SUBJECT = re.compile(rb'\{"path": ("(?:[^"\\]|\\.)*")')
 
 
+def append(file: int, content: bytes, *, path: Path) -> int:
+    """Add bytes to an open file, all or none; returns where they begin. Raises CaptionerError, with ``path`` in it."""
+    end = os.lseek(file, 0, os.SEEK_END)
+    data = memoryview(content)
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+    except OSError as error:
+        os.ftruncate(file, end)
+        raise CaptionerError(
+            f"cannot write {path}: {error.strerror}; finished results are kept: "
+            "make room and give the same command again"
+        ) from error
+    return end
+
+
 class GrowingFile:
     """Lines about paths, in the order in which they were written. Use it in a ``with`` block.
 
@@ -39,17 +55,7 @@ class GrowingFile:
             os.close(self._file)
             self._about = 0
             self._file = self._open()
-        end = os.lseek(self._file, 0, os.SEEK_END)
-        data = memoryview(b"".join(lines))
-        try:
-            while data:
-                data = data[os.write(self._file, data) :]
-        except OSError as error:
-            os.ftruncate(self._file, end)
-            raise CaptionerError(
-                f"cannot write {self._path}: {error.strerror}; finished results are kept: "
-                "make room and give the same command again"
-            ) from error
+        append(self._file, b"".join(lines), path=self._path)
         for line in lines:
             self._note(line)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from captioner.errors import CaptionerError
 from captioner.io.platform import try_lock
+from captioner.safe.whole import writing
 
 
 class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
@@ -20,10 +21,8 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
 
     def __init__(self, folder: Path, *, name: str = "run.lock") -> None:
         path = folder / name
-        try:
+        with writing(path):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise CaptionerError(f"cannot write {path}: {error.strerror}") from error
         if not try_lock(self._file):
             os.close(self._file)
             raise CaptionerError(
