@@ -212,18 +212,7 @@ def captions(
     said: list[Caption] = []
     for start in range(0, len(clips), 32):
         arrays = [cache.load(clip).astype(np.float32) for clip in clips[start : start + 32]]
-        frames = [
-            Frames(
-                pixels=np.zeros((len(array), 1, 1, 3), np.uint8),
-                times_seconds=tuple(map(float, range(len(array)))),
-                duration_seconds=float(len(array)),
-                width=1,
-                height=1,
-                lost=0,
-                warnings=(),
-            )
-            for array in arrays
-        ]
+        frames = [Frames.made(np.zeros((len(array), 1, 1, 3), np.uint8)) for array in arrays]
         said += captioner.caption_encoded(list(map(EncodedClip, frames, arrays)), search=search)
     return said
 

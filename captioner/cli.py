@@ -152,7 +152,7 @@ def make_parser() -> Parser:
             training.add_train,
             training.train,
         ),
-        ("features", "fill the feature cache of a recipe", training.add_features, training.features),
+        ("features", "fill the feature cache of a recipe", training.add_recipe, training.features),
         ("average", "average the weights of checkpoints", average.add, average.run),
         ("search", "search for settings of a recipe", search.add, search.run),
         (

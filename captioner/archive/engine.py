@@ -39,6 +39,16 @@ class Settings:
     """A ``SearchConfig``, or actions' ``ActionSettings``."""
     segments: Segments | None = None
 
+    def job(self, item: Item) -> DecodeJob:
+        """What a decoding process is asked for."""
+        return DecodeJob(
+            path=item.path,
+            video=self.video,
+            segments=self.segments,
+            start_seconds=item.start_seconds,
+            end_seconds=item.end_seconds,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -108,14 +118,15 @@ def caption_tasks(
     if batch_size < 1:
         raise ConfigError(f"the batch size is {batch_size}; it must be at least 1")
     bench = _Bench(captioner, settings, batch_size)
-    captioner.encode(_blank(settings.video))  # prepares the encoder, which threads must not do at once
+    blank = np.zeros((1, settings.video.size, settings.video.size, 3), np.uint8)
+    captioner.encode(Frames.made(blank))  # prepares the encoder, which threads must not do at once
     grows = False
 
     def jobs() -> Iterator[tuple[Task, DecodeJob] | None]:
         nonlocal grows
         for task in tasks:
             grows |= task is NOTHING_YET
-            yield None if task is NOTHING_YET else (task, _job(task.item, settings))
+            yield None if task is NOTHING_YET else (task, settings.job(task.item))
 
     for result in pool.decode_all(
         jobs(), encode=captioner.encode, keep=captioner.keeps, tick_seconds=_LINGER_SECONDS / 4, on_stop=on_stop
@@ -193,29 +204,6 @@ def _outcome(entry: _Open, *, merge: bool) -> Outcome:
     # A film that breaks off: what came before is good, and its last caption tells.
     last = replace(captions[-1], warnings=(*captions[-1].warnings, f"it breaks off here: {failure.message}"))
     return Outcome(task=entry.task, captions=(*captions[:-1], last))
-
-
-def _job(item: Item, settings: Settings) -> DecodeJob:
-    return DecodeJob(
-        path=item.path,
-        video=settings.video,
-        segments=settings.segments,
-        start_seconds=item.start_seconds,
-        end_seconds=item.end_seconds,
-    )
-
-
-def _blank(video: VideoConfig) -> Frames:
-    size = (video.size, video.size)
-    return Frames(
-        pixels=np.zeros((1, *size, 3), np.uint8),
-        times_seconds=(0.0,),
-        duration_seconds=None,
-        width=size[0],
-        height=size[1],
-        lost=0,
-        warnings=(),
-    )
 
 
 def cores() -> int:

@@ -7,13 +7,14 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from captioner.commands.training import add_recipe
 from captioner.errors import UsageError
 from captioner.io.status import Status, announce
 from captioner.safe.whole import refuse_to_replace, write_whole
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="recipe, a TOML file (see recipes/)")
+    add_recipe(parser)
     parser.add_argument(
         "space", metavar="SPACE", help="search space, a TOML file of lists and ranges (docs/howto/train.md)"
     )
@@ -26,16 +27,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-prune", action="store_true", help="do not stop trials that are below the median")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed of the sampler (default: 0)")
     parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="override a setting of the recipe; repeatable",
-    )
-    parser.add_argument(
         "-o", "--out", metavar="DIR", help="search folder (default: runs/search-NAME); an unfinished search resumes"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,7 +11,8 @@ from captioner.errors import about_file
 from captioner.io.status import Status, announce
 
 
-def add_features(parser: argparse.ArgumentParser) -> None:
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """What every command takes that learns from a recipe."""
     parser.add_argument("recipe", metavar="RECIPE", help="recipe, a TOML file (see recipes/)")
     parser.add_argument(
         "--set",
@@ -20,11 +21,11 @@ def add_features(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.KEY=VALUE",
         help="override a setting of the recipe; repeatable",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="print no progress")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
-    add_features(parser)
+    add_recipe(parser)
     parser.add_argument("-o", "--out", metavar="DIR", help="run folder (default: runs/NAME); an unfinished run resumes")
 
 

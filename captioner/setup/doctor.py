@@ -185,15 +185,7 @@ def _speed(captioner: Captioner) -> str:
     from captioner.vision.precision import dead_leaves, fast_dtype
 
     count, size = captioner.video.frames, captioner.video.size
-    frames = Frames(
-        pixels=dead_leaves(count, height=size, width=size).numpy(),
-        times_seconds=tuple(map(float, range(count))),
-        duration_seconds=float(count),
-        width=size,
-        height=size,
-        lost=0,
-        warnings=(),
-    )
+    frames = Frames.made(dead_leaves(count, height=size, width=size).numpy())
     captioner.encode(frames)  # makes itself ready
     seconds, features = _timed(lambda: captioner.encode(frames))
     sentence, _ = _timed(lambda: captioner.caption_encoded([EncodedClip(frames, features)]))

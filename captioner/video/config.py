@@ -7,6 +7,9 @@ from typing import Literal
 
 from captioner.config import require
 
+Mode = Literal["exact", "segment"]
+Resize = Literal["squash", "crop", "pad"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class VideoConfig:
@@ -16,10 +19,10 @@ class VideoConfig:
     """Sampled frames: the middles of this many equal parts of the clip (or of start to end)."""
     size: int = 224
     """Side of the square input of the CNN, in pixels."""
-    resize: Literal["squash", "crop", "pad"] = "squash"
+    resize: Resize = "squash"
     """How a frame becomes a square: ``squash`` ignores the aspect ratio, ``crop`` cuts the longer side, ``pad`` adds
     black bars."""
-    mode: Literal["exact", "segment"] = "exact"
+    mode: Mode = "exact"
     """``exact``: the frames that decoding everything would give. ``segment``: a keyframe in the same part of the clip
     may replace the frame in its middle, which is much faster on long films."""
 

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from captioner.errors import VideoError
 from captioner.video.animation import animation_frames, animation_timeline, is_animated_webp
-from captioner.video.config import VideoConfig
+from captioner.video.config import Mode, Resize, VideoConfig
 from captioner.video.container import (
     Deadline,
     check_file,
@@ -28,9 +27,6 @@ from captioner.video.scaling import scale as scale_without_torch
 from captioner.video.selection import Selection
 from captioner.video.upright import SampledFrame, Upright
 from captioner.video.visibility import shows_something
-
-Mode = Literal["exact", "segment"]
-Resize = Literal["squash", "crop", "pad"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +47,21 @@ class Frames:
     warnings: tuple[str, ...]
     is_blank: bool = False
     """Whether there is nothing to see: frames of one colour, stripes or noise."""
+
+    @classmethod
+    def made(cls, pixels: np.ndarray) -> Frames:
+        """Frames (T, S, S, 3) uint8 that come from no file, a second each."""
+        count, height, width = pixels.shape[:3]
+        times, duration = tuple(map(float, range(count))), float(count)
+        return cls(
+            pixels=pixels,
+            times_seconds=times,
+            duration_seconds=duration,
+            width=width,
+            height=height,
+            lost=0,
+            warnings=(),
+        )
 
 
 class FrameReader:
