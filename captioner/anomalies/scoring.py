@@ -51,11 +51,9 @@ class Smoother:
         if self._map is None:
             self._map = np.zeros_like(surprise)
         self._map = PLACE_SMOOTHING * self._map + (1 - PLACE_SMOOTHING) * surprise
-        self._score = SCORE_SMOOTHING * self._score + (1 - SCORE_SMOOTHING) * self._now(self._map)
+        now = float(self._map.max() if self._see == "pixels" else self._map.mean())
+        self._score = SCORE_SMOOTHING * self._score + (1 - SCORE_SMOOTHING) * now
         return Moment(seconds, self._score, _shares(self._map))
-
-    def _now(self, surprise: Floats) -> float:
-        return float(surprise.max() if self._see == "pixels" else surprise.mean())
 
 
 def _shares(surprise: Floats) -> tuple[float, ...]:

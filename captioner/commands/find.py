@@ -10,7 +10,7 @@ import sys
 import tempfile
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.io.files import StandardOutput
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     if options.count < 1:
         raise UsageError(f"-n is {options.count}; it must be at least 1")
     with Archive.open(options.index, retriever=options.retriever) as archive:
-        results = _like(archive, options) if options.like else _find(archive, query, options)
+        results = _like(archive, options) if options.like else archive.find(query, **_limits(options))
         _say(archive, query, results, quiet=options.quiet)
         if results:
             with StandardOutput() as out:
@@ -71,24 +71,23 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _find(archive: Archive, query: str, options: argparse.Namespace) -> Results:
-    return archive.find(query, count=options.count, least_score=options.min_score)
+def _limits(options: argparse.Namespace) -> dict[str, Any]:
+    return {"count": options.count, "least_score": options.min_score}
 
 
 def _like(archive: Archive, options: argparse.Namespace) -> Results:
-    limits = {"count": options.count, "least_score": options.min_score}
     if options.like.startswith("@"):
         row = options.like[1:]
         if not row.isdecimal():
             raise UsageError(
                 f"--like {options.like} is not a row; give @ and its number, or ./{options.like} for a file"
             )
-        return archive.like(archive.vector(int(row)), without=int(row), **limits)
+        return archive.like(archive.vector(int(row)), without=int(row), **_limits(options))
     from captioner.index.indexer import Indexer
     from captioner.video.frames import sample_frames
 
     indexer = Indexer.load(options.model, retriever=options.retriever, thumbnails=False)
-    return archive.like(indexer.vector(sample_frames(options.like, indexer.video)), **limits)
+    return archive.like(indexer.vector(sample_frames(options.like, indexer.video)), **_limits(options))
 
 
 def _say(archive: Archive, query: str, results: Results, *, quiet: bool) -> None:

@@ -53,7 +53,7 @@ def find_places(options: argparse.Namespace, inputs: Inputs) -> Places:
     )
     outputs = [t.path(index, item) for t in templates.values() for index, item in enumerate(inputs.items)]
     refuse_to_overwrite((*(item.path for item in inputs.items), *inputs.lists), (*outputs, output, journal, failures))
-    if output and journal and _is_foreign(output, journal) and not options.overwrite:
+    if output and journal and _holds_something(output) and not is_there(journal) and not options.overwrite:
         raise CaptionerError(
             f"{output} exists, but not the journal {journal} of a run that wrote it; "
             "give another -o, or --overwrite to replace it"
@@ -74,10 +74,6 @@ def _check_address(address: str, options: argparse.Namespace, inputs: Inputs) ->
         )
     if address in remote:
         raise CaptionerError(f"writing {shown(address)} would destroy an input; give another output")
-
-
-def _is_foreign(output: Path, journal: Path) -> bool:
-    return _holds_something(output) and not is_there(journal)
 
 
 def _holds_something(output: Path) -> bool:

@@ -42,7 +42,8 @@ def train(options: argparse.Namespace) -> int:
     out = Path(options.out) if options.out else Path("runs") / Path(options.recipe).stem
     status = Status(quiet=options.quiet)
     checkpoint = fit(recipe, out, status=status)
-    if recipe.task.kind == "captions" and recipe.train.start and not options.quiet and _is_first():
+    is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun, or alone
+    if recipe.task.kind == "captions" and recipe.train.start and not options.quiet and is_first:
         from captioner.training.changes import compare, told
 
         for line in told(compare(recipe, checkpoint, status=status)):
@@ -50,11 +51,6 @@ def train(options: argparse.Namespace) -> int:
     status.clear()
     print(checkpoint)
     return 0
-
-
-def _is_first() -> bool:
-    """Of the processes of torchrun, or alone."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def features(options: argparse.Namespace) -> int:

@@ -10,10 +10,6 @@ from dataclasses import dataclass
 from captioner.io.inputs import Item
 
 
-def _make(path: str) -> Item:
-    return Item(path=path)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """Which of the files that come are wanted, and who is told of what goes wrong."""
@@ -21,7 +17,7 @@ class Wanted:
     recursive: bool = False
     images: bool = False
     takes: Callable[[Item], bool] = lambda item: True
-    make: Callable[[str], Item] = _make
+    make: Callable[[str], Item] = lambda path: Item(path=path)
     """An item of a path."""
     say: Callable[[str], None] = lambda message: None
     """Told what cannot be listed, and which folder is gone or back."""

@@ -245,19 +245,14 @@ def _called(stream: Any) -> str:
     return "a cover picture" if stream.disposition.value & Disposition.attached_pic.value else str(stream.type)
 
 
-def _cut_off(path: Path) -> VideoError:
-    return VideoError(
-        "damaged", f"{path} is cut off: its index is missing or incomplete, as when a recording breaks off"
-    )
-
-
 def why_undecodable(path: Path, otherwise: str, *, code: VideoErrorCode = "damaged") -> VideoError:
     """Why no frame of a file could be had, as far as its own structure tells; ``otherwise`` with ``code`` if not."""
     with contextlib.suppress(OSError):
         if is_encrypted(movie_index(path)):
             return VideoError("unsupported", f"{path} is encrypted; it can only be played with its key")
         if is_cut_off(path):
-            return _cut_off(path)
+            reason = "its index is missing or incomplete, as when a recording breaks off"
+            return VideoError("damaged", f"{path} is cut off: {reason}")
     return VideoError(code, otherwise)
 
 
