@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from captioner.cli import make_parser
-from captioner.commands.options import check_watch, settle
+from captioner.commands.options import check_watch, complete
 from tests.prose import ROOT
 
 UNIT = ROOT / "deploy" / "captioner-watch.service"
@@ -32,7 +32,7 @@ def test_the_command_watches(name: str) -> None:
     program, *arguments = commands()[name]
     assert Path(program).name == "captioner"
     options = make_parser().parse_args(arguments)
-    settle(options)
+    complete(options)
     check_watch(options)
     assert options.watch and options.log_json and options.metrics_port == 9464
 

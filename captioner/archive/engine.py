@@ -117,7 +117,7 @@ def caption_tasks(
     """
     if batch_size < 1:
         raise ConfigError(f"the batch size is {batch_size}; it must be at least 1")
-    bench = _Bench(captioner, settings, batch_size)
+    gathered = _Gathered(captioner, settings, batch_size)
     blank = np.zeros((1, settings.video.size, settings.video.size, 3), np.uint8)
     captioner.encode(Frames.made(blank))  # prepares the encoder, which threads must not do at once
     grows = False
@@ -133,18 +133,18 @@ def caption_tasks(
     ):
         if result is not None and result.part is not None:
             assert result.features is not None
-            bench.add(result.label, *result.part, result.features)
+            gathered.add(result.label, *result.part, result.features)
         elif result is not None:
             on_decoded(result.label)
-            yield from bench.end(result.label, result.error)
+            yield from gathered.end(result.label, result.error)
         elif grows:
             yield Outcome(task=NOTHING_YET)
-        if bench.is_due():
-            yield from bench.run()
-    yield from bench.run()
+        if gathered.is_due():
+            yield from gathered.run()
+    yield from gathered.run()
 
 
-class _Bench:
+class _Gathered:
     """The batch that is being gathered, and the tasks that it belongs to."""
 
     def __init__(self, captioner: ClipModel, settings: Settings, size: int) -> None:

@@ -125,7 +125,7 @@ class _Source:
                 out.write(piece)
 
 
-def sent(task: Task) -> Task:
+def for_another_node(task: Task) -> Task:
     """A task for another node: it says where its file lies, and which version of it."""
     item = task.item
     if item.remote is not None:

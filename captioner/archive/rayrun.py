@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from captioner.archive.ahead import Ahead
 from captioner.archive.engine import Failure, Outcome, Task
-from captioner.archive.ray_actor import Actor, DriverFiles, Job, pack, sent
+from captioner.archive.prefetch import Prefetch
+from captioner.archive.ray_actor import Actor, DriverFiles, Job, for_another_node, pack
 from captioner.checkpoint.files import own_files
 from captioner.errors import CaptionerError
 
-_IN_HAND = 2
+_BATCHES_AT_ONCE = 2
 """Batches that an actor has at once: while it works on one, the next is on its way."""
 _LOST_ALONE = 3
 """A file whose actor is lost so many times fails; a batch that is lost is sent again file by file."""
@@ -31,7 +31,7 @@ _STARTS = 5
 _AHEAD = 4
 """Batches that are read ahead."""
 _READERS = 8
-_TICK_SECONDS, _SHORT_SECONDS, _KNOCK_SECONDS = 1.0, 0.05, 10.0
+_TICK_SECONDS, _SHORT_SECONDS, _CONNECT_SECONDS = 1.0, 0.05, 10.0
 
 
 def caption_with_ray(
@@ -68,7 +68,7 @@ class _Batch:
 
 
 @dataclass(eq=False)
-class _Hand:
+class _Worker:
     """An actor, and the batches that it has."""
 
     actor: Any
@@ -93,32 +93,32 @@ class _Fleet:
         self._given = ray.put(job), ray.put(packed), self._files
         self._failed_starts = 0
         self._size, self._look_again = 0, 0.0
-        self.hands: list[_Hand] = []
+        self.workers: list[_Worker] = []
 
     def grow(self, wanted: int) -> None:
         """Have as many actors as are wanted, and as the run asks for or the cluster has room for by now."""
-        if wanted > len(self.hands) and time.monotonic() > self._look_again:
+        if wanted > len(self.workers) and time.monotonic() > self._look_again:
             self._size = self._limit or max(1, int(self._ray.cluster_resources().get(self._each, 0)))
             self._look_again = time.monotonic() + _TICK_SECONDS
-        while len(self.hands) < min(wanted, self._size):
+        while len(self.workers) < min(wanted, self._size):
             actor = self._made.remote(*self._given)
-            self.hands.append(_Hand(actor, actor.ready.remote()))
+            self.workers.append(_Worker(actor, actor.ready.remote()))
 
-    def has_started(self, hand: _Hand) -> None:
-        hand.starting = None
+    def has_started(self, worker: _Worker) -> None:
+        worker.starting = None
         self._failed_starts = 0
 
-    def lose(self, hand: _Hand, error: Exception) -> None:
+    def lose(self, worker: _Worker, error: Exception) -> None:
         """It is gone, or cannot be reached, which must come to the same."""
-        self.hands.remove(hand)
-        self._ray.kill(hand.actor)
-        if hand.starting is not None:
+        self.workers.remove(worker)
+        self._ray.kill(worker.actor)
+        if worker.starting is not None:
             self._failed_starts += 1
             if self._failed_starts >= _STARTS:
                 raise CaptionerError(f"no actor of Ray can be started: {_reason(error)}") from error
 
     def end(self) -> None:
-        for actor in (self._files, *(hand.actor for hand in self.hands)):
+        for actor in (self._files, *(worker.actor for worker in self.workers)):
             self._ray.kill(actor)
 
 
@@ -127,17 +127,17 @@ class _Run:
 
     def __init__(self, ray: Any, fleet: _Fleet, tasks: Iterator[Task], batch_size: int) -> None:
         self._ray, self._fleet, self._batch_size = ray, fleet, batch_size
-        self._reader = Ahead(tasks, _AHEAD * batch_size)
+        self._reader = Prefetch(tasks, _AHEAD * batch_size)
         self._lost: deque[_Batch] = deque()
 
     def outcomes(self) -> Iterator[Outcome]:
         try:
             while True:
                 self._hand_out()
-                hands = self._fleet.hands
-                waiting = {hand.starting: hand for hand in hands if hand.starting is not None}
-                waiting |= {reference: hand for hand in hands for reference in hand.batches}
-                if self._reader.ended and not self._lost and not any(hand.batches for hand in hands):
+                workers = self._fleet.workers
+                waiting = {worker.starting: worker for worker in workers if worker.starting is not None}
+                waiting |= {reference: worker for worker in workers for reference in worker.batches}
+                if self._reader.ended and not self._lost and not any(worker.batches for worker in workers):
                     return
                 if not waiting:
                     time.sleep(_SHORT_SECONDS)
@@ -150,18 +150,18 @@ class _Run:
             self._reader.stop()
 
     def _hand_out(self) -> None:
-        hands = self._fleet.hands
-        at_work = sum(len(batch.tasks) for hand in hands for batch in hand.batches.values())
+        workers = self._fleet.workers
+        at_work = sum(len(batch.tasks) for worker in workers for batch in worker.batches.values())
         tasks = self._reader.count() + sum(len(batch.tasks) for batch in self._lost) + at_work
         self._fleet.grow(-(-tasks // self._batch_size))
-        for most in range(_IN_HAND):
-            for hand in hands:
-                if hand.starting is not None or len(hand.batches) > most:
+        for most in range(_BATCHES_AT_ONCE):
+            for worker in workers:
+                if worker.starting is not None or len(worker.batches) > most:
                     continue
                 batch = self._next(whole=most > 0)
                 if batch is None:
                     return
-                hand.batches[hand.actor.caption.remote([sent(task) for task in batch.tasks])] = batch
+                worker.batches[worker.actor.caption.remote([for_another_node(task) for task in batch.tasks])] = batch
 
     def _next(self, *, whole: bool) -> _Batch | None:
         """What is to be sent next: an actor with nothing to do gets part of a batch too."""
@@ -172,10 +172,10 @@ class _Run:
         tasks = self._reader.take(self._batch_size)
         return _Batch(tasks) if tasks else None
 
-    def _settle(self, hand: _Hand, reference: Any) -> Iterator[Outcome]:
+    def _settle(self, worker: _Worker, reference: Any) -> Iterator[Outcome]:
         from ray.exceptions import RayError, RayTaskError
 
-        if hand not in self._fleet.hands:
+        if worker not in self._fleet.workers:
             return
         try:
             result = self._ray.get(reference)
@@ -184,20 +184,20 @@ class _Run:
                 raise error.cause from error
             raise
         except RayError as error:
-            self._fleet.lose(hand, error)
-            yield from self._salvage(hand)
+            self._fleet.lose(worker, error)
+            yield from self._salvage(worker)
             return
-        if reference == hand.starting:
-            self._fleet.has_started(hand)
+        if reference == worker.starting:
+            self._fleet.has_started(worker)
             return
-        yield from _outcomes(hand.batches.pop(reference), result)
+        yield from _outcomes(worker.batches.pop(reference), result)
 
-    def _salvage(self, hand: _Hand) -> Iterator[Outcome]:
+    def _salvage(self, worker: _Worker) -> Iterator[Outcome]:
         """What a lost actor had done; it worked on the first batch of the rest, and had not begun the others."""
         from ray.exceptions import RayError
 
         at_work = True
-        for reference, batch in hand.batches.items():
+        for reference, batch in worker.batches.items():
             try:
                 yield from _outcomes(batch, self._ray.get(reference, timeout=_TICK_SECONDS))
             except RayError:
@@ -250,15 +250,15 @@ def _start() -> Any:
     if not ray.is_initialized():
         where = os.environ.get("RAY_ADDRESS", "this machine")
         try:
-            _knock(where)
+            _check_reachable(where)
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, RuntimeError, ValueError) as error:
             raise CaptionerError(f"Ray cannot be started or reached on {where}: {error}") from error
     return ray
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise OSError where nothing listens at ``HOST:PORT``: Ray itself would try for two minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()

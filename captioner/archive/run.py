@@ -28,7 +28,7 @@ from captioner.video.container import check_file
 Engine = Callable[[Iterator[Task]], Generator[Outcome, None, None]]
 
 _SAMPLE_BYTES = 1 << 16
-OF_THE_WAY = frozenset({"forbidden", "unreachable", "changed"})
+TRANSIENT = frozenset({"forbidden", "unreachable", "changed"})
 """Codes of failures that say nothing of the content: the next run tries again."""
 
 
@@ -224,7 +224,7 @@ class Archive:
     def _record(self, outcome: Outcome) -> Outcome:
         """Into the journal with it; what comes back is what the journal would give."""
         record = record_of(outcome)
-        if self.journal and not (outcome.failure and outcome.failure.code in OF_THE_WAY):
+        if self.journal and not (outcome.failure and outcome.failure.code in TRANSIENT):
             self.journal.append(record)
         self._count(_Settled(outcome.task, "captioned", outcome))
         return outcome_of(outcome.task, record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from captioner.commands.models import loading
-from captioner.commands.options import ABOUT, add, check_many, check_watch, named_inputs, settle
+from captioner.commands.options import ABOUT, add, check_many, check_watch, complete, named_inputs
 from captioner.commands.page import check_page, open_page
 from captioner.outputs.parquet import FORMAT as PARQUET
 
@@ -15,7 +15,7 @@ __all__ = ["ABOUT", "add", "run"]
 def run(options: argparse.Namespace) -> int:
     from captioner.io.progress import Monitor
 
-    settle(options)
+    complete(options)
     if options.watch:
         return _watch(options)
     wants_page = getattr(options, "open", False)

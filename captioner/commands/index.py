@@ -88,7 +88,7 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
     from captioner.archive.run import Archive
     from captioner.commands.engine import decode_pool, engine_of, settings_of
     from captioner.commands.models import load_alone
-    from captioner.commands.reporting import exit_status, followed, say_plan, tell
+    from captioner.commands.reporting import captioned, exit_status, reported, say_plan
     from captioner.io.files import refuse_to_overwrite
 
     failures = Path(options.failures or f"{options.output}.failures.jsonl")
@@ -111,9 +111,9 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
         if writer is None or options.dry_run:
             return say_plan(archive, inputs, monitor)
         engine = engine_of(options, indexer, settings, pool, inputs.stores)
-        run = followed(archive, engine, inputs, monitor, journal=Path(options.output), failures=failures)
+        run = reported(archive, engine, inputs, monitor, journal=Path(options.output), failures=failures)
         outcomes, ledger = stack.enter_context(run)
-        for _ in tell(writer.placed(outcomes), ledger, monitor, to_a_file=True):
+        for _ in captioned(writer.placed(outcomes), ledger, monitor, to_a_file=True):
             pass
     return exit_status(archive.counts, inputs)
 

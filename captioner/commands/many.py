@@ -16,7 +16,7 @@ from captioner.caption.result import UNSURE
 from captioner.commands.engine import decode_pool, engine_of, settings_of
 from captioner.commands.models import load_alone
 from captioner.commands.places import Places, all_taken, claim, find_places, is_taken
-from captioner.commands.reporting import Ledger, exit_status, followed, metered, say_plan, tell
+from captioner.commands.reporting import Ledger, captioned, exit_status, metered, reported, say_plan
 from captioner.errors import CaptionerError
 from captioner.io.files import ResumedFile, StandardOutput, holds
 from captioner.io.inputs import Inputs
@@ -51,13 +51,13 @@ def run_many(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> i
             return say_plan(archive, inputs, monitor)
         engine = engine_of(options, captioner, settings, pool, inputs.stores)
         engine = stack.enter_context(metered(options.metrics_port, archive, monitor))(engine)
-        run = followed(archive, engine, inputs, monitor, journal=places.journal, failures=places.failures)
+        run = reported(archive, engine, inputs, monitor, journal=places.journal, failures=places.failures)
         outcomes, ledger = stack.enter_context(run)
-        captioned = tell(outcomes, ledger, monitor, to_a_file=options.output is not None)
+        done = captioned(outcomes, ledger, monitor, to_a_file=options.output is not None)
         if places.templates:
-            write_each(captioned, options, places, archive, ledger, journal)
+            write_each(done, options, places, archive, ledger, journal)
         else:
-            _write_one(captioned, options, places, inputs)
+            _write_one(done, options, places, inputs)
     return exit_status(archive.counts, inputs)
 
 

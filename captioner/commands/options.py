@@ -166,7 +166,7 @@ def _add_watch(group: Any) -> None:
     group.add_argument("--metrics-port", type=int, metavar="PORT", help="serve metrics for Prometheus on 127.0.0.1")
 
 
-def settle(options: argparse.Namespace) -> None:
+def complete(options: argparse.Namespace) -> None:
     """Format and template of the output, and what contradicts itself."""
     from captioner.io.addresses import protocol
     from captioner.io.files import is_folder
@@ -181,7 +181,7 @@ def settle(options: argparse.Namespace) -> None:
         raise UsageError("--split needs a --manifest; give one")
     if options.output == "-":
         options.output = None
-    settled = _settle_parquet(options) or protocol(options.output or "")
+    settled = _check_parquet(options) or protocol(options.output or "")
     if options.output and not settled and (options.output.endswith(("/", os.sep)) or is_folder(options.output)):
         into = options.output.rstrip("/" + os.sep)
         raise UsageError(f"-o {options.output} is a folder; for a file a video give -o '{into}/{{stem}}.{{format}}'")
@@ -197,7 +197,7 @@ def settle(options: argparse.Namespace) -> None:
         raise UsageError(f"--min-confidence is {options.min_confidence}; it must be 0 to 1")
 
 
-def _settle_parquet(options: argparse.Namespace) -> bool:
+def _check_parquet(options: argparse.Namespace) -> bool:
     """Whether the output is a partitioned folder; raises UsageError for what Parquet cannot be."""
     by_suffix = options.format is None and Path(options.output or "").suffix.lower() == f".{PARQUET}"
     if by_suffix or (options.partition_by and options.format is None):
@@ -212,7 +212,7 @@ def _settle_parquet(options: argparse.Namespace) -> bool:
     return bool(options.partition_by)
 
 
-def settle_parts(options: argparse.Namespace) -> Shard | None:
+def parse_parts(options: argparse.Namespace) -> Shard | None:
     """The shard; ``options.segments`` is parsed. Raises UsageError."""
     from captioner.caption.segments import parse_segments
     from captioner.io.inputs import Shard
@@ -232,7 +232,7 @@ def named_inputs(options: argparse.Namespace) -> Inputs:
     from captioner.io.inputs import find_inputs
     from captioner.io.stores import Stores
 
-    shard = settle_parts(options)
+    shard = parse_parts(options)
     inputs = find_inputs(
         options.paths,
         recursive=options.recursive,

@@ -37,7 +37,7 @@ def say_plan(archive: Archive, inputs: Inputs, monitor: Monitor) -> int:
 
 
 @contextlib.contextmanager
-def followed(
+def reported(
     archive: Archive,
     engine: Engine,
     inputs: Inputs,
@@ -78,7 +78,7 @@ def exit_status(counts: Counts, inputs: Inputs) -> int:
     return int(bool(counts.failed or counts.failed_before or counts.unwritten or inputs.unreadable))
 
 
-def tell(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a_file: bool) -> Iterator[Outcome]:
+def captioned(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, to_a_file: bool) -> Iterator[Outcome]:
     """The outcomes that have captions; failures go to the ledger, and warnings that no file would show to stderr."""
     for outcome in outcomes:
         if outcome.failure:

@@ -8,13 +8,13 @@ import os
 from collections.abc import Iterable, Iterator
 
 from captioner.archive.engine import Outcome
-from captioner.archive.run import OF_THE_WAY, Archive, Counts
+from captioner.archive.run import TRANSIENT, Archive, Counts
 from captioner.commands.engine import decode_pool, engine_of, settings_of
 from captioner.commands.many import open_journal, write_each
 from captioner.commands.models import load_alone
-from captioner.commands.options import settle_parts
+from captioner.commands.options import parse_parts
 from captioner.commands.places import Places, claim, find_places
-from captioner.commands.reporting import followed, metered, tell
+from captioner.commands.reporting import captioned, metered, reported
 from captioner.io.arrivals import Arrivals, Together, Wanted
 from captioner.io.folder_arrivals import FolderArrivals
 from captioner.io.growing import GrowingFile
@@ -27,7 +27,7 @@ from captioner.outputs.writers import writer
 
 def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
     """Caption what is in the folders and what comes; ends by a signal (KeyboardInterrupt) or an error."""
-    shard = settle_parts(options)
+    shard = parse_parts(options)
     stores = Stores(retries=options.retries)
     addresses = [path.rstrip("/") + "/" for path in options.paths if stores.takes(path)]
     folders = [path.rstrip(os.sep) or os.sep for path in options.paths if not stores.takes(path)]
@@ -74,7 +74,7 @@ def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
 
         timed = stack.enter_context(metered(options.metrics_port, archive, monitor, waiting=lambda: arrivals.waiting))
         engine = timed(engine_of(options, captioner, settings, pool, stores))
-        run = followed(
+        run = reported(
             archive,
             engine,
             Inputs(items=(), stores=stores),
@@ -85,11 +85,11 @@ def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
             grows=True,
         )
         outcomes, ledger = stack.enter_context(run)
-        captioned = tell(latest(outcomes, objects), ledger, monitor, to_a_file=True)
+        done = captioned(latest(outcomes, objects), ledger, monitor, to_a_file=True)
         if places.templates:
-            write_each(captioned, options, places, archive, ledger, journal)
+            write_each(done, options, places, archive, ledger, journal)
         else:
-            _write_lines(captioned, options, places)
+            _write_lines(done, options, places)
     return 1  # a watch has no end of its own
 
 
@@ -101,7 +101,7 @@ def latest(outcomes: Iterable[Outcome], objects: StoreArrivals) -> Iterator[Outc
     done: dict[int, int] = {}
     for outcome in outcomes:
         task, code = outcome.task, outcome.failure.code if outcome.failure else ""
-        if code in OF_THE_WAY:
+        if code in TRANSIENT:
             objects.again(task.item)
         name = hash(task.item.path)
         is_there = code != "not_found" or (task.item.remote is None and os.path.lexists(task.item.path))

@@ -12,7 +12,7 @@ from captioner.archive.engine import Task
 _WAIT_SECONDS = 0.05
 
 
-class Ahead:
+class Prefetch:
     """What is to be done next, at most ``ahead`` tasks of it."""
 
     def __init__(self, tasks: Iterator[Task], ahead: int) -> None:
