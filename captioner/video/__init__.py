@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from captioner.video.frames import FrameReader, Frames, VideoInfo, iter_frames, probe, sample_frames
+from captioner.video.frames import Frames, VideoInfo, iter_frames, probe, sample_frames
 from captioner.video.upright import SampledFrame
 
-__all__ = ["FrameReader", "Frames", "SampledFrame", "VideoInfo", "iter_frames", "probe", "sample_frames"]
+__all__ = ["Frames", "SampledFrame", "VideoInfo", "iter_frames", "probe", "sample_frames"]

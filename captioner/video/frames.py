@@ -64,34 +64,6 @@ class Frames:
         )
 
 
-class FrameReader:
-    """Iterates over sampled frames, and tells what is known of the clip once the first has been read."""
-
-    def __init__(self, frames: Iterator[SampledFrame], report: Report) -> None:
-        self._frames = frames
-        self._report = report
-
-    def __iter__(self) -> FrameReader:
-        return self
-
-    def __next__(self) -> SampledFrame:
-        return next(self._frames)
-
-    @property
-    def lost(self) -> int:
-        """Frames or packets that could not be decoded so far."""
-        return self._report.lost
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is to be said of the clip as far as it was read."""
-        return self._report.warnings
-
-    @property
-    def duration_seconds(self) -> float | None:
-        return self._report.duration_seconds
-
-
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
     """What a file says of its video, as a player would show it."""
@@ -121,18 +93,11 @@ def sample_frames(
 
     Raises VideoError for a file that cannot be captioned, and ConfigError for a start or end outside the clip.
     """
-    reader = iter_frames(
-        path,
-        count=config.frames,
-        mode=config.mode,
-        start_seconds=start_seconds,
-        end_seconds=end_seconds,
-        timeout_seconds=timeout_seconds,
-    )
+    report, selection = Report(), Selection(config.frames, start_seconds, end_seconds)
     pixels: list[np.ndarray] = []
     times: list[float] = []
     width = height = 0
-    for frame in reader:
+    for frame in _frames(path, selection, config.mode, timeout_seconds, report):
         if not pixels:
             width, height = frame.size_shown
         pixels.append(resize_frame(frame.pixels, size=config.size, how=config.resize, pixel_aspect=frame.pixel_aspect))
@@ -142,11 +107,11 @@ def sample_frames(
         pixels=stacked,
         is_blank=not shows_something(stacked),
         times_seconds=tuple(times),
-        duration_seconds=reader.duration_seconds,
+        duration_seconds=report.duration_seconds,
         width=width,
         height=height,
-        lost=reader.lost,
-        warnings=reader.warnings,
+        lost=report.lost,
+        warnings=report.warnings,
     )
 
 
@@ -158,14 +123,12 @@ def iter_frames(
     start_seconds: float | None = None,
     end_seconds: float | None = None,
     timeout_seconds: float | None = 60.0,
-) -> FrameReader:
+) -> Iterator[SampledFrame]:
     """The sampled frames one by one, in order and as large as they are; memory does not grow with the clip.
 
     Nothing is opened before the first frame is asked for; errors are those of ``sample_frames``.
     """
-    report = Report()
-    selection = Selection(count, start_seconds, end_seconds)
-    return FrameReader(_frames(path, selection, mode, timeout_seconds, report), report)
+    return _frames(path, Selection(count, start_seconds, end_seconds), mode, timeout_seconds, Report())
 
 
 def _frames(

@@ -10,7 +10,7 @@ import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import av
 
@@ -41,16 +41,6 @@ class Keyframe:
     """False: cut away by an edit list."""
 
 
-class Packets(Protocol):
-    """The packets of a clip, to be read from any keyframe on."""
-
-    def keyframe(self, tick: int) -> Keyframe:
-        """The last one that is shown at ``tick`` or earlier; raises Doubt without one."""
-
-    def read_from(self, key: Keyframe) -> Iterator[Any]:
-        """Its packet and all that follow in the file."""
-
-
 class PacketsInMemory:
     """All packets of a short clip, of any container."""
 
@@ -65,17 +55,19 @@ class PacketsInMemory:
             raise Doubt("keyframes out of order")
 
     def keyframe(self, tick: int) -> Keyframe:
+        """The last one that is shown at ``tick`` or earlier; raises Doubt without one."""
         number = bisect_right(self._ticks, tick)
         if number == 0:
             raise Doubt("no keyframe before the moment")
         return self._keys[number - 1]
 
     def read_from(self, key: Keyframe) -> Iterator[Any]:
+        """Its packet and all that follow in the file."""
         return itertools.islice(self._packets, key.place, None)
 
 
 class PacketsOnDisk:
-    """The packets of an open file that has an index. A keyframe's place is the timestamp to seek to."""
+    """The same of an open file that has an index. A keyframe's place is the timestamp to seek to."""
 
     def __init__(self, container: Any, stream: Any, deadline: Deadline) -> None:
         self._container, self._stream, self._deadline = container, stream, deadline
@@ -107,6 +99,10 @@ class PacketsOnDisk:
     def read_from(self, key: Keyframe) -> Iterator[Any]:
         self._container.seek(key.place, stream=self._stream)
         return read_packets(self._container, self._stream, self._deadline)
+
+
+Packets = PacketsInMemory | PacketsOnDisk
+"""The packets of a clip, to be read from any keyframe on."""
 
 
 @dataclass(frozen=True)
