@@ -11,9 +11,9 @@ import numpy as np
 
 from captioner.errors import VideoError
 from captioner.video.container import MAX_PIXELS, Deadline
-from captioner.video.picture import on_background
 from captioner.video.selection import Selection
 from captioner.video.timeline import Timeline
+from captioner.video.upright import on_background
 
 _ANIMATED = 0x02  # of the flags in the VP8X chunk
 

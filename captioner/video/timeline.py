@@ -200,8 +200,8 @@ def _size_in_header(container: Any) -> int:
     if at < 4 or at >= len(head) or not head[at]:
         return 0
     length = 9 - head[at].bit_length()
-    size = int.from_bytes(head[at : at + length], "big") & ((1 << 7 * length) - 1)
     unknown = (1 << 7 * length) - 1
+    size = int.from_bytes(head[at : at + length], "big") & unknown
     return 0 if size == unknown else at + length + size
 
 

@@ -1,18 +1,23 @@
-"""Pictures as a player or a viewer shows them: in RGB, turned as the video's matrix or the photo's EXIF block says."""
+"""Pictures as a player shows them: in RGB, HDR as SDR, on grey, turned as the matrix or the EXIF block says."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from captioner.video.exif import exif_orientation
 from captioner.video.layout import Layout
-from captioner.video.picture import rgb_picture
+from captioner.video.tonemap import hdr_to_sdr, is_hdr
+
+BACKGROUND = 127
+"""Grey behind what is transparent: to the CNN, whose mean it is, nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +113,25 @@ _EXIF_TURNS = {
     8: _Turn(transpose=True, flip_rows=True),
 }
 """By EXIF's orientation: where the stored picture's first row and first column are shown."""
+
+
+def rgb_picture(frame: Any) -> np.ndarray:
+    """(height, width, 3) uint8 RGB."""
+    rgb = hdr_to_sdr(frame) if is_hdr(frame) else frame.reformat(format="rgb24", threads=1).to_ndarray()
+    if not _has_alpha(frame.format.name):
+        return rgb
+    return on_background(rgb, frame.reformat(format="rgba", threads=1).to_ndarray()[..., 3])
+
+
+def on_background(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The picture on grey; its colours are not multiplied by ``alpha`` (height, width) uint8 yet."""
+    if alpha.min() == 255:
+        return rgb
+    opacity = alpha[..., None].astype(np.uint16)
+    return ((rgb * opacity + BACKGROUND * (255 - opacity) + 127) // 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _has_alpha(name: str) -> bool:
+    """Whether pixels of this format may be transparent; those of a palette may."""
+    return name == "pal8" or any(component.is_alpha for component in av.VideoFormat(name).components)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from captioner.video.frames import iter_frames, sample_frames
-from captioner.video.picture import BACKGROUND, on_background
+from captioner.video.upright import BACKGROUND, on_background
 
 SIZE = 64
 
