@@ -62,7 +62,7 @@ class Task:
 
 
 NOTHING_YET = Task(index=-1, item=Item(path=""))
-"""A list that is still growing has it where there is nothing to do; its outcome says that the engine waits."""
+"""Stands in a growing list where nothing has come yet; its outcome says that the engine waits."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ _WAIT_SECONDS = 0.05
 
 
 class Prefetch:
-    """What is to be done next, at most ``ahead`` tasks of it."""
+    """The next tasks, at most ``ahead`` of them."""
 
     def __init__(self, tasks: Iterator[Task], ahead: int) -> None:
         self._tasks = tasks
@@ -23,18 +23,18 @@ class Prefetch:
 
     @property
     def ended(self) -> bool:
-        """Whether all has been taken."""
+        """Whether all tasks have been read and taken."""
         return self._read.is_set() and self._ready.empty()
 
     def stop(self) -> None:
         self._stopped.set()
 
     def count(self) -> int:
-        """How many tasks are here."""
+        """How many tasks are ready."""
         return self._ready.qsize()
 
     def take(self, most: int) -> tuple[Task, ...]:
-        """As many tasks as are here; one that could not be read is raised."""
+        """The tasks that are ready, at most so many; raises the error that ended the reading."""
         taken: list[Task] = []
         while len(taken) < most:
             try:

@@ -256,7 +256,7 @@ def _files(options: argparse.Namespace, what: str) -> list[str]:
 
     stream = options.paths.count("-")
     if stream > 1 or (stream and len(options.paths) > 1):
-        raise UsageError("a stream on standard input is scored alone: give - only")
+        raise UsageError("a stream on standard input can only be scored alone; give - and nothing else")
     if stream:
         return ["-"]
     inputs = find_inputs(options.paths, recursive=options.recursive)

@@ -184,7 +184,9 @@ def complete(options: argparse.Namespace) -> None:
     settled = _check_parquet(options) or protocol(options.output or "")
     if options.output and not settled and (options.output.endswith(("/", os.sep)) or is_folder(options.output)):
         into = options.output.rstrip("/" + os.sep)
-        raise UsageError(f"-o {options.output} is a folder; for a file a video give -o '{into}/{{stem}}.{{format}}'")
+        raise UsageError(
+            f"-o {options.output} is a folder; for one file per video give -o '{into}/{{stem}}.{{format}}'"
+        )
     if options.format is None:
         suffix = Path(options.output or "").suffix.removeprefix(".").lower()
         options.format = ({"ndjson": "jsonl"}.get(suffix, suffix if suffix in FORMATS else "txt"),)

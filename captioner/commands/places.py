@@ -1,4 +1,4 @@
-"""Where the outputs of a run over many files go, and that nothing is overwritten there."""
+"""Where the outputs of a run over many files go; refuses those that would overwrite something."""
 
 from __future__ import annotations
 

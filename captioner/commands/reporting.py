@@ -97,7 +97,7 @@ def captioned(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, 
 def metered(
     port: int | None, archive: Archive, monitor: Monitor, *, waiting: Callable[[], int] = lambda: 0
 ) -> Iterator[Callable[[Engine], Engine]]:
-    """Serve the metrics of a run where a port is given; what comes takes the time of an engine's clips."""
+    """Serve the metrics of a run where a port is given; yields what times the clips of an engine."""
     if port is None:
         yield lambda engine: engine
         return

@@ -1,7 +1,7 @@
 """Files that come into folders: each is handed on once it has stopped growing (extra captioner[watch]).
 
-The system tells of changes, and a look at the whole folder now and then finds what it did not tell. So a network drive,
-a folder that was away and a burst of a thousand files lose nothing.
+The operating system reports changes, and a scan of the whole folder now and then finds what it did not report. So
+nothing is lost on a network drive, in a folder that was away, or in a burst of a thousand files.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class FolderArrivals(Arrivals):
         return {item.path for item in inputs.items}
 
     def _take(self, real: str) -> None:
-        """A path of which the system says that something happened to it."""
+        """Consider a path that the operating system says has changed."""
         for folder, root in self._folders.items():
             inside = real.removeprefix(os.path.join(root, ""))
             if inside == real or any(part.startswith(".") for part in inside.split(os.sep)):
