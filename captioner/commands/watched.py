@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from captioner.archive.engine import Outcome
 from captioner.archive.run import TRANSIENT, Archive, Counts
@@ -27,21 +28,12 @@ from captioner.outputs.writers import writer
 
 def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
     """Caption what is in the folders and what comes; ends by a signal (KeyboardInterrupt) or an error."""
-    shard = parse_parts(options)
-    stores = Stores(retries=options.retries)
+    wanted, stores = _wanted(options, monitor), Stores(retries=options.retries)
     addresses = [path.rstrip("/") + "/" for path in options.paths if stores.takes(path)]
     folders = [path.rstrip(os.sep) or os.sep for path in options.paths if not stores.takes(path)]
     inside = [Item(path=os.path.join(folder, "_")) for folder in folders]  # noqa: PTH118
     below = [Item(path=address + "_", remote=Remote(address=address + "_")) for address in addresses]
     places = find_places(options, Inputs(items=(*inside, *below), stores=stores))
-
-    def make(path: str) -> Item:
-        return Item(path=path, start_seconds=options.start, end_seconds=options.end)
-
-    def takes(item: Item) -> bool:
-        return shard is None or shard.takes(item)
-
-    wanted = Wanted(recursive=options.recursive, images=options.images, takes=takes, make=make, say=monitor.say)
     objects = StoreArrivals(addresses, stores, wanted)
     sources: list[Arrivals] = [objects]
     if folders:
@@ -63,21 +55,13 @@ def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
             retry_failed=options.retry_failed,
             stores=stores,
         )
-
-        def show(counts: Counts) -> None:
-            monitor.watching(
-                captioned=counts.captioned,
-                known=counts.done,
-                failed=counts.failed + counts.failed_before,
-                waiting=arrivals.waiting + counts.total - counts.settled,
-            )
-
         timed = stack.enter_context(metered(options.metrics_port, archive, monitor, waiting=lambda: arrivals.waiting))
         engine = timed(engine_of(options, captioner, settings, pool, stores))
+        inputs, show = Inputs(items=(), stores=stores), partial(_show, monitor, arrivals)
         run = reported(
             archive,
             engine,
-            Inputs(items=(), stores=stores),
+            inputs,
             monitor,
             journal=places.journal,
             failures=places.failures,
@@ -91,6 +75,27 @@ def run_watch(options: argparse.Namespace, monitor: Monitor) -> int:
         else:
             _write_lines(done, options, places)
     return 1  # a watch has no end of its own
+
+
+def _wanted(options: argparse.Namespace, monitor: Monitor) -> Wanted:
+    """The files of this shard, as the options say."""
+    shard = parse_parts(options)
+    return Wanted(
+        recursive=options.recursive,
+        images=options.images,
+        takes=lambda item: shard is None or shard.takes(item),
+        make=lambda path: Item(path=path, start_seconds=options.start, end_seconds=options.end),
+        say=monitor.say,
+    )
+
+
+def _show(monitor: Monitor, arrivals: Together, counts: Counts) -> None:
+    monitor.watching(
+        captioned=counts.captioned,
+        known=counts.done,
+        failed=counts.failed + counts.failed_before,
+        waiting=arrivals.waiting + counts.total - counts.settled,
+    )
 
 
 def latest(outcomes: Iterable[Outcome], objects: StoreArrivals) -> Iterator[Outcome]:
