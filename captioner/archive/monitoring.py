@@ -10,6 +10,7 @@ from typing import Any
 from captioner.archive.engine import NOTHING_YET, Outcome, Task
 from captioner.archive.run import Counts, Engine
 from captioner.errors import CaptionerError
+from captioner.io.extras import import_extra
 
 _ADDRESS = "127.0.0.1"
 _SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -24,7 +25,7 @@ class Metrics:
 
     def __init__(self, port: int, counts: Counts, *, waiting: Callable[[], int] = lambda: 0) -> None:
         """``waiting`` files are not in ``counts`` yet. Raises CaptionerError where the port cannot be had."""
-        self._client = _import_client()
+        self._client = import_extra("prometheus_client", extra="watch", what="--metrics-port")
         self._counts, self._waiting = counts, waiting
         registry = self._client.CollectorRegistry()
         registry.register(self)
@@ -48,7 +49,7 @@ class Metrics:
 
     def collect(self) -> Iterator[Any]:
         """What Prometheus asks for."""
-        core, counts = self._client.core, self._counts
+        core, counts = self._client.metrics_core, self._counts
         for name, about, value in (
             ("captioner_captioned", "Files captioned by this run", counts.captioned),
             ("captioner_known", "Files captioned by an earlier run", counts.done),
@@ -80,12 +81,3 @@ class Metrics:
                     yield outcome
 
         return run
-
-
-def _import_client() -> Any:
-    try:
-        import prometheus_client
-        import prometheus_client.core
-    except ImportError:
-        raise CaptionerError("--metrics-port needs prometheus_client: pip install 'captioner[watch]'") from None
-    return prometheus_client

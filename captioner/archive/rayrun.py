@@ -21,6 +21,7 @@ from captioner.archive.prefetch import Prefetch
 from captioner.archive.ray_actor import Actor, DriverFiles, Job, for_another_node, pack
 from captioner.checkpoint.files import own_files
 from captioner.errors import CaptionerError
+from captioner.io.extras import import_extra
 
 _BATCHES_AT_ONCE = 2
 """Batches that an actor has at once: while it works on one, the next is on its way."""
@@ -243,10 +244,7 @@ def _start() -> Any:
     """Ray, connected."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
     os.environ.setdefault("RAY_worker_niceness", "0")  # on a busy machine its actors would starve
-    try:
-        import ray
-    except ImportError:
-        raise CaptionerError("--engine ray needs Ray: pip install 'captioner[ray]'") from None
+    ray = import_extra("ray", extra="ray", what="--engine ray", library="Ray")
     if not ray.is_initialized():
         where = os.environ.get("RAY_ADDRESS", "this machine")
         try:

@@ -11,13 +11,14 @@ import os
 import stat
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from captioner.errors import CaptionerError
 from captioner.io.arrivals import Arrivals, Wanted
+from captioner.io.extras import import_extra
 from captioner.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Item, find_inputs
 
 _SCAN_SECONDS = 60.0
@@ -53,7 +54,7 @@ class FolderArrivals(Arrivals):
     ) -> None:
         """Raises CaptionerError for a folder that is none, and where watchfiles is not installed."""
         super().__init__(wanted)
-        self._watch = _import_watch()
+        self._watch = import_extra("watchfiles", extra="watch", what="--watch").watch
         self._folders = {folder: os.path.realpath(folder) for folder in folders}
         for folder in self._folders:
             if not os.path.isdir(folder):
@@ -224,14 +225,6 @@ class FolderArrivals(Arrivals):
                 del self._candidates[path]
                 self._handed_on[path] = candidate.signature
                 self._ready.append((path, candidate.signature))
-
-
-def _import_watch() -> Callable[..., Iterator[Any]]:
-    try:
-        from watchfiles import watch
-    except ImportError:
-        raise CaptionerError("--watch needs watchfiles: pip install 'captioner[watch]'") from None
-    return watch
 
 
 def _signature(path: str) -> Signature | None:

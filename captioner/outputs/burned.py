@@ -16,7 +16,7 @@ import av
 import numpy as np
 from av.stream import Discard
 
-from captioner.errors import ConfigError
+from captioner.io.extras import import_extra
 from captioner.outputs.subtitles import Cue, cues
 from captioner.safe.whole import whole_path
 from captioner.video.container import Deadline, check_file, open_video, surprises_are_failures
@@ -43,10 +43,10 @@ def burn(
 ) -> Path:
     """Write the video ``path`` with its captions in the picture to ``out``, an MP4; its sound is kept.
 
-    Raises VideoError for a file that cannot be decoded, ConfigError without Pillow, CaptionerError where ``out``
-    cannot be written.
+    Raises VideoError for a file that cannot be decoded, CaptionerError without Pillow and where ``out`` cannot be
+    written.
     """
-    _check_pillow()
+    import_extra("PIL", extra="web", what="drawing captions", library="Pillow")
     shown = list(cues(captions))
     info = probe(path, timeout_seconds=timeout_seconds)
     rate = min(info.frames_per_second or 25.0, MOST_FRAMES_PER_SECOND)
@@ -62,13 +62,6 @@ def burn(
         for _, packet in heapq.merge(pictures, sound, key=lambda timed: timed[0]):
             file.mux(packet)
     return target
-
-
-def _check_pillow() -> None:
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise ConfigError('Pillow is needed to draw captions; pip install "captioner[web]"') from None
 
 
 def _timed(frames: Iterable[SampledFrame], *, end: float) -> Iterator[tuple[int, np.ndarray]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from captioner.errors import CaptionerError
+from captioner.io.extras import import_extra
 from captioner.outputs.rows import COLUMNS, row
 from captioner.safe.whole import encode, is_regular, whole_folder, whole_path
 
@@ -37,11 +38,9 @@ _UNKNOWN = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark, DuckDB and pyarrow 
 
 def import_pyarrow() -> Any:
     """The library, with ``parquet``; raises CaptionerError where it is not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise CaptionerError("Parquet needs pyarrow: pip install 'captioner[parquet]'") from None
+    import_extra("pyarrow.parquet", extra="parquet", what="Parquet", library="pyarrow")
+    import pyarrow
+
     return pyarrow
 
 

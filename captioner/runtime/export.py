@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from captioner.caption.parts import checkpoint_lexicon, checkpoint_retriever
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.config import to_dict
-from captioner.errors import CaptionerError, ConfigError
+from captioner.errors import CaptionerError
+from captioner.io.extras import import_extra
 from captioner.io.status import Status
 from captioner.language.decoder import AttentionGRU, Memory
 from captioner.language.grounding import Lexicon
@@ -118,9 +119,8 @@ def export(
 ) -> None:
     """Write encoder (and untuned CNN), memory and step as ONNX, and all else that the runtime needs, to a new folder.
 
-    ``int8`` keeps weights (and the CNN's maps) in 8 bits; ``status`` shows how far it is. Raises ConfigError where onnx
-    is missing, CaptionerError for a folder that exists (unless ``overwrite``) and for a checkpoint that cannot be
-    exported.
+    ``int8`` keeps weights (and the CNN's maps) in 8 bits; ``status`` shows how far it is. Raises CaptionerError
+    where onnx is missing, for a folder that exists (unless ``overwrite``) and for a checkpoint that cannot be exported.
     """
     _check(checkpoint)
     with whole_folder(folder, overwrite=overwrite, ours=lambda folder: _FILES) as temporary:
@@ -139,12 +139,8 @@ def export(
 
 
 def _check(checkpoint: Checkpoint) -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(f'{error.name} is needed to export; pip install "captioner[onnx]"') from None
+    for library in ("onnx", "onnxruntime", "onnxscript"):
+        import_extra(library, extra="onnx", what="an export")
     config = checkpoint.model.decoder.config
     if config.temporal != "none":
         raise CaptionerError(f'a captioner with decoder.temporal = "{config.temporal}" cannot be exported as ONNX')
