@@ -13,7 +13,7 @@ import gradio as gr
 from captioner.caption.result import UNSURE
 from captioner.index.archive import Found
 from captioner.index.writers import why
-from captioner.io.platform import STOPPED
+from captioner.io.signals import STOPPED
 from demo import strings
 from demo.child import Child
 from demo.components.player import player, shown
