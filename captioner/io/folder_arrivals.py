@@ -58,7 +58,7 @@ class FolderArrivals(Arrivals):
         self._folders = {folder: os.path.realpath(folder) for folder in folders}
         for folder in self._folders:
             if not os.path.isdir(folder):
-                raise CaptionerError(f"{folder} is not a folder; --watch takes folders that are there")
+                raise CaptionerError(f"{folder} is not a folder; --watch takes existing folders")
         self._settle_seconds = settle_seconds
         self._suffixes = VIDEO_SUFFIXES | IMAGE_SUFFIXES if wanted.images else VIDEO_SUFFIXES
         self._tick = min(_TICK_SECONDS, max(0.02, settle_seconds / 2))

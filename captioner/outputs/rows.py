@@ -85,7 +85,7 @@ def from_row(values: dict[str, Any]) -> Caption:
     try:
         return Caption(**dict(_read({"words": ()} | values, COLUMNS)))
     except (KeyError, TypeError) as error:
-        raise DataError(f"this is not a caption's row: {error!r}") from None
+        raise DataError(f"this is not a caption row: {error!r}") from None
 
 
 def _plain(value: Any, columns: dict[str, Kind]) -> Iterator[tuple[str, Any]]:
