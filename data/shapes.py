@@ -268,7 +268,7 @@ def write_clip(
             stream = container.add_stream("libx264", rate=rate)
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"
-            # Slower presets use B-frames with the macroblock tree, which reads memory it never wrote (decision 0030).
+            # Slower presets use B-frames with the macroblock tree, which reads memory it never wrote.
             stream.options = {"preset": "ultrafast", "crf": "20"}
             if each_alone:
                 stream.options = {"preset": "ultrafast", "qp": "12", "g": "1"}

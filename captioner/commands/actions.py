@@ -12,9 +12,8 @@ from captioner.commands.settings import add_settings
 ABOUT = """\
 Recognise actions in video files: one, or whole archives.
 
-PATH and most options are those of `captioner caption`. In a result, `caption` is the likeliest action and `confidence`
-its calibrated probability. `alternatives` are the next actions, with their probabilities as `score`. --words adds the
-probability at each frame."""
+In a result, `caption` is the likeliest action and `confidence` its calibrated probability. `alternatives` are the next
+actions, with their probabilities as `score`. --words adds the probability at each frame."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:

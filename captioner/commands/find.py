@@ -25,7 +25,7 @@ Find clips and shots in an index by what they show; captioner index makes one.
 
 QUERY is a sentence or words. "exact words" in quotes must stand in a caption, -word leaves out clips with that word,
 path:holiday/* keeps files of such a path, after:2024-05 those changed since then. A broader noun finds narrower ones:
-bird finds a cockatoo. Each result has its score, its moment and why it was found."""
+bird finds a cockatoo."""
 
 _PLAYERS = {"mpv": "--start={seconds:.3f}", "vlc": "--start-time={seconds:.3f}"}
 

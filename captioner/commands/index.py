@@ -25,8 +25,8 @@ N_BEST = 4
 ABOUT = """\
 Index video files for captioner find: a caption, words, a vector and a thumbnail of each clip, in one file.
 
-PATH is what captioner caption takes. The same command given again resumes a stopped run and indexes what is new or
-changed. It recognises moved files by their content and marks files that are gone. captioner find can read meanwhile."""
+PATH is what captioner caption takes. The same command given again indexes what is new or changed, recognises moved
+files by their content and marks files that are gone. captioner find can read meanwhile."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:

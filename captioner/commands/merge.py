@@ -28,13 +28,11 @@ Merge the rows of several runs, such as the shards of an archive, into one file.
     captioner merge captions-1.jsonl captions-2.jsonl -o captions.jsonl
     captioner merge captions-?.jsonl -o captions.jsonl --expect /archive -r
 
-FILE is what `captioner caption -f jsonl` wrote. Rows come in the order of one run: that of --expect, else that of a
-folder. Equal rows of one clip are written once. Rows that differ are named, and nothing is written unless --prefer
-chooses.
+FILE is what `captioner caption -f jsonl` wrote. Rows come in the order of --expect, else of the folder. Equal rows are
+written once. If rows of a clip differ, nothing is written unless --prefer chooses.
 
-OUT.failures.jsonl lists every file without a row: those that failed (FILE.failures.jsonl is read too), and those that
---expect names and no run knows. The exit status is 1 if there are any, if a line is malformed or if a shard is
-missing."""
+OUT.failures.jsonl lists every file without a row. The exit status is 1 if there are any, if a line is malformed or if a
+shard is missing."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -33,9 +33,8 @@ PATH is a file, a folder, a pattern such as 'clips/*.mp4', or an address such as
 file with one name a line, and - is the same from stdin. Each file is captioned once, in the order given. Folders skip
 hidden files and files without a video suffix.
 
-With -o and more than one file, a journal beside the output (FILE.journal) keeps every result. The same command then
-does only what is missing. Files whose content, model or settings changed are done again. FILE.failures.jsonl lists
-each file that failed, with a code and a reason."""
+With -o and more than one file, a journal beside the output (FILE.journal) keeps every result. The same command given
+again captions only new and changed files. FILE.failures.jsonl lists each file that failed, with a code and a reason."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -35,14 +35,12 @@ MADE = "`python docs/reference/generate.py` writes these pages."
 
 
 def described(parser: argparse.ArgumentParser) -> set[tuple[str, str]]:
-    """The options in titled groups of a command, each with its help."""
-    return {
-        (names(action), action.help or "") for group in parser._action_groups[2:] for action in group._group_actions
-    }
+    """The options of a command, each with its help."""
+    return {(names(action), action.help or "") for action in parser._actions if action.option_strings}
 
 
 def page(parser: argparse.ArgumentParser, known: set[tuple[str, str]]) -> Iterator[str]:
-    """The lines of one command's page; groups whose options are all ``known`` from captioner caption are only named."""
+    """The lines of one command's page; options and groups that are ``known`` from captioner caption are only named."""
     positional = [a for a in parser._actions if not a.option_strings]
     yield f"# {parser.prog}"
     yield ""
@@ -50,21 +48,29 @@ def page(parser: argparse.ArgumentParser, known: set[tuple[str, str]]) -> Iterat
     yield ""
     yield parser.description or ""
     shared: list[str] = []
+    alike: list[str] = []
     for group in parser._action_groups:
         actions = [a for a in group._group_actions if not isinstance(a, argparse._HelpAction)]
         if not actions:
             continue
-        if {(names(action), action.help or "") for action in actions} <= known:
+        new = [action for action in actions if (names(action), action.help or "") not in known]
+        if not new and group not in parser._action_groups[:2]:
             shared.append((group.title or "").partition(" (")[0])
+            continue
+        alike += [action.option_strings[-1] for action in actions if action not in new]
+        if not new:
             continue
         yield ""
         yield f"## {capital(group.title or '')}"
         yield ""
-        for action in actions:
+        for action in new:
             yield from wrapped(f"- {names(action)}: {parser._get_formatter()._expand_help(action)}")
     if shared:
         yield ""
         yield f"[captioner caption](caption.md) has the options for {', '.join(shared)} too."
+    if alike:
+        yield ""
+        yield from wrapped(f"As in [captioner caption](caption.md): {', '.join(f'`{name}`' for name in alike)}.")
     yield ""
 
 
@@ -74,7 +80,7 @@ def usage(action: argparse.Action) -> str:
 
 
 def names(action: argparse.Action) -> str:
-    """``-o FILE``, ``--output FILE``; an argument by its name."""
+    """``-o``, ``--output FILE``; an argument by its name."""
     if action.nargs == 0:
         value = ""
     elif action.choices:
@@ -83,7 +89,8 @@ def names(action: argparse.Action) -> str:
         value = f" {action.metavar or action.dest.upper()}"
     if not action.option_strings:
         return f"`{value.strip()}`"
-    return ", ".join(f"`{option}{value}`" for option in action.option_strings)
+    *short, long = action.option_strings
+    return ", ".join([*(f"`{option}`" for option in short), f"`{long}{value}`"])
 
 
 def capital(text: str) -> str:
