@@ -38,19 +38,7 @@ _HOMES = {
     "VideoError": "captioner.errors",
     "Watcher": "captioner.anomalies.watcher",
 }
-__all__ = [
-    "Archive",
-    "Caption",
-    "Captioner",
-    "CaptionerError",
-    "Found",
-    "Recognizer",
-    "SearchConfig",
-    "VideoConfig",
-    "VideoError",
-    "Watcher",
-    "__version__",
-]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.decoder import AttentionGRU, Memory, State
 from captioner.language.grounding import Condition
-from captioner.language.search import Hypothesis, search
+from captioner.language.hypothesis import Hypothesis
+from captioner.language.search import search
 from captioner.vision.detector import ClipDetector, WordDetector
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.evidence import Evidence

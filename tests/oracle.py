@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from captioner.language.config import SearchConfig
-from captioner.language.search import Hypothesis, State, Step
+from captioner.language.hypothesis import Hypothesis
+from captioner.language.search import State, Step
 
 
 class PrefixModel:

@@ -14,22 +14,16 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from captioner.caption.clips import EncodedClip, caption_frames, find_device
-from captioner.caption.parts import (
-    checkpoint_lexicon,
-    checkpoint_reliability,
-    checkpoint_reranker,
-    checkpoint_retriever,
-    to_tensors,
-)
+from captioner.caption.parts import checkpoint_retriever, checkpoint_wording, to_tensors
 from captioner.caption.result import Caption, Place
 from captioner.caption.scenes import surest
 from captioner.caption.segments import Segments, segment_frames
-from captioner.caption.telling import Evidence, Wording, choose, tell
+from captioner.caption.telling import Evidence, choose, tell
 from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
 from captioner.language.config import SearchConfig
 from captioner.language.decoder import Memory
 from captioner.language.grounding import Condition
-from captioner.language.search import Hypothesis
+from captioner.language.hypothesis import Hypothesis
 from captioner.model import Observation
 from captioner.retrieval.checkpoint import RetrieverCheckpoint
 from captioner.video.config import VideoConfig
@@ -57,17 +51,9 @@ class Captioner:
         self.encoder = self._model.encoder.fast()
         self._model.decoder.lay_out_by_columns()
         self._retriever = retriever or checkpoint_retriever(checkpoint)
-        lexicon = checkpoint_lexicon(checkpoint)
+        self._wording = checkpoint_wording(checkpoint, self._retriever)
+        lexicon = self._wording.lexicon
         self._lexicon = None if lexicon is None else to_tensors(lexicon, self.device)
-        self._wording = Wording(
-            pieces=checkpoint.tokenizer.pieces if lexicon is None else lexicon.pieces,
-            reranker=checkpoint_reranker(self._model),
-            calibration=checkpoint.calibration,
-            fingerprint=checkpoint.fingerprint,
-            lexicon=lexicon,
-            reliability=checkpoint_reliability(self._model),
-            queries=self._retriever.queries() if self._retriever else None,
-        )
         self._begins_word = torch.tensor(self._wording.pieces.begins_word())
 
     @classmethod

@@ -8,27 +8,32 @@ from typing import Any
 import numpy as np
 import torch
 
+from captioner.caption.telling import Wording
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.language.grounding import Lexicon, make_lexicon
 from captioner.language.reranker import Reranker
-from captioner.model import CaptionModel
 from captioner.retrieval.checkpoint import RetrieverCheckpoint, load_retriever
 from captioner.vision.nouns import nouns
 
 
-def checkpoint_reranker(model: CaptionModel) -> Reranker | None:
-    if model.detector is None:
-        return None
-    table = None if model.phrases is None else model.phrases.cpu().numpy()
-    return Reranker(
-        model.detector.forms, model.detector.usual.cpu().numpy(), table, nouns=[noun.name for noun in nouns()]
+def checkpoint_wording(checkpoint: Checkpoint, retriever: RetrieverCheckpoint | None) -> Wording:
+    """How the captioner of a checkpoint makes captions of hypotheses."""
+    lexicon, model = checkpoint_lexicon(checkpoint), checkpoint.model
+    reranker = None
+    if model.detector is not None:
+        table = None if model.phrases is None else model.phrases.cpu().numpy()
+        usual, names = model.detector.usual.cpu().numpy(), [noun.name for noun in nouns()]
+        reranker = Reranker(model.detector.forms, usual, table, nouns=names)
+    reliability = None if model.evidence is None else model.evidence.reliability
+    return Wording(
+        pieces=checkpoint.tokenizer.pieces if lexicon is None else lexicon.pieces,
+        reranker=reranker,
+        calibration=checkpoint.calibration,
+        fingerprint=checkpoint.fingerprint,
+        lexicon=lexicon,
+        reliability=None if reliability is None else reliability.cpu().numpy(),
+        queries=retriever.queries() if retriever else None,
     )
-
-
-def checkpoint_reliability(model: CaptionModel) -> np.ndarray | None:
-    if model.evidence is None or model.evidence.reliability is None:
-        return None
-    return model.evidence.reliability.cpu().numpy()
 
 
 def checkpoint_retriever(checkpoint: Checkpoint) -> RetrieverCheckpoint | None:

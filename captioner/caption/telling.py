@@ -5,18 +5,19 @@ Plain functions that both the captioner and the exported captioner call. They kn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from itertools import zip_longest
-from typing import Protocol, TypeVar
 
 import numpy as np
 
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Place, Word
-from captioner.language.calibration import Calibration, confidence_of
+from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
 from captioner.language.grounding import Condition, Lexicon, clip_nouns, required_token
+from captioner.language.hypothesis import Hypothesis
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker, reranks
 from captioner.retrieval.queries import Queries
@@ -29,23 +30,6 @@ _LEAST = 0.05
 """Nouns less probable than this are not told."""
 _MOST = 5
 """Nouns told of a clip."""
-
-
-class Found(Protocol):
-    """A hypothesis as any search gives it."""
-
-    @property
-    def tokens(self) -> tuple[int, ...]: ...
-    @property
-    def log_prob(self) -> float: ...
-    @property
-    def score(self) -> float: ...
-    @property
-    def length(self) -> int:
-        """Tokens that ``log_prob`` is of."""
-
-
-H = TypeVar("H", bound=Found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +105,9 @@ def _of_all_beams(config: SearchConfig) -> SearchConfig:
     return replace(config, n_best=config.beams)
 
 
-def choose(found: Sequence[H], wording: Wording, *, evidence: Evidence, config: SearchConfig) -> list[H]:
+def choose(
+    found: Sequence[Hypothesis], wording: Wording, *, evidence: Evidence, config: SearchConfig
+) -> list[Hypothesis]:
     """The n-best list of one clip, best first: as the search found it, or reranked by what was observed."""
     if wording.reranker is None or evidence.word_probs is None or not reranks(config):
         return list(found)
@@ -138,7 +124,7 @@ def choose(found: Sequence[H], wording: Wording, *, evidence: Evidence, config: 
 
 
 def tell(
-    hypotheses: Sequence[Found],
+    hypotheses: Sequence[Hypothesis],
     wording: Wording,
     *,
     attention: np.ndarray,
@@ -163,11 +149,14 @@ def tell(
         words = [replace(word, text=text) for word, text in zip(words, said, strict=True)]
         detected = detected_nouns(evidence.noun_probs, frames.times_seconds, said=said)
     text = " ".join(word.text for word in words)
-    confidence = 0.0
-    if not frames.is_blank:
-        confidence = confidence_of(
-            calibration,
-            best.log_prob / max(1, best.length),
+    mean_log_prob = best.log_prob / max(1, len(best.tokens) + best.finished)
+    if frames.is_blank:
+        confidence = 0.0
+    elif calibration is None:
+        confidence = math.exp(mean_log_prob)
+    else:
+        confidence = calibration.confidence(
+            mean_log_prob,
             moving=len(frames.times_seconds) > 1,
             words=len(words),
             seen=detected[0].probability if detected else 0.0,
@@ -196,7 +185,9 @@ def tell(
     )
 
 
-def _words(best: Found, pieces: Pieces, attention: np.ndarray, gates: np.ndarray | None, frames: Frames) -> list[Word]:
+def _words(
+    best: Hypothesis, pieces: Pieces, attention: np.ndarray, gates: np.ndarray | None, frames: Frames
+) -> list[Word]:
     words = []
     for text, first, last in pieces.words(best.tokens):
         shares = attention[first:last].mean(axis=0)  # (T, P)
@@ -255,7 +246,7 @@ def _first_words() -> frozenset[str]:
     return frozenset(noun.name.split()[0] for noun in nouns())
 
 
-def _alternatives(hypotheses: Sequence[Found], best: str, pieces: Pieces) -> tuple[Alternative, ...]:
+def _alternatives(hypotheses: Sequence[Hypothesis], best: str, pieces: Pieces) -> tuple[Alternative, ...]:
     """Each sentence once, the best way of writing it: pieces may spell the same words in several ways.
 
     ``best`` is the text of the first, where a noun may be corrected.

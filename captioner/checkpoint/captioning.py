@@ -13,7 +13,6 @@ match. Nothing is ever left at random.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +22,12 @@ from captioner.checkpoint.files import WEIGHTS, write_model
 from captioner.checkpoint.folder import CheckpointFolder, checked_config
 from captioner.checkpoint.hub import located
 from captioner.config import to_dict
-from captioner.errors import CheckpointError
+from captioner.errors import CaptionerError, CheckpointError
 from captioner.language.calibration import Calibration
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
+from captioner.safe.whole import write_whole
 from captioner.video.config import VideoConfig
 from captioner.vision.backbones import OWN_FOLDER
 
@@ -124,14 +124,10 @@ def write_calibration(folder: str | Path, calibration: Calibration, *, min_confi
     if min_confidence is not None:
         config["search"] = config["search"] | {"min_confidence": min_confidence}
     _calibration(CheckpointFolder(folder, config))
-    temporary = folder / f".config.json.{os.getpid()}.tmp"
     try:
-        temporary.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / "config.json")
-    except OSError as error:
-        raise CheckpointError(f"cannot write {folder / 'config.json'}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_whole(folder / "config.json", json.dumps(config, indent=1) + "\n", overwrite=True)
+    except CaptionerError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

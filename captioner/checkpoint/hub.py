@@ -99,27 +99,24 @@ def make_card(name: str, summary: dict[str, Any], *, license: str = "") -> str:
     task = str(summary.get("task", "captions"))
     command = {"captions": "caption", "actions": "actions"}.get(task, "anomalies score")
     tags = {"captions": "video-captioning", "actions": "video-classification"}.get(task, "anomaly-detection")
-    head = ["---", "library_name: captioner", f"tags: [captioner, {tags}]"]
-    head += [f"license: {license}"] if license else []
     facts = json.dumps({key: value for key, value in summary.items() if key != "folder"}, indent=1)
-    return "\n".join(
-        [
-            *head,
-            "---",
-            f"# {name.partition('/')[2]}",
-            "",
-            f"A checkpoint of captioner for {task}: a CNN looks at frames, a GRU reads them.",
-            "",
-            f"    captioner {command} -m {name} clip.mp4",
-            "",
-            "What it is and was trained on, as `captioner info --json` tells it:",
-            "",
-            "```json",
-            facts,
-            "```",
-            "",
-        ]
-    )
+    licence = f"license: {license}\n" if license else ""
+    return f"""---
+library_name: captioner
+tags: [captioner, {tags}]
+{licence}---
+# {name.partition("/")[2]}
+
+A checkpoint of captioner for {task}: a CNN looks at frames, a GRU reads them.
+
+    captioner {command} -m {name} clip.mp4
+
+What it is and was trained on, as `captioner info --json` tells it:
+
+```json
+{facts}
+```
+"""
 
 
 def _endpoint() -> str | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from captioner.caption.result import DetectedNoun
@@ -14,44 +12,24 @@ _MARK = struct.Struct("<ef")  # probability, seconds
 _SEPARATOR = "\n"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Moment:
-    """A clip or a shot."""
-
-    start_seconds: float
-    end_seconds: float | None
-    caption: str
-    confidence: float
-    unsure: bool
-    others: tuple[str, ...]
-    """Other sentences of the n-best list."""
-    seen: tuple[DetectedNoun, ...]
-    """Words and nouns that were detected, surest first."""
-    vector: bytes
-    """W numbers, float16; may be empty."""
-    thumbnail: bytes = b""
-    """A WebP picture; may be empty."""
-
-
-def moment_of(row: dict[str, Any]) -> Moment:
-    """Of a caption's row (:func:`captioner.outputs.writers.row`), with what an index keeps of its clip."""
-    kept = row.get("embedding", {})
-    told = [(w["word"], w) for w in kept["words"]] + [(s["noun"], s) for s in row.get("evidence", ())]
+def columns_of(row: dict[str, Any]) -> dict[str, Any]:
+    """The columns of ``moments``, of a caption's row (:func:`captioner.outputs.writers.row`) with its embedding."""
+    told = [(w["word"], w) for w in row["embedding"]["words"]] + [(s["noun"], s) for s in row.get("evidence", ())]
     seen = [
         DetectedNoun(noun=noun, probability=found["probability"], peak_seconds=found["peak_seconds"])
         for noun, found in told
     ]
-    return Moment(
-        start_seconds=row["start_seconds"],
-        end_seconds=row["end_seconds"],
-        caption=row["caption"],
-        confidence=row["confidence"],
-        unsure=row["abstained"],
-        others=tuple(a["caption"] for a in row["alternatives"] if a["caption"] != row["caption"]),
-        seen=_together(seen),
-        vector=base64.b64decode(kept["vector"]),
-        thumbnail=base64.b64decode(kept["thumbnail"]),
-    )
+    words, marks = pack(_together(seen))
+    return {
+        "start": row["start_seconds"],
+        "stop": row["end_seconds"],
+        "caption": row["caption"],
+        "confidence": row["confidence"],
+        "unsure": row["abstained"],
+        "others": _SEPARATOR.join(a["caption"] for a in row["alternatives"] if a["caption"] != row["caption"]),
+        "seen": words,
+        "marks": marks,
+    }
 
 
 def _together(sights: Iterable[DetectedNoun]) -> tuple[DetectedNoun, ...]:
@@ -78,13 +56,8 @@ def unpack(seen: str, marks: bytes) -> tuple[DetectedNoun, ...]:
     )
 
 
-def join_others(others: Sequence[str]) -> str:
-    """The column ``others``."""
-    return _SEPARATOR.join(others)
-
-
 def separate_others(others: str) -> list[str]:
-    """What :func:`join_others` was given."""
+    """The other sentences of the n-best list, of the column ``others``."""
     return others.split(_SEPARATOR) if others else []
 
 

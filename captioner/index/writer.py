@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import sqlite3
@@ -13,7 +14,7 @@ from typing import Any
 from captioner.archive.engine import Outcome
 from captioner.archive.journal import Entry
 from captioner.errors import CaptionerError
-from captioner.index.rows import Moment, join_others, moment_of, pack, row_of
+from captioner.index.rows import columns_of, row_of
 from captioner.index.schema import BLOCK, Facts, check_ours, connect, create, read_facts
 from captioner.io.addresses import protocol
 from captioner.io.platform import BINARY, try_lock
@@ -136,7 +137,7 @@ class IndexWriter:
             content = self._connection.execute("INSERT INTO contents (key) VALUES (?)", (key,)).lastrowid
             assert content is not None
             for row in record["captions"]:
-                self._add(content, moment_of(row))
+                self._add(content, row)
 
     def place(self, outcome: Outcome) -> None:
         """What became of a file of the list."""
@@ -190,25 +191,21 @@ class IndexWriter:
                 "make room and give the same command again"
             ) from error
 
-    def _add(self, content: int, moment: Moment) -> None:
-        seen, marks = pack(moment.seen)
-        texts = (moment.caption, join_others(moment.others), seen)
-        added = self._connection.execute(
-            "INSERT INTO moments (content, start, stop, caption, confidence, unsure, others, seen, marks) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(content, moment.start_seconds, moment.end_seconds, texts[0], moment.confidence, moment.unsure),
-                *(*texts[1:], marks),
-            ),
-        )
-        number = added.lastrowid
+    def _add(self, content: int, row: dict[str, Any]) -> None:
+        columns, kept = columns_of(row), row["embedding"]
+        number = self._connection.execute(
+            f"INSERT INTO moments (content, {', '.join(columns)}) VALUES (?{', ?' * len(columns)})",
+            (content, *columns.values()),
+        ).lastrowid
         assert number is not None
+        texts = (columns[name] for name in ("caption", "others", "seen"))
         self._connection.execute(
             "INSERT INTO words (rowid, caption, others, seen) VALUES (?, ?, ?, ?)", (number, *texts)
         )
-        self._put_vector(number, moment.vector)
-        if moment.thumbnail:
-            self._connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, moment.thumbnail))
+        self._put_vector(number, base64.b64decode(kept["vector"]))
+        if kept["thumbnail"]:
+            webp = base64.b64decode(kept["thumbnail"])
+            self._connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, webp))
 
     def _put_vector(self, number: int, vector: bytes) -> None:
         """At the moment's place in its block; an empty vector as zeros."""

@@ -44,17 +44,8 @@ class Calibration:
     """SHA-256 of the weights it was fitted to: it says nothing of any others."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "intercept",
-            "slope",
-            "moving",
-            "words",
-            "seen",
-            "support",
-            "match",
-            "log_loss",
-            "constant_log_loss",
-        ):
+        numbers = ("intercept", "slope", "moving", "words", "seen", "support", "match", "log_loss", "constant_log_loss")
+        for name in numbers:
             value = getattr(self, name)
             require(math.isfinite(value), f"calibration.{name} is {value}; it must be finite")
         require(self.slope >= 0, f"calibration.slope is {self.slope}; it must not be negative")
@@ -62,35 +53,22 @@ class Calibration:
         require(self.clips >= 1, f"calibration.clips is {self.clips}; it must be at least 1")
 
     def confidence(
-        self, mean_log_prob: float, *, moving: bool, words: int, seen: float, support: float = 0.0, match: float = 0.0
+        self,
+        mean_log_prob: float,
+        *,
+        moving: bool,
+        words: int,
+        seen: float,
+        support: float = 0.0,
+        match: float = 0.0,
+        rendered: float = 0.0,
     ) -> float:
         """The chance, 0 to 1, that a caption of so many words, with this mean log-probability of its tokens (eos
         included), is good. ``seen``: probability of the likeliest noun in its evidence, 0 without any; ``support``:
-        the caption's own, 0 without a detector of words; ``match``: 0 without a retriever.
+        the caption's own, 0 without a detector of words; ``match``: 0 without a retriever; ``rendered``: probability
+        that the clip shows graphics, of whose captions none is good.
         """
         x = self.intercept + self.slope * mean_log_prob + self.moving * moving + self.words * words
         x += self.seen * seen + self.support * support + self.match * match
-        return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
-
-
-def confidence_of(
-    calibration: Calibration | None,
-    mean_log_prob: float,
-    *,
-    moving: bool,
-    words: int,
-    seen: float,
-    support: float,
-    match: float = 0.0,
-    rendered: float = 0.0,
-) -> float:
-    """:meth:`Calibration.confidence`, times the probability that the clip was not ``rendered``.
-
-    Without a calibration it is the mean probability of a token.
-    """
-    if calibration is None:
-        return math.exp(mean_log_prob)
-    confidence = calibration.confidence(
-        mean_log_prob, moving=moving, words=words, seen=seen, support=support, match=match
-    )
-    return confidence * (1 - rendered)
+        chance = 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+        return chance * (1 - rendered)

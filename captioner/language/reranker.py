@@ -13,20 +13,12 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar
 
 import numpy as np
 
 from captioner.language.config import SearchConfig
 from captioner.language.grounding import NOUN_PRIOR
-
-
-class Scored(Protocol):
-    """A hypothesis with the score that the search gave it."""
-
-    @property
-    def score(self) -> float: ...
-
+from captioner.language.hypothesis import Hypothesis
 
 _LEAST = 1e-6
 _SURE = 0.3
@@ -35,7 +27,6 @@ _NONE = 0.05
 """Stands for the probability of the least likely word where a sentence has none that the detector knows."""
 _HASHES = 3
 """Bits of the filter that stand for a trigram."""
-S = TypeVar("S", bound=Scored)
 
 
 def reranks(config: SearchConfig) -> bool:
@@ -68,14 +59,14 @@ class Reranker:
 
     def rerank(
         self,
-        hypotheses: Sequence[S],
+        hypotheses: Sequence[Hypothesis],
         texts: Sequence[str],
         *,
         word_probs: np.ndarray,
         noun_probs: np.ndarray | None = None,
         matches: np.ndarray | None = None,
         config: SearchConfig,
-    ) -> list[S]:
+    ) -> list[Hypothesis]:
         """The hypotheses, best first. ``texts`` are what they say; ``word_probs`` (W,) are of the clip's words, and
         ``noun_probs`` (N,) of the classifier's nouns in a grounded checkpoint. ``matches`` (H,) say how well each
         sentence fits the clip.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from captioner.language.config import SearchConfig
+from captioner.language.hypothesis import Hypothesis
 from captioner.language.sampling import chances, draw
 
 State = tuple[Tensor, ...]
@@ -25,27 +26,6 @@ Step = Callable[[Tensor, State], tuple[Tensor, State]]
 _NEVER = -math.inf
 _ECHO = 4
 """Tokens of the longest run of words that is kept from being said twice in a row."""
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A sentence that the search found."""
-
-    tokens: tuple[int, ...]
-    """Without bos and eos."""
-    log_prob: float
-    """Natural logarithm of the sentence's probability under the model, eos included when ``finished``."""
-    score: float
-    """What hypotheses are ranked by: ``log_prob / length_penalty(len(token_log_probs), alpha)``."""
-    finished: bool
-    """Whether it ends in eos. If not it was cut: at max_length, or where no token was possible."""
-    token_log_probs: tuple[float, ...]
-    """Of each token, and of eos when ``finished``; the model's own, whatever the choice was made by."""
-
-    @property
-    def length(self) -> int:
-        """Tokens that ``log_prob`` is of: eos included when ``finished``."""
-        return len(self.token_log_probs)
 
 
 @dataclass(frozen=True)

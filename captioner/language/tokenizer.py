@@ -55,10 +55,6 @@ class CaptionTokenizer:
         """V: how many ids there are, the four special ones included."""
         return len(self.pieces)
 
-    def begins_word(self) -> list[bool]:
-        """Whether each id begins a word when it stands after another: its spelling begins with a space."""
-        return self.pieces.begins_word()
-
     def encode(self, caption: str) -> list[int]:
         """The ids of ``normalise(caption)``, without bos and eos; a piece outside the vocabulary is ``unk_id``."""
         return [token for word in normalise(caption).split() for token in self._word_ids(word)]
@@ -76,10 +72,6 @@ class CaptionTokenizer:
         ``decode(encode(caption)) == normalise(caption)`` when no piece is outside the vocabulary.
         """
         return self.pieces.decode(ids)
-
-    def words(self, ids: Sequence[int]) -> list[tuple[str, int, int]]:
-        """Each word of ``decode(ids)`` as ``(word, first, last + 1)``: the places in ``ids`` that it was made from."""
-        return self.pieces.words(ids)
 
     @classmethod
     def train(cls, captions: Iterable[str], *, vocab_size: int) -> CaptionTokenizer:

@@ -44,7 +44,7 @@ class NgramIndex:
         counts = [_tally(caption, tokens)]
         for order in range(2, ORDERS + 1):
             starts = np.flatnonzero(left >= order)  # where an n-gram of this order starts
-            keys, found = _unique((numbers[starts] << _SHIFT) | tokens[starts + order - 1])
+            keys, found = np.unique((numbers[starts] << _SHIFT) | tokens[starts + order - 1], return_inverse=True)
             numbers = np.zeros_like(numbers)
             numbers[starts] = found
             all_keys.append(keys)
@@ -65,7 +65,7 @@ class NgramIndex:
             keys = (numbers[starts] << _SHIFT) | tokens[starts + order - 1]
             found = find(known, keys)
             missing = found < 0
-            found[missing] = len(known) + _unique(keys[missing])[1]
+            found[missing] = len(known) + np.unique(keys[missing], return_inverse=True)[1]
             numbers = np.zeros_like(numbers)
             numbers[starts] = found
             counts.append(_tally(caption[starts], found))
@@ -107,17 +107,5 @@ def _encode(captions: Sequence[Tokens], words: dict[str, int], *, learn: bool) -
 
 def _tally(caption: Integers, ngram: Integers) -> Counts:
     width = int(ngram.max(initial=0)) + 1
-    pairs = np.sort(caption * width + ngram)
-    starts = np.flatnonzero(first_of_each(pairs))
-    count = np.diff(starts, append=len(pairs))
-    return Counts(pairs[starts] // width, pairs[starts] % width, count)
-
-
-def _unique(keys: Integers) -> tuple[Integers, Integers]:
-    """The different keys, sorted, and the position of each key among them."""
-    order = np.argsort(keys)
-    ranked = keys[order]
-    first = first_of_each(ranked)
-    position = np.empty(len(keys), dtype=np.int64)
-    position[order] = np.cumsum(first) - 1
-    return ranked[first], position
+    pairs, count = np.unique(caption * width + ngram, return_counts=True)
+    return Counts(pairs // width, pairs % width, count)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from captioner.language.config import SearchConfig
+from captioner.language.hypothesis import Hypothesis
 
 State = tuple[np.ndarray, ...]
 """What the hypotheses carry, each (K, ...)."""
@@ -16,18 +16,6 @@ Step = Callable[[np.ndarray, State], tuple[np.ndarray, State]]
 """Tokens (K,) int64 and state -> log-probabilities (K, V) float32 and the next state."""
 
 _ECHO = 4
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence that was found."""
-
-    tokens: tuple[int, ...]
-    """Without bos and eos."""
-    log_prob: float
-    score: float
-    length: int
-    """Tokens that the log-probability is of: eos included where it ends in one."""
 
 
 def beam_search(
@@ -40,7 +28,7 @@ def beam_search(
     banned: tuple[int, ...],
     begins_word: np.ndarray,
     required: int = -1,
-) -> list[Sentence]:
+) -> list[Hypothesis]:
     """The ``n_best`` best sentences, best first; ``state`` holds one hypothesis, (1, ...).
 
     Ends as ``language.search`` does: once no running hypothesis can outscore the worst that is to be returned. A second
@@ -48,7 +36,7 @@ def beam_search(
     """
     tokens, history = np.array([bos_id]), np.empty((1, 0), np.int64)
     running, second = np.zeros(1, np.float32), np.zeros(1, dtype=bool)
-    finished: tuple[list[Sentence], list[Sentence]] = ([], [])
+    finished: tuple[list[Hypothesis], list[Hypothesis]] = ([], [])
     for length in range(1, config.max_length + 1):
         log_probs, state = step(tokens, state)
         allowed = _allowed(log_probs, history, config=config, banned=banned, eos_id=eos_id, begins_word=begins_word)
@@ -61,7 +49,7 @@ def beam_search(
         for row in (over & (running > -np.inf)).nonzero()[0].tolist():
             total = float(running[row])
             finished[int(second[row])].append(
-                Sentence(tuple(history[row, :-1].tolist()), total, total / penalty, length)
+                Hypothesis(tuple(history[row, :-1].tolist()), total, total / penalty, True)
             )
         for beam in finished:
             beam.sort(key=lambda sentence: -sentence.score)
@@ -77,8 +65,8 @@ def beam_search(
     ended = sorted([*free, *(s for s in finished[1] if s.tokens not in known)], key=lambda sentence: -sentence.score)
     rows = [row for row in (-running).argsort(kind="stable").tolist() if running[row] > -np.inf and not second[row]]
     totals = running.tolist()
-    cut = [Sentence(tuple(history[row].tolist()), totals[row], totals[row] / penalty, length) for row in rows]
-    return ended + cut[: config.n_best - len(free)] or [Sentence((), 0.0, 0.0, 0)]
+    cut = [Hypothesis(tuple(history[row].tolist()), totals[row], totals[row] / penalty, False) for row in rows]
+    return ended + cut[: config.n_best - len(free)] or [Hypothesis((), 0.0, 0.0, False)]
 
 
 def _allowed(
@@ -119,7 +107,7 @@ def _in_both_beams(
     return np.concatenate([place, held]), np.concatenate([running, their]), inside
 
 
-def _is_over(bound: float, finished: list[Sentence], config: SearchConfig) -> bool:
+def _is_over(bound: float, finished: list[Hypothesis], config: SearchConfig) -> bool:
     """Whether nothing that runs can outscore the worst of the finished; ``bound`` is the best score that it can get."""
     return bound == -np.inf or (len(finished) == config.n_best and bound <= finished[-1].score)
 

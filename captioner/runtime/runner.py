@@ -20,10 +20,11 @@ from captioner.errors import CaptionerError, CheckpointError, ConfigError, first
 from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
 from captioner.language.grounding import Lexicon
+from captioner.language.hypothesis import Hypothesis
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker
 from captioner.retrieval.queries import Queries, Vocabulary
-from captioner.runtime.beam import Sentence, State, beam_search
+from captioner.runtime.beam import State, beam_search
 from captioner.safe.json_text import read_settings
 from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
@@ -147,7 +148,7 @@ class Runner:
             min_confidence=self.search.min_confidence,
         )
 
-    def _find(self, memory: dict[str, np.ndarray], state: State, seen: Evidence) -> list[Sentence]:
+    def _find(self, memory: dict[str, np.ndarray], state: State, seen: Evidence) -> list[Hypothesis]:
         """The hypotheses."""
         condition = self._wording.condition(seen, self.search)
 

@@ -60,7 +60,7 @@ class Validator:
         """Of all clips, as the search finds them."""
         tokenizer = self._tokenizer
         banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
-        begins_word = torch.tensor(tokenizer.begins_word())
+        begins_word = torch.tensor(tokenizer.pieces.begins_word())
         captions = []
         for start in range(0, len(corpus.clips), _BATCH):
             with torch.inference_mode():

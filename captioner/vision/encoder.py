@@ -173,8 +173,9 @@ class FrameEncoder(nn.Module):
         """
         frames = pixels.reshape(-1, *pixels.shape[-3:])
         if looked is None:
-            clips = torch.ones((1, 1, 1, *pixels.shape[:-3])[-2:], dtype=torch.bool, device=pixels.device)
-            looked = looked_at(clips).expand(len(frames) // max(1, clips.shape[-1]), -1).flatten()
+            looked = torch.zeros(pixels.shape[:-3] or (1,), dtype=torch.bool, device=pixels.device)
+            looked[..., look_every(looked.shape[-1])] = True
+            looked = looked.flatten()
         if torch.is_grad_enabled():
             features = self._features(frames, looked, look)
         elif len(frames):  # few at a time: quicker (decision 0051), and memory does not grow with their number

@@ -123,7 +123,7 @@ def _of_clip(captioner: Captioner, features: NDArray[Any], generator: np.random.
     logits, attention = model.decoder(memory, inputs)
     before = logits[0, 0].float().log_softmax(-1)
     rows = []
-    for _, first, last in tokenizer.words(best.tokens):
+    for _, first, last in tokenizer.pieces.words(best.tokens):
         order = attention[0, 0, first:last].mean(dim=0).argsort(descending=True).cpu().numpy()
         hidden = _hidden(order, generator)
         many = memory._replace(

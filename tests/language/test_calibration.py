@@ -15,7 +15,7 @@ import pytest
 from captioner import Captioner
 from captioner.checkpoint.captioning import load_checkpoint, read_config, write_calibration
 from captioner.errors import CheckpointError, ConfigError, DataError
-from captioner.language.calibration import Calibration, confidence_of
+from captioner.language.calibration import Calibration
 from captioner.manifest import Clip, write_manifest
 from captioner.metrics.content import content_words
 from eval.__main__ import main
@@ -229,9 +229,7 @@ def test_every_signal_counts_by_what_it_tells() -> None:
 def test_what_was_rendered_has_no_confidence() -> None:
     given = {"moving": False, "words": 4, "seen": 0.5, "support": 0.5}
     own = calibration("").confidence(-0.5, **given)  # type: ignore[arg-type]
-    assert confidence_of(calibration(""), -0.5, **given) == own  # type: ignore[arg-type]
-    assert confidence_of(calibration(""), -0.5, **given, rendered=0.75) == pytest.approx(own / 4)  # type: ignore[arg-type]
-    assert confidence_of(None, -0.5, **given, rendered=0.75) == pytest.approx(math.exp(-0.5))  # type: ignore[arg-type]
+    assert calibration("").confidence(-0.5, **given, rendered=0.75) == pytest.approx(own / 4)  # type: ignore[arg-type]
 
 
 def test_words_and_what_was_seen_change_the_confidence() -> None:

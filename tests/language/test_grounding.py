@@ -141,11 +141,13 @@ def test_a_required_noun_is_said_and_scored_like_any_other_word(find: Any, token
     assert required and len({h.tokens for h in both}) == len(both)
     for hypothesis in required:
         total, state, last = 0.0, (np.zeros((1, 1), np.int64),), 1
-        for said in [*hypothesis.tokens, 2][: hypothesis.length]:  # one that was cut has no end token
+        for said in [*hypothesis.tokens, *[2] * hypothesis.finished]:  # one that was cut has no end token
             log_probs, state = condition(-1).step(in_numpy)(np.array([last]), state)
             total, last = total + float(log_probs[0, said]), said
         assert hypothesis.log_prob == pytest.approx(total, abs=1e-3)
-        assert hypothesis.score == pytest.approx(total / ((5 + hypothesis.length) / 6) ** 0.7, abs=1e-3)
+        assert hypothesis.score == pytest.approx(
+            total / ((5 + len(hypothesis.tokens) + hypothesis.finished) / 6) ** 0.7, abs=1e-3
+        )
 
 
 @pytest.mark.parametrize("token", [HORSE, ZEBRA, -1])

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.language.config import SearchConfig
+from captioner.language.hypothesis import Hypothesis
 from captioner.language.reranker import Reranker, Trigrams
 
 
-@dataclasses.dataclass(frozen=True)
-class Said:
-    score: float
+def said(score: float) -> Hypothesis:
+    return Hypothesis((), 0.0, score, True)
 
 
 FORMS = ("dog dogs", "run runs running", "cat cats")
@@ -27,7 +27,7 @@ CHANCES = np.exp(USUAL + SEEN)
 
 def test_what_was_seen_wins_over_what_is_likely() -> None:
     reranker = Reranker(FORMS, USUAL)
-    found = [Said(-1.0), Said(-1.2), Said(-1.4)]
+    found = [said(-1.0), said(-1.2), said(-1.4)]
     texts = ["a cat is running", "a dog is running", "a dog runs with dogs"]
     for weight, expected in ((0.3, [found[1], found[2], found[0]]), (0.0, found)):  # at 0.3 -1.45, -0.75 and -0.95
         assert reranker.rerank(found, texts, word_probs=CHANCES, config=SearchConfig(word_weight=weight)) == expected
@@ -40,20 +40,20 @@ def test_the_order_is_that_of_the_sums(data: st.DataObject) -> None:
     words = st.sampled_from(["dog", "dogs", "run", "runs", "cat", "a", "is"])
     texts = data.draw(st.lists(st.lists(words, max_size=6).map(" ".join), min_size=1, max_size=6))
     numbers = st.integers(-40, 0).map(lambda n: n / 8)
-    found = [Said(data.draw(numbers)) for _ in texts]
+    found = [said(data.draw(numbers)) for _ in texts]
     weight, least = (data.draw(st.sampled_from([0.0, 0.25, 1.0])) for _ in range(2))
     config = SearchConfig(word_weight=weight, least_weight=least)
     ordered = Reranker(FORMS, USUAL).rerank(found, texts, word_probs=CHANCES, config=config)
-    sums = {id(said): said.score for said in found}
-    for said, text in zip(found, texts, strict=True):
+    sums = {id(one): one.score for one in found}
+    for one, text in zip(found, texts, strict=True):
         chances = [0.05] * (not set(" ".join(FORMS).split()) & set(text.split()))
         for column, row in enumerate(FORMS):
             if set(row.split()) & set(text.split()):  # each word once, however often and in whatever form
-                sums[id(said)] += weight * SEEN[column]
+                sums[id(one)] += weight * SEEN[column]
                 chances.append(CHANCES[column])
-        sums[id(said)] += least * np.log(min(chances))
+        sums[id(one)] += least * np.log(min(chances))
     assert sorted(map(id, ordered)) == sorted(map(id, found))
-    told = [sums[id(said)] for said in ordered]
+    told = [sums[id(one)] for one in ordered]
     assert all(first >= second - 1e-9 for first, second in itertools.pairwise(told))
 
 
@@ -62,16 +62,16 @@ def test_support_is_the_mean_chance_of_the_words_it_knows() -> None:
     assert reranker.support("a dog runs with dogs", word_probs=CHANCES) == pytest.approx((CHANCES[0] + CHANCES[1]) / 2)
     assert reranker.support("a tram", word_probs=CHANCES) == 0
     unseen = reranker.rerank(
-        [Said(0), Said(0)], ["a cat", "a dog"], word_probs=np.zeros(3), config=SearchConfig(word_weight=1.0)
+        [said(0), said(0)], ["a cat", "a dog"], word_probs=np.zeros(3), config=SearchConfig(word_weight=1.0)
     )
-    assert all(np.isfinite(said.score) for said in unseen)  # a chance of nothing is no minus infinity
+    assert all(np.isfinite(one.score) for one in unseen)  # a chance of nothing is no minus infinity
 
 
 def test_what_nobody_wrote_has_its_price() -> None:
     table = np.zeros(512, dtype=np.uint8)
     Trigrams(table).add(["a cat is running", "a dog is running"])
     reranker, texts = Reranker(FORMS, USUAL, table), ["a dog is a dog", "a cat is running"]
-    found = [Said(-1.0), Said(-1.1)]
+    found = [said(-1.0), said(-1.1)]
     for price, first in ((0.0, 0), (1.0, 1)):
         config = SearchConfig(word_weight=0.2, odd_price=price)
         assert reranker.rerank(found, texts, word_probs=CHANCES, config=config)[0] is found[first]
@@ -79,7 +79,7 @@ def test_what_nobody_wrote_has_its_price() -> None:
 
 def test_an_unfamiliar_noun_that_the_classifier_sees_counts_and_a_sure_one_overrules_the_detector() -> None:
     reranker = Reranker(FORMS, USUAL, nouns=("dog", "cat", "fire truck", "zebra"))
-    found = [Said(-1.0), Said(-2.5)]
+    found = [said(-1.0), said(-2.5)]
     texts = ["a dog is running", "a dog is on a fire truck"]
     config = SearchConfig(word_weight=0.3, noun_weight=1.0)
     nouns = {"fire truck": np.array([0, 0, 0.4, 0]), "none": np.array([0, 0, 0.02, 0])}
@@ -92,14 +92,14 @@ def test_an_unfamiliar_noun_that_the_classifier_sees_counts_and_a_sure_one_overr
     off = dataclasses.replace(config, noun_weight=0.0)
     assert reranker.rerank(found, texts, word_probs=CHANCES, noun_probs=nouns["fire truck"], config=off) == found
     cats = ["a dog is running", "a cat is running"]
-    near = [Said(-1.0), Said(-1.02)]
+    near = [said(-1.0), said(-1.02)]
     for chance, expected in ((0.9, near[::-1]), (0.2, near)):  # the detector says 0.04 of a cat
         nouns_of_cat = np.array([0, chance, 0, 0])
         assert reranker.rerank(near, cats, word_probs=CHANCES, noun_probs=nouns_of_cat, config=config) == expected
 
 
 def test_the_sentence_that_fits_the_clip_best_is_preferred_by_its_weight() -> None:
-    found, texts, matches = [Said(-1.0), Said(-1.3)], ["what", "this"], np.array([0.1, 0.2])
+    found, texts, matches = [said(-1.0), said(-1.3)], ["what", "this"], np.array([0.1, 0.2])
     for weight, first in ((2.0, 0), (4.0, 1)):  # 0.2 and 0.4 for 0.3
         config = SearchConfig(match_weight=weight)
         told = Reranker(FORMS, USUAL).rerank(found, texts, word_probs=CHANCES, matches=matches, config=config)

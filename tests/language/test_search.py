@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner.language.config import DecoderConfig, SearchConfig
+from captioner.language.hypothesis import Hypothesis
 from captioner.language.sampling import draw
-from captioner.language.search import Hypothesis, State, Step, length_penalty, search
+from captioner.language.search import State, Step, length_penalty, search
 from tests.oracle import PrefixModel, exhaustive, slow_beam
 
 BOS, EOS = 0, 1

@@ -205,7 +205,7 @@ def test_decode_agrees_with_the_tokenizers_library(
     library = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for caption in CAPTIONS:
         ids = tokenizer.encode(caption)
-        for _, first, _ in tokenizer.words(ids):
+        for _, first, _ in tokenizer.pieces.words(ids):
             theirs = library.decode([kept[token - 4] for token in ids[first:]], skip_special_tokens=False)
             assert tokenizer.decode(ids[first:]) == " ".join(theirs.split())
 
@@ -215,7 +215,7 @@ def test_words_of_a_caption_cover_all_its_tokens(every: dict[str, CaptionTokeniz
     tokenizer = every[kind]
     for caption in CAPTIONS:
         ids = tokenizer.encode(caption)
-        words = tokenizer.words([1, *ids, 2, 0])
+        words = tokenizer.pieces.words([1, *ids, 2, 0])
         assert [word for word, _, _ in words] == normalise(caption).split()
         assert [first for _, first, _ in words] == [1] + [end for _, _, end in words[:-1]]
         assert words[-1][2] == 1 + len(ids)
@@ -228,7 +228,7 @@ def test_words_of_a_caption_cover_all_its_tokens(every: dict[str, CaptionTokeniz
 def test_words_of_any_tokens(every: dict[str, CaptionTokenizer], data: st.DataObject) -> None:
     tokenizer = every[data.draw(st.sampled_from(KINDS))]
     ids = data.draw(st.lists(st.integers(0, len(tokenizer) - 1), max_size=30))
-    words = tokenizer.words(ids)
+    words = tokenizer.pieces.words(ids)
     text = tokenizer.decode(ids)
     assert text == " ".join(word for word, _, _ in words)
     assert text.split() == [word for word, _, _ in words]
@@ -243,7 +243,7 @@ def test_a_character_over_several_tokens_belongs_to_one_word(every: dict[str, Ca
     tokenizer = every["gpt2"]
     ids = tokenizer.encode("a кошка")
     assert len(ids) > 6  # bytes, not characters
-    assert tokenizer.words(ids) == [("a", 0, 1), ("кошка", 1, len(ids))]
+    assert tokenizer.pieces.words(ids) == [("a", 0, 1), ("кошка", 1, len(ids))]
     assert tokenizer.decode(ids[:-1]) == "a кошк"  # half a character says nothing
 
 
@@ -255,9 +255,9 @@ def test_a_lone_space_piece_belongs_to_the_word_after_it(tmp_path: Path) -> None
     ours = CaptionTokenizer.from_pretrained(str(tmp_path), ["dogs ox dog"])
     space, dog, ox, s = range(4, 8)
     assert ours.encode("ox dogs") == [space, ox, dog, s]
-    assert ours.words([dog, space, ox, s, dog]) == [("dog", 0, 1), ("oxs", 1, 4), ("dog", 4, 5)]
-    assert ours.words([space, space, ours.unk_id, dog, space]) == [("dog", 3, 4)]
-    assert ours.words([dog, ours.unk_id, s]) == [("dogs", 0, 3)]
+    assert ours.pieces.words([dog, space, ox, s, dog]) == [("dog", 0, 1), ("oxs", 1, 4), ("dog", 4, 5)]
+    assert ours.pieces.words([space, space, ours.unk_id, dog, space]) == [("dog", 3, 4)]
+    assert ours.pieces.words([dog, ours.unk_id, s]) == [("dogs", 0, 3)]
 
 
 def test_what_is_outside_the_vocabulary_is_unk_and_says_nothing(every: dict[str, CaptionTokenizer]) -> None:
@@ -332,7 +332,7 @@ def test_loaded_is_saved(every: dict[str, CaptionTokenizer], kind: str, tmp_path
     for caption in [*CAPTIONS, "unseen ძაღლი words"]:
         assert loaded.encode(caption) == every[kind].encode(caption)
     ids = range(4, len(loaded))
-    assert loaded.words(ids) == every[kind].words(ids)
+    assert loaded.pieces.words(ids) == every[kind].pieces.words(ids)
     loaded.save(tmp_path / "b")
     for file in ("tokenizer.json", "vocabulary.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
