@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import json
 import math
 import sys
 import tempfile
@@ -17,9 +16,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from captioner.errors import DataError
+from captioner.io.text import visible
 from captioner.language.calibration import Calibration
 from captioner.manifest import SPLITS, Clip, read_manifest
-from eval.confidence.reliability import (
+from eval.commands.arguments import (
+    add_checkpoint,
+    add_device,
+    add_json,
+    add_overwrite,
+    add_timeout,
+    check_timeout,
+    give,
+)
+from eval.report.table import check_outputs, columns
+from eval.scores.goodness import GOOD, is_good
+from eval.scores.reliability import (
     Booleans,
     Floats,
     Reliability,
@@ -29,8 +40,6 @@ from eval.confidence.reliability import (
     measure,
     unsure_below,
 )
-from eval.report.table import add_overwrite, check_outputs, columns, printable, write_text
-from eval.scores.goodness import GOOD, is_good
 
 if TYPE_CHECKING:
     from captioner.checkpoint.captioning import Checkpoint
@@ -53,17 +62,15 @@ class Sample:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``calibrate``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the packaged one")
+    add_checkpoint(parser)
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="clips with captions (python -m data ...)")
     parser.add_argument("--split", choices=SPLITS, help="split to caption (default: val; with --check: test)")
     parser.add_argument("--check", action="store_true", help="measure the present calibration and change nothing")
     parser.add_argument("--out", metavar="DIR", help="folder that keeps the captions, so an interrupted run resumes")
-    parser.add_argument("--json", metavar="FILE", help="write the measurements as JSON (- for stdout)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
+    add_json(parser, what="measurements")
+    add_device(parser)
     add_overwrite(parser)
-    parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit for each file (default: %(default)s)"
-    )
+    add_timeout(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
     split = args.split or ("test" if args.check else "val")
     if split == "test" and not args.check:
         raise DataError("calibrating on the test split would leave nothing to check it with; use --split val")
-    if not args.timeout > 0:
-        raise DataError(f"--timeout is {args.timeout}; it must be above 0 seconds")
+    check_timeout(args)
     check_outputs([args.json], overwrite=args.overwrite)
     clips = {name: _clips(name, split) for name in args.manifests}
     folder = checkpoint_folder(args.checkpoint)
@@ -141,7 +147,7 @@ def _samples(
     for number, (manifest, group) in enumerate(clips.items(), start=1):
         job = Job.of(captioner, group, search=dataclasses.replace(captioner.search, min_confidence=0.0))
         folder = out / f"{number}-{Path(manifest).absolute().parent.name}-{split}"
-        print(f"eval: captioning {len(group)} clips of {printable(manifest)}", file=sys.stderr)
+        print(f"eval: captioning {len(group)} clips of {visible(manifest)}", file=sys.stderr)
         rows = caption_clips(captioner, group, job=job, out=folder, timeout_seconds=args.timeout)
         samples.append(_sample(manifest, group, rows))
     return samples
@@ -151,7 +157,7 @@ def _sample(manifest: str, clips: Sequence[Clip], rows: Mapping[str, Mapping[str
     said = [clip for clip in clips if "caption" in rows[clip.id]]
     for clip in clips:
         if (row := rows[clip.id]) and "error" in row:
-            print(f"eval: {printable(clip.id)}: {printable(row['error'])} [{row['code']}]", file=sys.stderr)
+            print(f"eval: {visible(clip.id)}: {visible(row['error'])} [{row['code']}]", file=sys.stderr)
     # Uncalibrated, the confidence is exp(mean log-probability), to four decimals.
     return Sample(
         name=manifest,
@@ -200,7 +206,7 @@ def _report(
 ) -> None:
     parts = [heading, f"good: {calibration.good}"]
     for name, reliability in measured.items():
-        parts += ["", printable(name), reliability_table(reliability)]
+        parts += ["", visible(name), reliability_table(reliability)]
     if fitted:
         parts += [
             "",
@@ -212,17 +218,15 @@ def _report(
             f"{calibration.log_loss:.3f}, of a constant {calibration.constant_log_loss:.3f}",
             "the tables above are of the clips it was fitted to; see others with --check",
         ]
-    if args.json:
-        values = {
-            "calibration": dataclasses.asdict(calibration),
-            "measured": {name: dataclasses.asdict(reliability) for name, reliability in measured.items()},
-        }
-        write_text(args.json, json.dumps(values, indent=1) + "\n", overwrite=args.overwrite)
-    print("\n".join(parts), file=sys.stderr if args.json == "-" else sys.stdout)
+    values = {
+        "calibration": dataclasses.asdict(calibration),
+        "measured": {name: dataclasses.asdict(reliability) for name, reliability in measured.items()},
+    }
+    give("\n".join(parts), values, args)
 
 
 def reliability_table(reliability: Reliability) -> str:
-    """The figures of a :class:`~eval.confidence.reliability.Reliability`, for a terminal."""
+    """The figures of a :class:`~eval.scores.reliability.Reliability`, for a terminal."""
     r = reliability
     bins = [["confidence", "clips", "promised", "good"]]
     bins += [

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import sys
 from pathlib import Path
 
 from captioner.errors import DataError
+from captioner.io.text import visible
+from eval.commands.arguments import MANY, add_json, add_overwrite, check_numbers, give
 from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
 from eval.inputs.references import add_reference_arguments, read_references
-from eval.report.table import add_overwrite, columns, points, printable, write_text
+from eval.report.table import columns, points
 from eval.scores.differences import ClipChange, Comparison, compare_evaluations
 
 TRIALS = 10000
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show", type=int, default=5, help="number of most improved and most regressed clips (default: 5)"
     )
-    parser.add_argument("--json", metavar="FILE", help="write the comparisons as JSON (- for stdout)")
+    add_json(parser, what="comparisons")
     add_overwrite(parser)
 
 
@@ -42,8 +42,7 @@ def add_test_arguments(parser: argparse.ArgumentParser) -> None:
 def check_test_arguments(args: argparse.Namespace) -> None:
     """Raises DataError on numbers that make no sense."""
     check_arguments(args)
-    if not 100 <= args.trials <= 1_000_000:
-        raise DataError(f"--trials is {args.trials}; it must be 100 to 1000000")
+    check_numbers(args, {"trials": MANY})
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,13 +59,10 @@ def run(args: argparse.Namespace) -> int:
         compare_evaluations(other, baseline, resamples=args.resamples, trials=args.trials, seed=args.seed)
         for other in others
     ]
-    if args.json:
-        rows = [{**dataclasses.asdict(c), "ties": c.ties} for c in comparisons]
-        write_text(args.json, json.dumps(rows, ensure_ascii=False, indent=1) + "\n", overwrite=args.overwrite)
     text = "\n\n".join(comparison_table(c, show=args.show, of=len(yardstick.references.captions)) for c in comparisons)
     for evaluation in (baseline, *others):
-        text += f"\nsignature of {printable(evaluation.name)}: {evaluation.signature}|ar:{args.trials}"
-    print(text, file=sys.stderr if args.json == "-" else sys.stdout)
+        text += f"\nsignature of {visible(evaluation.name)}: {evaluation.signature}|ar:{args.trials}"
+    give(text, [{**dataclasses.asdict(c), "ties": c.ties} for c in comparisons], args)
     return 0
 
 
@@ -91,8 +87,8 @@ def comparison_table(comparison: Comparison, *, show: int, of: int) -> str:
     if comparison.clips < of:
         over += " (PARTIAL: only clips that both captioned; not scores on the whole set)"
     parts = [
-        f"{printable(comparison.system)} against {printable(comparison.baseline)} on {over}",
-        columns([[printable(cell) for cell in row] for row in rows]),
+        f"{visible(comparison.system)} against {visible(comparison.baseline)} on {over}",
+        columns([[visible(cell) for cell in row] for row in rows]),
         f"by clip (CIDEr): {comparison.wins} won, {comparison.losses} lost, {comparison.ties} equal",
     ]
     if comparison.clips == 1:
@@ -109,10 +105,10 @@ def comparison_table(comparison: Comparison, *, show: int, of: int) -> str:
 
 def _change_lines(change: ClipChange) -> str:
     return (
-        f"  {printable(change.id)}  {points(change.baseline_cider)} -> {points(change.system_cider)}\n"
-        f"    was: {printable(change.baseline_caption)}\n"
-        f"    now: {printable(change.system_caption)}\n"
-        f"    ref: {printable(change.reference)}"
+        f"  {visible(change.id)}  {points(change.baseline_cider)} -> {points(change.system_cider)}\n"
+        f"    was: {visible(change.baseline_caption)}\n"
+        f"    now: {visible(change.system_caption)}\n"
+        f"    ref: {visible(change.reference)}"
     )
 
 

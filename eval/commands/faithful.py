@@ -9,7 +9,7 @@ throughout, since it is read from all frames.
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,9 +20,11 @@ import torch
 from numpy.typing import NDArray
 
 from captioner.errors import CaptionerError, DataError
+from captioner.io.text import visible
 from captioner.manifest import SPLITS, Clip, read_manifest
 from captioner.video.frames import sample_frames
-from eval.report.table import add_overwrite, check_outputs, columns, printable, write_text
+from eval.commands.arguments import add_checkpoint, add_json, add_overwrite, check_numbers, give
+from eval.report.table import check_outputs, columns
 
 if TYPE_CHECKING:
     from captioner.caption.captioner import Captioner
@@ -47,19 +49,18 @@ class Curve:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``faithful``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the packaged one")
+    add_checkpoint(parser)
     parser.add_argument("manifest", metavar="MANIFEST", help="clips (python -m data ...)")
     parser.add_argument("--split", choices=SPLITS, default="test", help="split to caption (default: %(default)s)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N clips")
     parser.add_argument("--seed", type=int, default=12345, help="seed of the random positions (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write the measurements as JSON (- for stdout)")
+    add_json(parser, what="measurements")
     add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print. Exit 1 if a clip could not be decoded."""
-    if args.limit is not None and args.limit < 1:
-        raise DataError(f"--limit is {args.limit}; it must be at least 1")
+    check_numbers(args, {"limit": (1, math.inf)})
     check_outputs([args.json], overwrite=args.overwrite)
     from captioner.caption.captioner import Captioner
 
@@ -71,16 +72,13 @@ def run(args: argparse.Namespace) -> int:
     if not falls:
         raise DataError("no clip with more than one position could be decoded")
     curves = summarise(falls, seed=args.seed)
-    out = sys.stderr if args.json == "-" else sys.stdout
     words = sum(len(rows) for rows in falls)
-    print(f"{len(falls)} clips, {words} words; how much a word's log-probability falls (nats)", file=out)
     head = ["", *(f"{100 * share:.0f} %" for share in SHARES), "area", "95 % interval"]
     rows = [[c.way, *(f"{x:.2f}" for x in c.falls), f"{c.area:.3f}", f"{c.low:.3f} to {c.high:.3f}"] for c in curves]
-    print(columns([head, *rows]), file=out)
-    print(sentence(curves), file=out)
-    if args.json:
-        values = {"shares": SHARES, "curves": [asdict(curve) for curve in curves], "sentence": sentence(curves)}
-        write_text(args.json, json.dumps(values, indent=1) + "\n", overwrite=args.overwrite)
+    parts = [f"{len(falls)} clips, {words} words; how much a word's log-probability falls (nats)"]
+    parts += [columns([head, *rows]), sentence(curves)]
+    values = {"shares": SHARES, "curves": [asdict(curve) for curve in curves], "sentence": sentence(curves)}
+    give("\n".join(parts), values, args)
     return 1 if failed else 0
 
 
@@ -95,7 +93,7 @@ def measure(captioner: Captioner, clips: Sequence[Clip], *, seed: int) -> tuple[
                 clip.path, captioner.video, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds
             )
         except CaptionerError as error:
-            print(f"eval: {printable(clip.id)}: {error}", file=sys.stderr)
+            print(f"eval: {visible(clip.id)}: {error}", file=sys.stderr)
             failed += 1
             continue
         rows = _of_clip(captioner, captioner.encode(frames), generator)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from captioner.errors import DataError
+from captioner.io.text import visible
 from eval.commands.compare import add_test_arguments, check_test_arguments
 from eval.commands.score import add_scoring_arguments, score_file, yardstick_of
 from eval.inputs.references import add_reference_arguments, read_references
-from eval.report.table import columns, points, printable
+from eval.report.table import columns, points
 from eval.scores.differences import compare_evaluations
 from eval.scores.evaluation import Evaluation, load_evaluation
 
@@ -61,10 +62,10 @@ def run(args: argparse.Namespace) -> int:
         )
     scored = {clip.id for clip in current.clips}
     lost = [clip.id for clip in baseline.clips if clip.id not in scored]
-    print(f"{printable(current.name)} against the baseline {printable(baseline.name)} on {comparison.clips} clips")
+    print(f"{visible(current.name)} against the baseline {visible(baseline.name)} on {comparison.clips} clips")
     print(columns(rows))
     if lost:
-        print(f"FAILED: {len(lost)} clips of the baseline have no caption now ({printable(lost[0])!r} is one)")
+        print(f"FAILED: {len(lost)} clips of the baseline have no caption now ({visible(lost[0])!r} is one)")
     if fallen:
         print(f"FAILED: {', '.join(fallen)} fell (p below {alpha:.4f} = {args.alpha} over {len(metrics)} metrics)")
     if not fallen and not lost:

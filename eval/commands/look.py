@@ -7,16 +7,19 @@ beside it; it holds pictures of the videos, so think of their licences before yo
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captioner.errors import CaptionerError, DataError
+from captioner.errors import CaptionerError
+from captioner.io.text import visible
 from captioner.manifest import SPLITS, Clip
 from captioner.video.config import VideoConfig
-from eval.report.table import add_overwrite, check_outputs, printable, write_text
+from eval.commands.arguments import add_checkpoint, add_device, add_overwrite, check_numbers
+from eval.report.table import check_outputs, write_text
 from eval.report.views import SeenView, seen
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ class Look:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``look``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the packaged one")
+    add_checkpoint(parser)
     parser.add_argument(
         "inputs", metavar="INPUT", nargs="*", help="files, folders, patterns or @LIST, as for `captioner caption`"
     )
@@ -50,14 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="caption only every Nth clip (default: all)")
     parser.add_argument("--out", metavar="FILE", default="look.html", help="output page (default: %(default)s)")
     parser.add_argument("--title", default="What it says", help="title of the page (default: %(default)s)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
+    add_device(parser)
     add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Caption, write the page, name it on stdout. Exit 1 if a video could not be captioned."""
-    if args.every < 1:
-        raise DataError(f"--every is {args.every}; it must be at least 1")
+    check_numbers(args, {"every": (1, math.inf)})
     check_outputs([args.out], overwrite=args.overwrite)
     from captioner.caption.captioner import Captioner
     from captioner.io.inputs import find_inputs
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     looks, failures = look(captioner, found.items[:: args.every])
     failures += [(folder.path, folder.reason) for folder in found.unreadable]
     for name, reason in failures:
-        print(f"eval: {printable(reason if name in reason else f'{name}: {reason}')}", file=sys.stderr)
+        print(f"eval: {visible(reason if name in reason else f'{name}: {reason}')}", file=sys.stderr)
     if not looks:
         raise CaptionerError(f"nothing was captioned; {args.out} is not written")
     template = environment(html=True).get_template("look.html.j2")

@@ -17,8 +17,9 @@ import numpy as np
 from captioner.errors import DataError
 from captioner.index.archive import WORDS_WEIGHT, Archive
 from captioner.manifest import Clip, read_manifest
+from eval.commands.arguments import add_overwrite
 from eval.inputs.index import bm25, rows_by_file, similarities, word_shares
-from eval.report.table import add_overwrite, check_outputs, columns, write_text
+from eval.report.table import check_outputs, columns, write_text
 from eval.scores.retrieval import Search
 from eval.scores.statistics import Floats, Interval
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from captioner.commands.settings import add_settings, search_settings
-from captioner.errors import DataError
+from captioner.io.text import visible
 from captioner.language.config import SearchConfig
 from captioner.manifest import SPLITS, read_manifest
+from eval.commands.arguments import (
+    add_checkpoint,
+    add_device,
+    add_overwrite,
+    add_timeout,
+    check_numbers,
+    check_timeout,
+)
 from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
 from eval.inputs.references import read_references
-from eval.report.table import add_overwrite, check_outputs, printable, score_table, write_text
-
-if TYPE_CHECKING:
-    from captioner.caption.captioner import Captioner
+from eval.report.table import check_outputs, score_table, write_text
 
 SHOWN = 6
 """Best, and worst, clips in the report."""
@@ -25,17 +30,15 @@ RENAMED = {"seed": "search_seed"}  # --seed is the bootstrap's
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``run``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or 'default' for the packaged one")
+    add_checkpoint(parser)
     parser.add_argument("manifest", metavar="MANIFEST", help="clips with captions (python -m data ...)")
     parser.add_argument("--out", metavar="DIR", required=True, help="results folder; an unfinished run resumes")
     parser.add_argument("--split", choices=SPLITS, default="test", help="split to caption (default: %(default)s)")
     parser.add_argument("--limit", type=int, metavar="N", help="caption only the first N clips (a partial score)")
     parser.add_argument("--name", default="", help="name of the system (default: folder and fingerprint)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
+    add_device(parser)
     add_overwrite(parser)
-    parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit for each file (default: %(default)s)"
-    )
+    add_timeout(parser)
     parser.add_argument(
         "--alarms-per-hour",
         type=float,
@@ -74,15 +77,15 @@ def run(args: argparse.Namespace) -> int:
     clips = [clip for clip in read_manifest(args.manifest, split=args.split) if clip.captions]
     if args.train:
         read_manifest(args.train, split="train")  # a wrong one is refused now, not after an hour
+    from captioner.caption.captioner import Captioner
+    from eval.inputs.captioning import PREDICTIONS, Job, caption_clips, is_own
     from eval.report.page import REPORTS, Subject, require_jinja, write_report
 
     require_jinja()
-    captioner = _load(args)
+    captioner = Captioner.load(args.checkpoint, device=args.device)
     search = search_settings(captioner.search, args, renamed=RENAMED)
     out = Path(args.out)
     chosen = clips[: args.limit]
-    from eval.inputs.captioning import PREDICTIONS, Job, caption_clips, is_own
-
     mine = args.overwrite or is_own(out)  # a run in it goes on, and writes its reports anew
     check_outputs([out / name for name in ("report.json", *REPORTS)], overwrite=mine)
     job = Job.of(captioner, clips, search=search)
@@ -90,15 +93,20 @@ def run(args: argparse.Namespace) -> int:
     name = args.name or f"{Path(args.checkpoint).resolve().name} {job.checkpoint}"
     evaluation = score_file(str(out / PREDICTIONS), yardstick_of(references, args), args, name=name)
     write_text(out / "report.json", evaluation.to_json(), overwrite=mine)
-    subject = Subject.of(
-        evaluation, references, clips=chosen, rows=rows, checkpoint=captioner.checkpoint, search=search
+    subject = Subject(
+        evaluation=evaluation,
+        references=references,
+        clips=chosen,
+        rows=rows,
+        checkpoint=captioner.checkpoint,
+        search=search,
     )
     train = read_manifest(args.train, split="train") if args.train else None
     written = write_report(subject, out, train=train, images=not args.no_images, show=args.show, overwrite=mine)
     print(score_table(evaluation))
     failed = [row for row in rows.values() if "error" in row]
     for row in failed:
-        print(f"eval: {printable(row['id'])}: {printable(row['error'])} [{row['code']}]", file=sys.stderr)
+        print(f"eval: {visible(row['id'])}: {visible(row['error'])} [{row['code']}]", file=sys.stderr)
     for path in (out / "report.json", *written):
         print(path)
     return 1 if failed else 0
@@ -107,15 +115,5 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Raises DataError on numbers that make no sense."""
     check_arguments(args)
-    for name, least in (("limit", 1), ("show", 0)):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise DataError(f"--{name} is {value}; it must be at least {least}")
-    if not args.timeout > 0:
-        raise DataError(f"--timeout is {args.timeout}; it must be above 0 seconds")
-
-
-def _load(args: argparse.Namespace) -> Captioner:
-    from captioner.caption.captioner import Captioner
-
-    return Captioner.load(args.checkpoint, device=args.device)
+    check_numbers(args, {"limit": (1, math.inf), "show": (0, math.inf)})
+    check_timeout(args)

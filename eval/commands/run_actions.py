@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioner.errors import DataError
+from captioner.io.text import visible
 from captioner.manifest import Clip, read_manifest
-from eval.confidence.reliability import measure
 from eval.report import plots
 from eval.report.strips import try_strip
-from eval.report.table import check_outputs, printable, write_text
+from eval.report.table import check_outputs, write_text
+from eval.scores.reliability import measure
 from eval.scores.statistics import Interval
 
 Floats = NDArray[np.float64]
@@ -52,11 +53,8 @@ class Recognition:
         for _ in range(RESAMPLES if len(self.found) < 3000 else RESAMPLES // 4):
             some = generator.integers(0, len(self.found), len(self.found))
             drawn.append(list(Recognition(self.labels, self.found[some], self.true[some]).measures.values()))
-        low, high = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
-        return {
-            name: Interval(value, float(a), float(b))
-            for (name, value), a, b in zip(self.measures.items(), low, high, strict=True)
-        }
+        found = self.measures
+        return dict(zip(found, map(Interval.of, found.values(), np.array(drawn).T), strict=True))
 
     def confusion(self) -> Integers:
         """How many clips of each true label (rows; of several the first) were taken for each label (columns)."""
@@ -131,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {measure_name:<10}{100 * interval.score:6.2f}  ({low:.2f}-{high:.2f})")
     failed = [row for row in rows.values() if "error" in row]
     for row in failed:
-        print(f"eval: {printable(row['id'])}: {printable(row['error'])} [{row['code']}]", file=sys.stderr)
+        print(f"eval: {visible(row['id'])}: {visible(row['error'])} [{row['code']}]", file=sys.stderr)
     for path in written:
         print(path)
     return 1 if failed else 0
@@ -194,7 +192,7 @@ def write_report(
         intervals=intervals,
         matrix=plots.matrix(shares, recognition.labels),
         reliability=reliability,
-        curve=plots.reliability([(b.confidence, b.good) for b in reliability.bins], label="reliability"),
+        curve=plots.reliability(reliability, what="clips"),
         pairs=[(count, recognition.labels[a], recognition.labels[b]) for count, a, b in pairs],
         mistakes=mistakes,
     )

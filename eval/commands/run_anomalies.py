@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioner.errors import DataError, VideoError
+from captioner.io.text import visible
 from captioner.manifest import Clip, read_manifest
-from eval.report.table import check_outputs, printable, write_text
+from eval.report.table import check_outputs, write_text
 from eval.scores.statistics import Interval
 
 if TYPE_CHECKING:
@@ -81,11 +82,8 @@ def intervals(films: Sequence[Scored]) -> dict[str, Interval]:
         some = [films[i] for i in generator.integers(0, len(films), len(films))]
         if any(film.abnormal.any() and not film.abnormal.all() for film in some):
             drawn.append(list(measures(some).values()))
-    low, high = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
-    return {
-        name: Interval(value, float(a), float(b))
-        for (name, value), a, b in zip(measures(films).items(), low, high, strict=True)
-    }
+    found = measures(films)
+    return dict(zip(found, map(Interval.of, found.values(), np.array(drawn).T), strict=True))
 
 
 def by_category(films: Sequence[Scored]) -> dict[str, float]:
@@ -114,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             film = score_film(watcher, clip, timeout_seconds=args.timeout)
         except VideoError as error:
             failed += 1
-            print(f"eval: {printable(clip.id)}: {printable(str(error))} [{error.code}]", file=sys.stderr)
+            print(f"eval: {visible(clip.id)}: {visible(str(error))} [{error.code}]", file=sys.stderr)
             continue
         films.append(film)
         rows.append(json.dumps({"id": clip.id, "scores": film.scores.round(4).tolist()}))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
 from captioner.errors import DataError
 from captioner.manifest import read_manifest
 from captioner.metrics.characters import TOKENIZERS
+from eval.commands.arguments import MANY, add_overwrite, check_numbers
 from eval.inputs.predictions import listed, read_details, read_predictions
 from eval.inputs.references import References, add_reference_arguments, read_references
-from eval.report.table import add_overwrite, clip_csv, score_table, write_text
+from eval.report.table import clip_csv, score_table, write_text
 from eval.scores.diversity import training_captions
 from eval.scores.evaluation import Evaluation
 from eval.scores.scorer import RESAMPLES, SEED, Yardstick, evaluate
@@ -66,10 +68,7 @@ def yardstick_of(references: References, args: argparse.Namespace) -> Yardstick:
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Raises DataError on numbers that make no sense."""
-    if not 100 <= args.resamples <= 1_000_000:
-        raise DataError(f"--resamples is {args.resamples}; it must be 100 to 1000000")
-    if args.seed < 0:
-        raise DataError(f"--seed is {args.seed}; it must not be negative")
+    check_numbers(args, {"resamples": MANY, "seed": (0, math.inf)})
 
 
 def score_file(path: str, yardstick: Yardstick, args: argparse.Namespace, *, name: str = "") -> Evaluation:
@@ -132,5 +131,5 @@ def _report(evaluation: Evaluation, references: References, args: argparse.Names
     details = read_details(args.predictions)
     rows = {clip: row for name, row in details.items() if (clip := references.clip_id(name)) is not None}
     train = read_manifest(args.train, split="train") if args.train else None
-    subject = Subject.of(evaluation, references, clips=clips, rows=rows)
+    subject = Subject(evaluation=evaluation, references=references, clips=clips, rows=rows)
     return write_report(subject, out, train=train, images=not args.no_images, overwrite=args.overwrite)

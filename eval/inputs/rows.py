@@ -136,12 +136,12 @@ def _of_table(text: str, path: Path) -> Rows:
     header = dict.fromkeys(cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), []))
     if is_header(header):
         names = " and ".join(key for key in (_key(header, ID_KEYS), _key(header, CAPTION_KEYS)) if key)
-        return Rows(f"a table with {name}, columns {names}", _of_columns(reader, path))
+        return Rows(f"a table with {name}, columns {names}", _of_cells(reader, path))
     if len(header) != 2 or any(cell.lower() in (*ID_KEYS, *CAPTION_KEYS) for cell in header):
         raise DataError(
             f"{path}, line 1: not JSON, and as CSV its header must name 'id' and 'caption'; it is {short(first)}"
         )
-    return Rows(f"a table with {name}, no header: id and caption", _of_pairs(reader, path))
+    return Rows(f"a table with {name}, no header: id and caption", _of_cells(reader, path, ["id", "caption"]))
 
 
 def is_header(cells: Iterable[str]) -> bool:
@@ -150,31 +150,19 @@ def is_header(cells: Iterable[str]) -> bool:
     return bool(_key(header, ID_KEYS) and (_key(header, CAPTION_KEYS) or "error" in header))
 
 
-def _of_columns(reader: Any, path: Path) -> Iterator[tuple[str, Row]]:
+def _of_cells(reader: Any, path: Path, header: list[str] | None = None) -> Iterator[tuple[str, Row]]:
+    """The rows of a table; without a ``header`` its first line is one."""
     try:
-        header = [cell.strip() for cell in next(reader)]
+        names = header or [cell.strip() for cell in next(reader)]
         for cells in reader:
             if not cells:
                 continue
             where = f"{path}, line {reader.line_num}"
-            if len(cells) != len(header):
-                raise DataError(f"{where}: expected {len(header)} values, as in the header")
-            row = normal({name: unguarded(cell) for name, cell in zip(header, cells, strict=True)})
+            if len(cells) != len(names):
+                raise DataError(f"{where}: expected {len(names)} values ({', '.join(names)}), not {len(cells)}")
+            row = normal({name: unguarded(cell) for name, cell in zip(names, cells, strict=True)})
             failed = row.get("error") and not row.get("caption")
             yield where, {k: v for k, v in row.items() if k != ("caption" if failed else "error")}
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
-
-
-def _of_pairs(reader: Any, path: Path) -> Iterator[tuple[str, Row]]:
-    try:
-        for cells in reader:
-            if cells and len(cells) != 2:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: expected an id and a caption, not {len(cells)} values"
-                )
-            if cells:
-                yield f"{path}, line {reader.line_num}", {"id": unguarded(cells[0]), "caption": unguarded(cells[1])}
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
 

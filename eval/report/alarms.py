@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -54,20 +55,14 @@ def leaks(clips: Sequence[Clip], train: Sequence[Clip]) -> list[tuple[Clip, Clip
     for clip in train:
         if (size := _size(clip.path)) is not None:
             by_size[size].append(clip)
-    digests: dict[Path, str | None] = {}
-    found = []
-    for clip in clips:
-        if clip.id in ids:
-            found.append((clip, ids[clip.id]))
-            continue
-        same = (
-            other
-            for other in by_size.get(_size(clip.path) or -1, [])
-            if _overlap(clip, other) and _same_content(clip, other, digests)
-        )
-        if (other := next(same, None)) is not None:
-            found.append((clip, other))
-    return found
+    digest = cache(_digest)
+
+    def same(clip: Clip) -> Clip | None:
+        likely = (other for other in by_size.get(_size(clip.path) or -1, []) if _overlap(clip, other))
+        return next((other for other in likely if digest(clip.path) == digest(other.path) != ""), None)
+
+    pairs = ((clip, ids.get(clip.id) or same(clip)) for clip in clips)
+    return [(clip, other) for clip, other in pairs if other is not None]
 
 
 def _failed(evaluation: Evaluation) -> Alarm:
@@ -140,13 +135,9 @@ def _overlap(one: Clip, other: Clip) -> bool:
     )
 
 
-def _same_content(one: Clip, other: Clip, digests: dict[Path, str | None]) -> bool:
-    for clip in (one, other):
-        assert clip.path is not None
-        if clip.path not in digests:
-            try:
-                digests[clip.path] = file_digest(clip.path)
-            except DataError:
-                digests[clip.path] = None
-    assert one.path is not None and other.path is not None
-    return digests[one.path] is not None and digests[one.path] == digests[other.path]
+def _digest(path: Path | None) -> str:
+    """Of a file's content; empty where it cannot be read."""
+    try:
+        return file_digest(path) if path is not None else ""
+    except DataError:
+        return ""

@@ -13,21 +13,21 @@ from captioner.errors import CaptionerError
 from captioner.language.config import SearchConfig
 from captioner.manifest import Clip
 from captioner.video.config import VideoConfig
-from eval.confidence.summary import confidence_of
 from eval.inputs.references import References
+from eval.report import plots
 from eval.report.alarms import alarms
 from eval.report.table import coverage_line, diversity_lines, write_text
 from eval.report.views import ClipView, view
 from eval.scores.evaluation import ClipScore, Evaluation
 from eval.scores.goodness import GOOD, is_good
 from eval.scores.human import HumanLine, leave_one_out
+from eval.scores.reliability import confidence_of
 from eval.scores.slices import slicings
 
 if TYPE_CHECKING:
     from captioner.checkpoint.captioning import Checkpoint
     from captioner.language.calibration import Calibration
     from captioner.outputs.svg import Svg
-    from eval.confidence.reliability import Reliability
 
 TEMPLATES = Path(__file__).parent / "templates"
 REFERENCES_SHOWN = 6
@@ -45,49 +45,15 @@ class Subject:
     """What a report is about."""
 
     evaluation: Evaluation
-    clips: dict[str, Clip]
+    references: References
+    clips: Sequence[Clip]
+    """The evaluated clips with their files; empty where the references name none."""
     rows: Mapping[str, Mapping[str, Any]]
     """The row of each clip in predictions.jsonl."""
-    human: HumanLine | None
-    """None where no clip has two references."""
-    card: dict[str, dict[str, str]]
-    """The model card: sections of names and values. Empty where the model is not known."""
     checkpoint: Checkpoint | None = None
     """What made the captions; None for captions made elsewhere."""
-
-    @classmethod
-    def of(
-        cls,
-        evaluation: Evaluation,
-        references: References,
-        *,
-        clips: Sequence[Clip],
-        rows: Mapping[str, Mapping[str, Any]],
-        checkpoint: Checkpoint | None = None,
-        search: SearchConfig | None = None,
-    ) -> Subject:
-        """Draw the human line and write the model card; ``search`` is the checkpoint's own unless given."""
-        several = any(len(group) > 1 for group in references.captions.values())
-        return cls(
-            evaluation=evaluation,
-            clips={clip.id: clip for clip in clips},
-            rows=rows,
-            human=leave_one_out(references) if several else None,
-            card=model_card(checkpoint, search=search or checkpoint.search) if checkpoint else {},
-            checkpoint=checkpoint,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One line of the table of scores, in points."""
-
-    name: str
-    score: float
-    low: float
-    high: float
-    human: float | None
-    chart: Svg
+    search: SearchConfig | None = None
+    """Settings of the search, where they are not the checkpoint's own."""
 
 
 def require_jinja() -> None:
@@ -115,59 +81,57 @@ def write_report(
     ``train``: the clips learned from, to look for leaks. ``images=False`` leaves the frames out. ``show``: how many
     best and how many worst clips are shown.
     """
-    evaluation = subject.evaluation
+    evaluation, rows = subject.evaluation, subject.rows
     ranked = sorted(evaluation.clips, key=lambda c: (-c.scores["CIDEr"], -c.scores["ROUGE-L"], c.id))
     best = ranked[: min(show, (len(ranked) + 1) // 2)]
     worst = ranked[len(best) :][::-1][:show]  # no clip twice
-    top = _top(evaluation, subject.human)
+    several = any(len(group) > 1 for group in subject.references.captions.values())
+    human = leave_one_out(subject.references) if several else None
+    confidence = confidence_of(evaluation, rows)
     values: dict[str, Any] = {
         "evaluation": evaluation,
-        "metrics": _metrics(evaluation, subject.human, top=top),
-        "top": top,
-        "human": subject.human,
+        "human": human,
         "coverage": coverage_line(evaluation),
+        "alarms": alarms(evaluation, subject.clips, train=train),
+        "confidence": confidence,
+    }
+    surest = _surest_mistakes(subject, but=[*best, *worst]) if confidence and show else []
+    top = _top(evaluation, human)
+    page = {
+        "top": top,
+        "charts": _charts(evaluation, human, top=top),
         "diversity": diversity_lines(evaluation).split("\n"),
-        "alarms": alarms(evaluation, list(subject.clips.values()), train=train),
         "slicings": slicings(evaluation),
         "slice_metrics": [name for name in ("CIDEr", "BLEU-4", "ROUGE-L", "METEOR") if name in evaluation.scores],
         "failures": list(evaluation.coverage.failed.items())[:FAILURES_SHOWN],
         "failures_left": max(0, len(evaluation.coverage.failed) - FAILURES_SHOWN),
-        "confidence": confidence_of(evaluation, subject.rows),
         "good": GOOD,
-        "card": subject.card,
+        "card": model_card(subject.checkpoint, search=subject.search) if subject.checkpoint else {},
         "references_shown": REFERENCES_SHOWN,
-    }
-
-    page = {
-        "histograms": _histograms(evaluation),
-        "reliability": _reliability(values["confidence"]),
+        "histograms": [
+            plots.histogram([100 * clip.scores[name] for clip in evaluation.clips], unit=f"{name} of a clip")
+            for name in HISTOGRAMS
+        ],
+        "reliability": confidence and plots.reliability(confidence, what="captions"),
         "best": _views(subject, images, best),
         "worst": _views(subject, images, worst),
-        "surest": _views(
-            subject, images, _surest_mistakes(subject, but=[*best, *worst]) if values["confidence"] and show else []
-        ),
-        "listed": [(clip, subject.rows.get(clip.id, {}).get("confidence")) for clip in ranked[:LISTED]],
+        "surest": _views(subject, images, surest),
+        "listed": [(clip, rows.get(clip.id, {}).get("confidence")) for clip in ranked[:LISTED]],
     }
-    files = {
-        REPORTS[0]: environment(html=True).get_template("report.html.j2").render(values | page),
-        REPORTS[1]: environment(html=False)
-        .get_template("report.md.j2")
-        .render(values | {"best": best, "worst": worst}),
-    }
-    for name, text in files.items():
+    texts = (
+        environment(html=True).get_template("report.html.j2").render(values | page),
+        environment(html=False).get_template("report.md.j2").render(values | {"best": best, "worst": worst}),
+    )
+    for name, text in zip(REPORTS, texts, strict=True):
         write_text(out / name, text, overwrite=overwrite, make_folder=True)
-    return [out / name for name in files]
+    return [out / name for name in REPORTS]
 
 
 def _views(subject: Subject, images: bool, some: Sequence[ClipScore]) -> list[ClipView]:
+    sources = {clip.id: clip for clip in subject.clips}
+    video = subject.checkpoint.video if subject.checkpoint else VideoConfig()
     return [
-        view(
-            clip,
-            row=subject.rows.get(clip.id, {}),
-            source=subject.clips.get(clip.id),
-            video=subject.checkpoint.video if subject.checkpoint else VideoConfig(),
-            images=images,
-        )
+        view(clip, row=subject.rows.get(clip.id, {}), source=sources.get(clip.id), video=video, images=images)
         for clip in some
     ]
 
@@ -199,36 +163,17 @@ def markdown(value: Any) -> Any:
 
 def _top(evaluation: Evaluation, human: HumanLine | None) -> float:
     """A round number above all scores, in points: the end of the lines that they are drawn on."""
-    from eval.report.plots import round_ticks
-
     people = [] if human is None else list(human.scores.values())
-    return round_ticks(100 * max([s.high for s in evaluation.scores.values()] + people))[-1]
+    return plots.round_ticks(100 * max([s.high for s in evaluation.scores.values()] + people))[-1]
 
 
-def _metrics(evaluation: Evaluation, human: HumanLine | None, *, top: float) -> list[Metric]:
-    from eval.report.plots import interval
-
+def _charts(evaluation: Evaluation, human: HumanLine | None, *, top: float) -> dict[str, Svg]:
+    """Each metric's score, its interval and people's score on one line."""
     people = {} if human is None else {name: 100 * score for name, score in human.scores.items()}
-    return [
-        Metric(
-            name=name,
-            score=100 * s.score,
-            low=100 * s.low,
-            high=100 * s.high,
-            human=people.get(name),
-            chart=interval(100 * s.score, 100 * s.low, 100 * s.high, top=top, other=people.get(name)),
-        )
+    return {
+        name: plots.interval(100 * s.score, 100 * s.low, 100 * s.high, top=top, other=people.get(name))
         for name, s in evaluation.scores.items()
-    ]
-
-
-def _histograms(evaluation: Evaluation) -> list[Svg]:
-    from eval.report.plots import histogram
-
-    return [
-        histogram([100 * clip.scores[name] for clip in evaluation.clips], unit=f"{name} of a clip")
-        for name in HISTOGRAMS
-    ]
+    }
 
 
 def _surest_mistakes(subject: Subject, *, but: Sequence[ClipScore]) -> list[ClipScore]:
@@ -240,17 +185,8 @@ def _surest_mistakes(subject: Subject, *, but: Sequence[ClipScore]) -> list[Clip
     return sorted(said, key=lambda clip: (-subject.rows[clip.id]["confidence"], clip.id))[:SURE_SHOWN]
 
 
-def _reliability(confidence: Reliability | None) -> Svg | None:
-    from eval.report.plots import reliability
-
-    if confidence is None:
-        return None
-    label = f"Reliability of the confidence of {confidence.clips} captions, in {len(confidence.bins)} bins"
-    return reliability([(b.confidence, b.good) for b in confidence.bins], label=label)
-
-
-def model_card(checkpoint: Checkpoint, *, search: SearchConfig) -> dict[str, dict[str, str]]:
-    """What the checkpoint is, how its frames and sentences are chosen, and what it was trained on."""
+def model_card(checkpoint: Checkpoint, *, search: SearchConfig | None = None) -> dict[str, dict[str, str]]:
+    """Sections of names and values: what the checkpoint is, how it chooses frames and sentences, what trained it."""
     model = checkpoint.model
     numbers = {
         "CNN": str(model.encoder.cnn_config().get("model_type")),
@@ -264,7 +200,7 @@ def model_card(checkpoint: Checkpoint, *, search: SearchConfig) -> dict[str, dic
         "Model": numbers,
         "Decoder": decoder,
         "Frames": {name: _plain(value) for name, value in to_dict(checkpoint.video).items()},
-        "Search": {name: _plain(value) for name, value in to_dict(search).items()},
+        "Search": {name: _plain(value) for name, value in to_dict(search or checkpoint.search).items()},
         "Confidence": _calibration(checkpoint.calibration),
         "Trained on": {name: _plain(value) for name, value in _flat(checkpoint.trained_on).items()},
     }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from captioner.outputs.svg import Svg, circle, line, picture, polyline, rect, text, title
+from eval.scores.reliability import Reliability
 
 BINS = 20
 
@@ -71,8 +72,10 @@ def histogram(values: Sequence[float], *, unit: str) -> Svg:
     return picture(width, height, *parts, class_="histogram", label=label)
 
 
-def reliability(points: Sequence[tuple[float, float]], *, label: str) -> Svg:
-    """What was promised (across) and what came (up), a dot a bin; on the dashed line they are equal. All in 0..1."""
+def reliability(found: Reliability, *, what: str) -> Svg:
+    """What was promised (across) and what came (up), a dot a bin of ``what``; on the dashed line they are equal."""
+    points = [(one.confidence, one.good) for one in found.bins]
+    label = f"Reliability of the confidence of {found.clips} {what}, in {len(found.bins)} bins"
     width, height, left, right, top, floor = 360, 240, 44, 348, 14, 190
 
     def at(promised: float, came: float) -> tuple[float, float]:

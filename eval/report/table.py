@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from captioner.io.text import visible
 from captioner.outputs.spreadsheet import csv_line
 from captioner.safe.whole import refuse_to_replace, write_whole
 from eval.scores.evaluation import Evaluation
@@ -30,11 +30,6 @@ def columns(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def printable(text: str) -> str:
-    """A caption for a terminal: control characters (which could recolour or overwrite it) shown as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def score_table(evaluation: Evaluation) -> str:
     """What ``eval score`` prints."""
     coverage, partial = evaluation.coverage, evaluation.partial
@@ -45,7 +40,7 @@ def score_table(evaluation: Evaluation) -> str:
     for name, interval in evaluation.scores.items():
         rows.append([name, points(interval.score), f"{points(interval.low)} to {points(interval.high)}"])
     rows += [[name, points(value), ""] for name, value in evaluation.extras.items()]
-    parts = [printable(heading), columns(rows), coverage_line(evaluation), diversity_lines(evaluation)]
+    parts = [visible(heading), columns(rows), coverage_line(evaluation), diversity_lines(evaluation)]
     parts += [f"warning: {warning}" for warning in evaluation.warnings]
     return "\n".join([*parts, f"signature: {evaluation.signature}"])
 
@@ -74,7 +69,7 @@ def diversity_lines(evaluation: Evaluation) -> str:
         f"words: {d.vocabulary} different, {d.reference_vocabulary} in the references; "
         f"distinct-1 {d.distinct_1:.3f}, distinct-2 {d.distinct_2:.3f}",
         f"captions: {100 * d.unique_share:.1f} % different; {100 * d.repeated_share:.1f} % of clips share theirs with "
-        f"another, {100 * d.most_common_share:.1f} % have {printable(d.most_common)!r}",
+        f"another, {100 * d.most_common_share:.1f} % have {visible(d.most_common)!r}",
     ]
     if d.novel_share is not None:
         lines.append(f"novel: {100 * d.novel_share:.1f} % are not among the training captions")
@@ -99,11 +94,6 @@ def clip_csv(evaluation: Evaluation) -> str:
     for clip_id, status in unscored.items():
         lines.append(csv_line([clip_id, status, "", *[""] * len(names), "", "", ""]))
     return "".join(lines)
-
-
-def add_overwrite(parser: argparse.ArgumentParser) -> None:
-    """``--overwrite``, of every command that writes files."""
-    parser.add_argument("--overwrite", action="store_true", help="replace existing output files")
 
 
 def check_outputs(paths: Iterable[str | Path | None], *, overwrite: bool) -> None:

@@ -44,16 +44,11 @@ class Search:
         for cut in CUTS:
             hits = np.bincount(self.owners, weights=forth < cut, minlength=clips)
             shares = hits[draws].sum(axis=1) / counts[draws].sum(axis=1)
-            found[f"text to clip R@{cut}"] = _interval(float((forth < cut).mean()), shares)
+            found[f"text to clip R@{cut}"] = Interval.of(float((forth < cut).mean()), shares)
         grouped = [forth[self.owners == clip] for clip in range(clips)]
         medians = [float(np.median(np.concatenate([grouped[clip] for clip in some]))) + 1 for some in draws[:200]]
-        found["text to clip median rank"] = _interval(float(np.median(forth)) + 1, np.array(medians))
+        found["text to clip median rank"] = Interval.of(float(np.median(forth)) + 1, np.array(medians))
         for cut in CUTS:
-            found[f"clip to text R@{cut}"] = _interval(float((back < cut).mean()), (back < cut)[draws].mean(axis=1))
-        found["clip to text median rank"] = _interval(float(np.median(back)) + 1, np.median(back[draws], axis=1) + 1)
+            found[f"clip to text R@{cut}"] = Interval.of(float((back < cut).mean()), (back < cut)[draws].mean(axis=1))
+        found["clip to text median rank"] = Interval.of(float(np.median(back)) + 1, np.median(back[draws], axis=1) + 1)
         return found
-
-
-def _interval(value: float, drawn: Floats) -> Interval:
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Interval(value, float(low), float(high))

@@ -38,6 +38,12 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, score: float, drawn: Floats) -> Interval:
+        """By the score in each resample (Efron and Tibshirani 1993)."""
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        return cls(float(score), float(low), float(high))
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -84,13 +90,9 @@ def bootstrap(rows: Floats, *, resamples: int = 1000, seed: int = 12345) -> Floa
 
 
 def intervals(rows: Floats, *, resamples: int = 1000, seed: int = 12345) -> dict[str, Interval]:
-    """Each metric with its percentile interval (Efron and Tibshirani 1993)."""
-    values = scores(rows.sum(axis=0), len(rows))
-    low, high = np.percentile(bootstrap(rows, resamples=resamples, seed=seed), [2.5, 97.5], axis=0)
-    return {
-        name: Interval(float(value), float(a), float(b))
-        for name, value, a, b in zip(metric_names(rows.shape[1]), values, low, high, strict=True)
-    }
+    """Each metric with its bootstrap interval."""
+    values, drawn = scores(rows.sum(axis=0), len(rows)), bootstrap(rows, resamples=resamples, seed=seed).T
+    return dict(zip(metric_names(rows.shape[1]), map(Interval.of, values, drawn), strict=True))
 
 
 def compare(

@@ -79,7 +79,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> tuple
         c.id: {"id": c.id, "words": [word], "times_seconds": [0.1, 0.5, 0.9, 1.3], "confidence": 0.5} for c in clips
     }
     loaded = load_checkpoint(checkpoint)
-    subject = Subject.of(evaluation, theirs, clips=clips, rows=rows, checkpoint=loaded, search=loaded.search)
+    subject = Subject(evaluation=evaluation, references=theirs, clips=clips, rows=rows, checkpoint=loaded)
     write_report(subject, folder)
     return folder, evaluation
 
@@ -121,8 +121,7 @@ def test_one_clip_and_no_second_reference_still_make_a_report(tmp_path: Path, ch
     loaded = load_checkpoint(checkpoint)
     clips = [Clip(id="only", path=None, split="test", captions=("a man runs",))]
     evaluation = score({"only": "a man runs"}, theirs)
-    subject = Subject.of(evaluation, theirs, clips=clips, rows={}, checkpoint=loaded, search=loaded.search)
-    assert subject.human is None
+    subject = Subject(evaluation=evaluation, references=theirs, clips=clips, rows={}, checkpoint=loaded)
     page, short = write_report(subject, tmp_path)
     text = page.read_text(encoding="utf-8")
     assert "People" not in text and "Where the score comes from" not in text
@@ -138,7 +137,7 @@ def rated(tmp_path: Path, checkpoint: Path, *, calibrated: bool) -> str:
     clips = [Clip(id=name, path=None, split="test", captions=theirs.captions[name]) for name in ids]
     rows = {name: {"id": name, "confidence": 0.95 - 0.02 * i, "calibrated": calibrated} for i, name in enumerate(ids)}
     loaded = load_checkpoint(checkpoint)
-    subject = Subject.of(evaluation, theirs, clips=clips, rows=rows, checkpoint=loaded, search=loaded.search)
+    subject = Subject(evaluation=evaluation, references=theirs, clips=clips, rows=rows, checkpoint=loaded)
     page, short = write_report(subject, tmp_path, images=False, show=2)
     assert ("expected calibration error" in short.read_text(encoding="utf-8")) == calibrated
     return page.read_text(encoding="utf-8")

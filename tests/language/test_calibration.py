@@ -19,8 +19,8 @@ from captioner.language.calibration import Calibration
 from captioner.manifest import Clip, write_manifest
 from captioner.metrics.content import content_words
 from eval.__main__ import main
-from eval.confidence.reliability import cross_validate, fit, fit_offset, measure
 from eval.scores.goodness import is_good
+from eval.scores.reliability import cross_validate, fit, fit_offset, measure
 from tests.media import render_clip, render_image
 
 

@@ -6,18 +6,24 @@ it was good, ``confidence`` (n,) the chance given to that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from captioner.errors import DataError
+from eval.scores.evaluation import Evaluation
+from eval.scores.goodness import is_good
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 BINS = 10
 LEAST_CLIPS, LEAST_EACH = 50, 5
+FEWEST = 30
+"""Captions of an evaluation below which a reliability curve would say nothing."""
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 RIGHT = 0.68
@@ -144,6 +150,18 @@ def measure(
         bins=tuple(_bin(confidence[i], good[i]) for i in _parts(confidence, bins)),
         kept=tuple(_kept(confidence, good, threshold) for threshold in THRESHOLDS),
     )
+
+
+def confidence_of(evaluation: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> Reliability | None:
+    """How reliable the confidence in ``rows`` (by clip id) is.
+
+    None where it is not calibrated, and so promises nothing, or where there are too few captions.
+    """
+    clips = [clip for clip in evaluation.clips if "confidence" in rows.get(clip.id, {})]
+    if len(clips) < FEWEST or not all(rows[clip.id].get("calibrated") for clip in clips):
+        return None
+    confidence = np.array([float(rows[clip.id]["confidence"]) for clip in clips])
+    return measure(confidence, np.array([is_good(clip.caption, clip.references) for clip in clips]))
 
 
 def unsure_below(confidence: Floats, good: Booleans, *, share: float = RIGHT) -> float:

@@ -1,1 +1,0 @@
-"""How reliable confidences are, and the calibration that makes them so."""
