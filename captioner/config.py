@@ -36,6 +36,8 @@ class Setting:
     high: float | None = None
     above: float | None = None
     """It must be more than this."""
+    below: float | None = None
+    """It must be less than this."""
     slider: Slider | None = None
     """How the page shows it; None: the page does not."""
 
@@ -44,9 +46,8 @@ class Setting:
         """The numbers that it takes, after "it must be"."""
         if self.low is not None and self.high is not None:
             return f"{self.low} to {self.high}"
-        if self.low is not None:
-            return f"at least {self.low}"
-        return f"above {self.above}" + (f" and at most {self.high}" if self.high is not None else "")
+        limits = {"at least": self.low, "above": self.above, "at most": self.high, "below": self.below}
+        return " and ".join(f"{what} {limit}" for what, limit in limits.items() if limit is not None)
 
     def takes(self, value: Any) -> bool:
         """Whether a number is allowed; other values always are."""
@@ -56,6 +57,7 @@ class Setting:
             (self.low is None or self.low <= value)
             and (self.high is None or value <= self.high)
             and (self.above is None or self.above < value)
+            and (self.below is None or value < self.below)
         )
 
 
@@ -76,10 +78,11 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
+    below: float | None = None,
     slider: Slider | None = None,
 ) -> T:
     """A field of a settings class that says all about itself: see :class:`Setting`."""
-    said = Setting(help=help, metavar=metavar, low=low, high=high, above=above, slider=slider)
+    said = Setting(help=help, metavar=metavar, low=low, high=high, above=above, below=below, slider=slider)
     return dataclasses.field(default=default, metadata={"setting": said})
 
 

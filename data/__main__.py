@@ -95,14 +95,13 @@ def _add_own_layouts(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("source", type=Path, help="folder of the data set")
     command.set_defaults(build=_anomalies)
 
-    command = add("verbs", "labels from captions: the verb that most captions of a clip share")
-    command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
-    command.add_argument("--at-least", type=int, default=8, metavar="N", help="least train clips a class (default: 8)")
-    command.set_defaults(build=lambda args: verbs(args.manifest, at_least=args.at_least))
-    command = add("words", "labels from captions: all words that many captions of a clip share")
-    command.add_argument("manifest", help="manifest.jsonl of captioned clips")
-    command.add_argument("--at-least", type=int, default=8, metavar="N", help="least train clips a class (default: 8)")
-    command.set_defaults(build=lambda args: words(args.manifest, at_least=args.at_least))
+    for build, shared in ((verbs, "the verb that most captions"), (words, "all words that many captions")):
+        command = add(build.__name__, f"labels from captions: {shared} of a clip share")
+        command.add_argument("manifest", type=Path, help="manifest.jsonl of captioned clips")
+        command.add_argument(
+            "--at-least", type=int, default=8, metavar="N", help="least train clips a class (default: 8)"
+        )
+        command.set_defaults(build=lambda args, build=build: build(args.manifest, at_least=args.at_least))
 
     command = add("captions", "captions without clips, for the language model")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".txt, a caption a line, or COCO .json")

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from captioner.errors import DataError
 from captioner.safe.json_text import parse_json
-from captioner.safe.text import decode_text, numbered_lines, read_text
+from captioner.safe.text import numbered_lines, read_text
 from data.join import Join, Moment, assign, join
-from data.sources import media_files, require_folder, squeeze
+from data.sources import media_files, require_folder, squeeze, texts_in_zip
 
 ANNOTATIONS = ("train_val_videodatainfo.json", "test_videodatainfo.json")
 CATEGORIES = "category.txt"
 VIDEO_FOLDERS = ("TrainValVideo", "TestVideo", "videos")
 SPLITS = {"train": "train", "validate": "val", "test": "test"}
-LARGEST_TEXT = 256 * 2**20
-"""Bytes an annotation file may unpack to; the published ones are 16 MB and 7 MB."""
 
 
 def msrvtt(source: str | Path, *, videos: str | Path | None = None, text_only: bool = False) -> Join:
@@ -28,7 +25,7 @@ def msrvtt(source: str | Path, *, videos: str | Path | None = None, text_only: b
     """
     folder = require_folder(source)
     texts = _find_texts(folder)
-    names = _read_categories(texts.get(CATEGORIES, ""))
+    names = read_categories(texts.get(CATEGORIES, ""))
     captions: dict[str, list[str]] = {}
     splits: dict[str, str] = {}
     categories: dict[str, str] = {}
@@ -65,22 +62,13 @@ def _find_texts(folder: Path) -> dict[str, str]:
     wanted = (*ANNOTATIONS, CATEGORIES)
     texts = {name: read_text(folder / name) for name in wanted if (folder / name).is_file()}
     for archive in sorted(folder.glob("*.zip")):
-        try:
-            with zipfile.ZipFile(archive) as opened:
-                for member in opened.infolist():
-                    name = Path(member.filename).name
-                    if name in wanted and name not in texts:
-                        if member.file_size > LARGEST_TEXT:
-                            raise DataError(f"{name} in {archive} unpacks to {member.file_size:,} bytes; too large")
-                        texts[name] = decode_text(opened.read(member), name=f"{name} in {archive}")
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-            raise DataError(f"{archive} is not a whole, plain zip file: {error}") from error
+        texts = dict(texts_in_zip(archive, wanted.__contains__)) | texts
     if not any(name in texts for name in ANNOTATIONS):
         raise DataError(f"{folder} holds neither {' nor '.join(ANNOTATIONS)}, plain or inside a .zip")
     return texts
 
 
-def _read_categories(text: str) -> dict[str, str]:
+def read_categories(text: str) -> dict[str, str]:
     """Number -> name, from lines ``name<TAB>number``."""
     pairs = (line.rsplit("\t", 1) for _, line in numbered_lines(text))
     return {pair[1].strip(): pair[0].strip() for pair in pairs if len(pair) == 2}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from captioner.errors import DataError
 from captioner.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from captioner.safe import text as safe
-from captioner.safe.text import first_line_of, read_text
+from captioner.safe.text import decode_text, first_line_of, read_text
 
 PHOTO_SUFFIXES = IMAGE_SUFFIXES
+LARGEST_UNPACKED = 512 * 2**20
+"""Bytes that a text file inside a zip may unpack to; MSR-VTT's largest has 16 MB."""
 
 
 def squeeze(text: str) -> str:
@@ -68,6 +71,21 @@ def read_table(
             yield rows.line_num, {name: cell or "" for name, cell in row.items()}
     except csv.Error as error:
         raise DataError(f"{path}, line {rows.line_num}: not a valid table ({error})") from error
+
+
+def texts_in_zip(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """The text files of a zip, by their base names, that are ``wanted``. Raises DataError, perhaps after some."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for member in opened.infolist():
+                name = PurePosixPath(member.filename).name
+                if wanted(name):
+                    if member.file_size > LARGEST_UNPACKED:
+                        size = member.file_size / 2**20
+                        raise DataError(f"{archive}: {name} would unpack to {size:.0f} MB; refused")
+                    yield name, decode_text(opened.read(member), name=f"{archive}: {name}")
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise DataError(f"{archive} cannot be unpacked: {error}") from error
 
 
 def name_inside(text: str) -> str:

@@ -30,7 +30,7 @@ def test_settings_survive_the_way_to_plain_values_and_back() -> None:
         ({"train": {"bf16": 1}}, "must be of type bool"),
         ({"train": {"epochs": True}}, "must be of type int"),
         ({"train": {"optimizer": "adamm"}}, "did you mean 'adam'"),
-        ({"train": {"label_smoothing": 1.0}}, "must be in [0, 1)"),
+        ({"train": {"label_smoothing": 1.0}}, "must be at least 0 and below 1"),
         ({"encoder": {"mean": [0.5, 0.5]}}, "a list of 3"),
         ({"decoder": {"reset": "during"}}, "allowed: before, after"),
         ({"data": {"manifests": ["a"], "repeat": [1, 2]}}, "for each of the manifests"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from captioner.actions.config import HeadConfig
-from captioner.config import from_dict, read_toml, require
+from captioner.config import check_settings, from_dict, read_toml, require, setting
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
 from captioner.retrieval.config import RetrieverConfig
 from captioner.video.config import VideoConfig
@@ -29,20 +29,17 @@ class TaskConfig:
     clips, on the features of the captioner in ``train.start``; [retriever] sets the network."""
     class_weights: bool = False
     """Actions: give every label the same weight, however few clips it has."""
-    hold: float = 1.0
-    """Words: weight of the loss that keeps the original ImageNet classifier (learning without forgetting)."""
-    mixup: float = 0.0
-    """Words: parameter of the Beta distribution of mixup (Zhang et al. 2018); 0 is off."""
-    window: float = 0.4
-    """Words: least area of a random crop of a frame in training."""
-    temperature: float = 0.06
-    """Retrieval: temperature of the softmax over the similarities in a batch."""
+    hold: float = setting(1.0, "words: weight of the loss that keeps the original ImageNet classifier", low=0)
+    """Learning without forgetting."""
+    mixup: float = setting(0.0, "words: parameter of the Beta distribution of mixup; 0 is off", low=0)
+    """Zhang et al. (2018)."""
+    window: float = setting(0.4, "words: least area of a random crop of a frame in training", above=0, high=1)
+    temperature: float = setting(
+        0.06, "retrieval: temperature of the softmax over the similarities in a batch", above=0
+    )
 
     def __post_init__(self) -> None:
-        require(self.hold >= 0, f"task.hold is {self.hold}; it must not be negative")
-        require(self.mixup >= 0, f"task.mixup is {self.mixup}; it must not be negative")
-        require(0 < self.window <= 1, f"task.window is {self.window}; it must be in (0, 1]")
-        require(self.temperature > 0, f"task.temperature is {self.temperature}; it must be above 0")
+        check_settings(self, "task")
 
     @property
     def targets(self) -> Targets:
@@ -73,11 +70,12 @@ class DataConfig:
     retriever on pairs of captions of one clip."""
     rendered: tuple[str, ...] = ()
     """Manifests of rendered pictures (``python -m data pictures``), for the detector that ``decoder.rendered`` adds."""
-    views: int = 1
-    """Cached views of each training clip (flipped, cropped, shifted in time); an epoch uses one a clip."""
-    stills: float = 0.0
-    """Share of the visits to a photo that show three of its views as a clip of 16 frames. Then the number of frames
-    does not tell photos from clips. It needs five ``views``."""
+    views: int = setting(1, "cached views of each training clip (flipped, cropped, shifted in time)", low=1, high=64)
+    """An epoch uses one a clip; 1 is the clip as it is."""
+    stills: float = setting(
+        0.0, "share of the visits to a photo that show three of its views as a clip of 16 frames", low=0, high=1
+    )
+    """Then the number of frames does not tell photos from clips. It needs five ``views``."""
     cache: str = "features"
     """Folder of cached features."""
 
@@ -86,11 +84,11 @@ class DataConfig:
             len(self.repeat) in (0, len(self.manifests)) and all(n >= 1 for n in self.repeat),
             f"data.repeat is {list(self.repeat)}; it must name a count from 1 for each of the manifests",
         )
+        check_settings(self, "data")
         require(
-            0 <= self.stills <= 1 and (not self.stills or self.views >= 5),
-            f"data.stills is {self.stills} with data.views = {self.views}; it must be 0 to 1, and takes 5 views",
+            not self.stills or self.views >= 5,
+            f"data.stills is {self.stills} with data.views = {self.views}; it takes 5 views",
         )
-        require(1 <= self.views <= 64, f"data.views is {self.views}; it must be 1 (the clip as it is) to 64")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,63 +98,41 @@ class TrainConfig:
     start: str = ""
     """Checkpoint folder to fine-tune (``default``: the packaged one). It brings its frame recipe, CNN, decoder and
     tokenizer; the recipe then leaves out [video], [encoder], [decoder] and [tokenizer]."""
-    seed: int = 1
-    """Random seed."""
-    epochs: int = 10
-    """Epochs of cross-entropy."""
-    batch_size: int = 64
-    """Captions a step."""
-    captions_per_clip: int = 0
-    """Captions drawn for each clip in an epoch; 0 is all of them."""
-    epoch_steps: int = 0
-    """Captions: the fewest steps of an epoch. Where the clips make fewer, it visits each of them several times."""
+    seed: int = setting(1, "random seed")
+    epochs: int = setting(10, "epochs of cross-entropy", low=0)
+    batch_size: int = setting(64, "captions a step", low=1)
+    captions_per_clip: int = setting(0, "captions drawn for each clip in an epoch; 0 is all of them", low=0)
+    epoch_steps: int = setting(0, "captions: the fewest steps of an epoch", low=0)
+    """Where the clips make fewer, it visits each of them several times."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     """Optimiser."""
-    learning_rate: float = 1e-3
-    """Peak learning rate."""
-    weight_decay: float = 1e-4
-    """Weight decay."""
-    warmup_steps: int = 200
-    """Steps of linear warm-up; then the rate follows a cosine to zero at the last step."""
-    label_smoothing: float = 0.1
-    """Label smoothing of the cross-entropy."""
-    clip_norm: float = 5.0
-    """Largest gradient norm."""
-    ema: float = 0.999
-    """Decay of the moving average of the weights, which is validated and saved; 0 is off."""
-    bf16: bool = True
-    """Autocast to bfloat16 if the processor has it."""
-    patience: int = 0
-    """Stop after this many epochs without a better validation CIDEr; 0 never stops early."""
-    text_epochs: int = 0
-    """Epochs of pretraining on ``data.text`` before the first epoch with clips."""
-    frame_dropout: float = 0.0
-    """Share of a clip's frames that training hides at random."""
-    train_encoder: bool = False
-    """Train the CNN too, end to end, decoding in every step. False: a frozen CNN with cached features."""
-    encoder_learning_rate: float = 1e-5
-    """Learning rate of the CNN, with ``train_encoder``."""
-    scst_epochs: int = 0
-    """Epochs of self-critical training on CIDEr-D (Rennie et al. 2017) after cross-entropy."""
-    scst_learning_rate: float = 5e-5
-    """Learning rate of self-critical training."""
-    scst_samples: int = 5
-    """Captions sampled for each clip; the baseline of each is the mean reward of the others (Luo 2020)."""
-    scst_normalise: bool = False
-    """Divide each clip's advantages by their standard deviation. Otherwise a data set with high CIDEr values
-    outweighs the others."""
-    threads: int = 0
-    """CPU threads; 0 uses all."""
+    learning_rate: float = setting(1e-3, "peak learning rate", above=0)
+    weight_decay: float = setting(1e-4, "weight decay", low=0)
+    warmup_steps: int = setting(200, "steps of linear warm-up", low=0)
+    """Then the rate follows a cosine to zero at the last step."""
+    label_smoothing: float = setting(0.1, "label smoothing of the cross-entropy", low=0, below=1)
+    clip_norm: float = setting(5.0, "largest gradient norm", above=0)
+    ema: float = setting(
+        0.999, "decay of the moving average of the weights, which is validated and saved; 0 is off", low=0, below=1
+    )
+    bf16: bool = setting(True, "autocast to bfloat16 if the processor has it")
+    patience: int = setting(0, "stop after so many epochs without a better validation score; 0 never stops", low=0)
+    text_epochs: int = setting(0, "epochs of pretraining on ``data.text`` before the first epoch with clips", low=0)
+    frame_dropout: float = setting(0.0, "share of a clip's frames that training hides at random", low=0, below=1)
+    train_encoder: bool = setting(False, "train the CNN too, end to end, decoding in every step")
+    """False: a frozen CNN with cached features."""
+    encoder_learning_rate: float = setting(1e-5, "learning rate of the CNN, with ``train_encoder``", above=0)
+    scst_epochs: int = setting(0, "epochs of self-critical training on CIDEr-D after cross-entropy", low=0)
+    """Rennie et al. (2017)."""
+    scst_learning_rate: float = setting(5e-5, "learning rate of self-critical training", above=0)
+    scst_samples: int = setting(5, "captions sampled for each clip", low=2)
+    """The baseline of each is the mean reward of the others (Luo 2020)."""
+    scst_normalise: bool = setting(False, "divide each clip's advantages by their standard deviation")
+    """Otherwise a data set with high CIDEr values outweighs the others."""
+    threads: int = setting(0, "CPU threads; 0 uses all", low=0)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "epoch_steps"):
-            require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; it must not be negative")
-        require(self.batch_size >= 1, f"train.batch_size is {self.batch_size}; it must be at least 1")
-        for name in ("label_smoothing", "ema", "frame_dropout"):
-            require(0 <= getattr(self, name) < 1, f"train.{name} is {getattr(self, name)}; it must be in [0, 1)")
-        for name in ("learning_rate", "encoder_learning_rate", "scst_learning_rate", "clip_norm"):
-            require(getattr(self, name) > 0, f"train.{name} is {getattr(self, name)}; it must be above 0")
-        require(self.scst_samples >= 2, f"train.scst_samples is {self.scst_samples}; it must be at least 2")
+        check_settings(self, "train")
 
 
 @dataclass(frozen=True, kw_only=True)

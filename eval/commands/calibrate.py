@@ -93,22 +93,32 @@ def run(args: argparse.Namespace) -> int:
         # The signal is the same whatever the calibration: captions kept in --out serve the fit and every check.
         plain = dataclasses.replace(checkpoint, calibration=None, fingerprint=weights[:12])
         samples = _samples(plain, clips, args, split=split, out=Path(args.out or temporary))
+    every = _together(samples)
     if calibration is None or not args.check:
-        calibration = calibrate(samples, weights=weights, fitted_on=[_label(name, split) for name in args.manifests])
-        least = unsure_below(*_confidences(samples, calibration))
+        calibration = calibrate(every, weights=weights, fitted_on=[_label(name, split) for name in args.manifests])
+        least = unsure_below(_confidences(every, calibration), every.good)
         write_calibration(folder, calibration, min_confidence=least)
-    measured = {sample.name: _measured([sample], calibration) for sample in samples}
-    if len(samples) > 1:
-        measured["all"] = _measured(samples, calibration)
+    groups = [*samples, every] if len(samples) > 1 else samples
+    measured = {sample.name: measure(_confidences(sample, calibration), sample.good) for sample in groups}
     heading = f"{folder} on {split}; unsure below {read_config(folder)['search']['min_confidence']:.2f}"
     _report(measured, calibration, args, heading=heading, fitted=not args.check)
-    return 1 if any(sample.failed for sample in samples) else 0
+    return 1 if every.failed else 0
 
 
-def calibrate(samples: Sequence[Sample], *, weights: str, fitted_on: Sequence[str]) -> Calibration:
-    """The calibration of the captions of all ``samples`` together, every clip counting the same."""
-    signals, good = np.concatenate([s.signals for s in samples]), np.concatenate([s.good for s in samples])
-    moving = np.concatenate([s.moving for s in samples])
+def _together(samples: Sequence[Sample]) -> Sample:
+    """All captions, every clip counting the same."""
+    return Sample(
+        name="all",
+        signals=np.concatenate([s.signals for s in samples]),
+        moving=np.concatenate([s.moving for s in samples]),
+        good=np.concatenate([s.good for s in samples]),
+        failed=sum(s.failed for s in samples),
+    )
+
+
+def calibrate(sample: Sample, *, weights: str, fitted_on: Sequence[str]) -> Calibration:
+    """The calibration that fits the captions of a sample."""
+    signals, good, moving = sample.signals, sample.good, sample.moving
     intercept, *slopes = fit(signals, good)
     share = float(good.mean())
     return Calibration(
@@ -140,7 +150,7 @@ def _samples(
     checkpoint: Checkpoint, clips: Mapping[str, Sequence[Clip]], args: argparse.Namespace, *, split: str, out: Path
 ) -> list[Sample]:
     from captioner.caption.captioner import Captioner
-    from eval.inputs.captioning import Job, caption_clips
+    from eval.inputs.captioning import Job, caption_clips, tell_failures
 
     captioner = Captioner(checkpoint, device=args.device)
     samples = []
@@ -149,19 +159,19 @@ def _samples(
         folder = out / f"{number}-{Path(manifest).absolute().parent.name}-{split}"
         print(f"eval: captioning {len(group)} clips of {visible(manifest)}", file=sys.stderr)
         rows = caption_clips(captioner, group, job=job, out=folder, timeout_seconds=args.timeout)
+        tell_failures(rows)
         samples.append(_sample(manifest, group, rows))
     return samples
 
 
 def _sample(manifest: str, clips: Sequence[Clip], rows: Mapping[str, Mapping[str, Any]]) -> Sample:
     said = [clip for clip in clips if "caption" in rows[clip.id]]
-    for clip in clips:
-        if (row := rows[clip.id]) and "error" in row:
-            print(f"eval: {visible(clip.id)}: {visible(row['error'])} [{row['code']}]", file=sys.stderr)
+    if not said:
+        raise DataError(f"no clip of {manifest} could be captioned; see above")
     # Uncalibrated, the confidence is exp(mean log-probability), to four decimals.
     return Sample(
         name=manifest,
-        signals=np.array([_signals(rows[clip.id]) for clip in said]).reshape(-1, 5),
+        signals=np.array([_signals(rows[clip.id]) for clip in said]),
         moving=np.array([len(rows[clip.id]["times_seconds"]) > 1 for clip in said], dtype=np.bool_),
         good=np.array([is_good(rows[clip.id]["caption"], clip.captions) for clip in said], dtype=np.bool_),
         failed=len(clips) - len(said),
@@ -174,20 +184,12 @@ def _signals(row: Mapping[str, Any]) -> tuple[float, ...]:
     return math.log(max(row["confidence"], 5e-5)), float(len(row["words"])), seen, *said
 
 
-def _measured(samples: Sequence[Sample], calibration: Calibration) -> Reliability:
-    return measure(*_confidences(samples, calibration))
-
-
-def _confidences(samples: Sequence[Sample], calibration: Calibration) -> tuple[Floats, Booleans]:
-    good = np.concatenate([sample.good for sample in samples])
-    if not len(good):
-        raise DataError("no clip could be captioned; see above")
+def _confidences(sample: Sample, calibration: Calibration) -> Floats:
     found = [
         calibration.confidence(mean, moving=bool(moving), words=int(words), seen=seen, support=support, match=match)
-        for s in samples
-        for (mean, words, seen, support, match), moving in zip(s.signals.tolist(), s.moving, strict=True)
+        for (mean, words, seen, support, match), moving in zip(sample.signals.tolist(), sample.moving, strict=True)
     ]
-    return np.array(found), good
+    return np.array(found)
 
 
 def _label(manifest: str, split: str) -> str:

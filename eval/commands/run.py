@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from pathlib import Path
 
 from captioner.commands.settings import add_settings, search_settings
-from captioner.io.text import visible
 from captioner.language.config import SearchConfig
 from captioner.manifest import SPLITS, read_manifest
 from eval.commands.arguments import (
@@ -78,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.train:
         read_manifest(args.train, split="train")  # a wrong one is refused now, not after an hour
     from captioner.caption.captioner import Captioner
-    from eval.inputs.captioning import PREDICTIONS, Job, caption_clips, is_own
+    from eval.inputs.captioning import PREDICTIONS, Job, caption_clips, is_own, tell_failures
     from eval.report.page import REPORTS, Subject, require_jinja, write_report
 
     require_jinja()
@@ -104,9 +102,7 @@ def run(args: argparse.Namespace) -> int:
     train = read_manifest(args.train, split="train") if args.train else None
     written = write_report(subject, out, train=train, images=not args.no_images, show=args.show, overwrite=mine)
     print(score_table(evaluation))
-    failed = [row for row in rows.values() if "error" in row]
-    for row in failed:
-        print(f"eval: {visible(row['id'])}: {visible(row['error'])} [{row['code']}]", file=sys.stderr)
+    failed = tell_failures(rows)
     for path in (out / "report.json", *written):
         print(path)
     return 1 if failed else 0

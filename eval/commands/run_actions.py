@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioner.errors import DataError
-from captioner.io.text import visible
 from captioner.manifest import Clip, read_manifest
 from eval.report import plots
 from eval.report.strips import try_strip
@@ -94,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     from captioner.actions.config import ActionSettings
     from captioner.actions.recognizer import Recognizer
     from captioner.actions.rows import ActionRows
-    from eval.inputs.captioning import Job, caption_clips, is_own
+    from eval.inputs.captioning import Job, caption_clips, is_own, tell_failures
     from eval.report.page import require_jinja
 
     require_jinja()
@@ -127,9 +126,7 @@ def run(args: argparse.Namespace) -> int:
     for measure_name, interval in intervals.items():
         low, high = 100 * interval.low, 100 * interval.high
         print(f"  {measure_name:<10}{100 * interval.score:6.2f}  ({low:.2f}-{high:.2f})")
-    failed = [row for row in rows.values() if "error" in row]
-    for row in failed:
-        print(f"eval: {visible(row['id'])}: {visible(row['error'])} [{row['code']}]", file=sys.stderr)
+    failed = tell_failures(rows)
     for path in written:
         print(path)
     return 1 if failed else 0

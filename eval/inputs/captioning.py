@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -17,6 +17,7 @@ from captioner.config import first_difference, to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
 from captioner.io.ahead import work_ahead
 from captioner.io.status import Status
+from captioner.io.text import visible
 from captioner.manifest import Clip
 from captioner.safe.json_text import parse_json, read_settings
 from captioner.safe.whole import is_filled, write_whole, writing
@@ -92,6 +93,14 @@ def caption_clips(
             status.show(told, share=count / len(todo))
     status.clear()
     return {clip.id: done[clip.id] for clip in clips}
+
+
+def tell_failures(rows: Mapping[str, Row]) -> int:
+    """Name on stderr each clip that could not be captioned, and why; returns how many there are."""
+    failed = [row for row in rows.values() if "error" in row]
+    for row in failed:
+        print(f"eval: {visible(row['id'])}: {visible(row['error'])} [{row['code']}]", file=sys.stderr)
+    return len(failed)
 
 
 def is_own(out: Path) -> bool:

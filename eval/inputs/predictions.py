@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from captioner.errors import DataError
 from data.sources import squeeze
-from eval.inputs.rows import read_rows, short
+from eval.inputs.rows import captions_of, read_rows, short
 
 Duplicates = Literal["first", "last", "error"]
 """Which of two captions of one clip counts; ``error``: neither."""
@@ -135,11 +135,9 @@ def _parse(row: dict[str, Any], where: str) -> tuple[str, str | None, str]:
 
 def _alternatives(row: dict[str, Any], where: str) -> tuple[str, ...]:
     others = row.get("alternatives") or []
-    if not isinstance(others, (list, str)):
-        raise DataError(f"{where}: 'alternatives' must be a list of captions, not {short(others)}")
     if isinstance(others, str):  # a column of CSV says nothing that could be read
         return ()
-    texts = [other.get("caption") if isinstance(other, dict) else other for other in others]
-    if not all(isinstance(text, str) for text in texts):
+    texts = captions_of(others)
+    if texts is None:
         raise DataError(f"{where}: 'alternatives' must be a list of captions, not {short(others)}")
-    return tuple(squeeze(str(text)) for text in texts)
+    return tuple(map(squeeze, texts))

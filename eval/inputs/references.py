@@ -14,18 +14,10 @@ from typing import Any
 from captioner.errors import DataError
 from captioner.manifest import Clip, read_manifest
 from captioner.safe.json_text import parse_json
-from captioner.safe.text import decode_text, first_line_of, read_text, split_lines
-from data.sources import (
-    PHOTO_SUFFIXES,
-    VIDEO_SUFFIXES,
-    numbered_lines,
-    squeeze,
-    walk,
-)
+from captioner.safe.text import first_line_of, read_text, split_lines
+from data.msrvtt import CATEGORIES, read_categories
+from data.sources import PHOTO_SUFFIXES, VIDEO_SUFFIXES, numbered_lines, squeeze, texts_in_zip, walk
 from eval.inputs.rows import captions_of, document_of, is_header, read_rows, short
-
-LARGEST_BYTES = 512 * 2**20
-"""What a file inside a zip may unpack to; MSR-VTT's largest has 16 MB."""
 
 DEFAULT_SPLIT = "test"
 
@@ -204,26 +196,15 @@ def _unzip(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """The one file of captions in a zip, and the names of the categories where it lists them."""
     document: dict[str, Any] | None = None
     names: dict[str, str] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                base = PurePath(member.filename).name
-                if base != "category.txt" and not base.endswith(".json"):
-                    continue
-                if member.file_size > LARGEST_BYTES:
-                    raise DataError(f"{path}: {base} would unpack to {member.file_size / 2**20:.0f} MB; refused")
-                text = decode_text(archive.read(member), name=f"{path}: {base}")
-                if base == "category.txt":
-                    lines = (line.rpartition("\t") for line in split_lines(text))
-                    names = {number.strip(): name for name, tab, number in lines if tab}
-                    continue
-                value = parse_json(text, name=f"{path}: {base}")
-                if isinstance(value, dict) and "sentences" in value:
-                    if document is not None:
-                        raise DataError(f"{path} holds more than one file of captions; unpack it and name one")
-                    document = value
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-        raise DataError(f"{path} cannot be unpacked: {error}") from error
+    for name, text in texts_in_zip(path, lambda name: name == CATEGORIES or name.endswith(".json")):
+        if name == CATEGORIES:
+            names = read_categories(text)
+            continue
+        value = parse_json(text, name=f"{path}: {name}")
+        if isinstance(value, dict) and "sentences" in value:
+            if document is not None:
+                raise DataError(f"{path} holds more than one file of captions; unpack it and name one")
+            document = value
     if document is None:
         raise DataError(f"{path} holds no JSON file with 'sentences' (MSR-VTT's layout)")
     return document, names

@@ -189,7 +189,7 @@ def test_msrvtt_plain_and_zipped(tmp_path: Path) -> None:
         ("test_videodatainfo.json", '{"videos": [{"video_id": "v"}], "sentences": []}', "layout .*KeyError 'split'"),
         ("test_videodatainfo.json", annotations([video(1, "test")]), "'video1' is in two splits, train and test"),
         ("test_videodatainfo.json", annotations([video(8, "test", url="u0", start=9)]), "the same moment of u0"),
-        ("z.zip", "not a zip", "not a whole, plain zip"),
+        ("z.zip", "not a zip", "cannot be unpacked"),
     ],
 )
 def test_msrvtt_bad_layouts(tmp_path: Path, name: str, content: str, message: str) -> None:

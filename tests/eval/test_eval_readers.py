@@ -295,6 +295,6 @@ def test_bad_zips_are_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read_references(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.json", json.dumps(MSRVTT))
-    monkeypatch.setattr("eval.inputs.references.LARGEST_BYTES", 10)
+    monkeypatch.setattr("data.sources.LARGEST_UNPACKED", 10)
     with pytest.raises(CaptionerError, match=r"a\.json would unpack to .* refused"):
         read_references(path)

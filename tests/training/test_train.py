@@ -163,7 +163,7 @@ def test_few_clips_are_visited_several_times_an_epoch(recipe: Recipe, tmp_path: 
     """24 captions make 5 batches of 5; an epoch of 11 steps or more takes them three times."""
     fit(changed(recipe, epochs=1, scst_epochs=0, epoch_steps=11), tmp_path / "run", quiet=True)
     assert sum(r["stage"] == "captions" for r in records(tmp_path / "run")) == 15
-    with pytest.raises(ConfigError, match=r"train\.epoch_steps is -1; it must not be negative"):
+    with pytest.raises(ConfigError, match=r"train\.epoch_steps is -1; it must be at least 0"):
         changed(recipe, epoch_steps=-1)
 
 
