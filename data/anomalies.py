@@ -19,9 +19,8 @@ from captioner.errors import CaptionerError, DataError
 from captioner.manifest import Clip
 from captioner.video.frames import probe
 from data.join import Join, check_files
-from data.progress import progress
 from data.shapes import write_clip
-from data.sources import VIDEO_SUFFIXES, read_table, require_folder
+from data.sources import VIDEO_SUFFIXES, progress, read_table, require_folder
 
 UCSD_RATE = 10
 """Frames a second."""

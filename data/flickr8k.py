@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 from captioner.errors import DataError
 from captioner.safe.whole import write_whole
 from data.join import Join, assign, join
-from data.progress import progress
-from data.sources import PHOTO_SUFFIXES, first_existing, media_files, numbered_lines, require_folder, squeeze
+from data.sources import PHOTO_SUFFIXES, first_existing, media_files, numbered_lines, progress, require_folder, squeeze
 
 CAPTIONS = "Flickr8k.token.txt"
 LISTS = {

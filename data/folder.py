@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 from captioner.errors import DataError, VideoError
 from captioner.manifest import SPLITS
 from data.join import Join, file_digest, join
-from data.progress import progress
 from data.sources import (
     clips_below,
     first_existing,
     name_inside,
     numbered_lines,
+    progress,
     read_table,
     require_folder,
     squeeze,

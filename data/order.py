@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioner.manifest import Clip
-from data.progress import progress
 from data.shapes import COLOURS, COUNTS, FRAMES, SHAPES, Scene, clips_wanted, draw, look, write_clip
+from data.sources import progress
 
 OPPOSITES = (
     ("moves right", "moves left"),

@@ -18,7 +18,7 @@ import numpy as np
 from captioner.errors import DataError
 from captioner.manifest import Clip
 from captioner.safe.whole import write_whole
-from data.progress import progress
+from data.sources import progress
 
 Colour = tuple[int, int, int]
 SIZES = ((640, 360), (640, 480), (512, 512), (360, 640), (854, 480))

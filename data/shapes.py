@@ -20,7 +20,7 @@ from captioner.errors import DataError
 from captioner.manifest import Clip, write_manifest
 from captioner.safe.whole import put, temporary_for
 from data.join import check_files
-from data.progress import progress
+from data.sources import progress
 
 SHAPES = ("circle", "square", "triangle", "cross")
 COLOURS = {

@@ -6,13 +6,17 @@ import csv
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from captioner.errors import DataError
 from captioner.io.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from captioner.io.status import Status
 from captioner.safe import text as safe
 from captioner.safe.text import decode_text, first_line_of, read_text
+
+T = TypeVar("T")
 
 PHOTO_SUFFIXES = IMAGE_SUFFIXES
 LARGEST_UNPACKED = 512 * 2**20
@@ -137,3 +141,12 @@ def walk(folder: Path, *, suffixes: frozenset[str]) -> list[Path]:
         except UnicodeEncodeError as error:
             raise DataError(f"the file name {str(path)!a} is not valid UTF-8; rename it") from error
     return paths
+
+
+def progress(items: Sequence[T], *, what: str) -> Iterator[T]:
+    """``items`` one by one, with a count and the time left on stderr."""
+    status = Status()
+    for count, item in enumerate(items):
+        status.show(f"{count:,} of {len(items):,} {what}", share=count / len(items))
+        yield item
+    status.clear()

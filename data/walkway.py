@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from captioner.errors import DataError
 from captioner.manifest import Clip
-from data.progress import progress
 from data.shapes import clips_wanted, write_clip
+from data.sources import progress
 
 KINDS = ("wrong way", "too fast", "another thing", "lying still", "from nowhere")
 RATE = 10

@@ -61,7 +61,6 @@ class Sample:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``calibrate``."""
     add_checkpoint(parser)
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="clips with captions (python -m data ...)")
     parser.add_argument("--split", choices=SPLITS, help="split to caption (default: val; with --check: test)")
@@ -150,15 +149,15 @@ def _samples(
     checkpoint: Checkpoint, clips: Mapping[str, Sequence[Clip]], args: argparse.Namespace, *, split: str, out: Path
 ) -> list[Sample]:
     from captioner.caption.captioner import Captioner
-    from eval.inputs.captioning import Job, caption_clips, tell_failures
+    from eval.inputs.captioning import caption_clips, tell_failures
 
     captioner = Captioner(checkpoint, device=args.device)
     samples = []
     for number, (manifest, group) in enumerate(clips.items(), start=1):
-        job = Job.of(captioner, group, search=dataclasses.replace(captioner.search, min_confidence=0.0))
+        search = dataclasses.replace(captioner.search, min_confidence=0.0)
         folder = out / f"{number}-{Path(manifest).absolute().parent.name}-{split}"
         print(f"eval: captioning {len(group)} clips of {visible(manifest)}", file=sys.stderr)
-        rows = caption_clips(captioner, group, job=job, out=folder, timeout_seconds=args.timeout)
+        rows = caption_clips(captioner, group, search=search, out=folder, timeout_seconds=args.timeout)
         tell_failures(rows)
         samples.append(_sample(manifest, group, rows))
     return samples

@@ -18,7 +18,6 @@ TRIALS = 10000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``compare``."""
     parser.add_argument(
         "systems", metavar="PREDICTIONS", nargs="+", help="two or more predictions files; the first is the baseline"
     )

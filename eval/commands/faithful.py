@@ -48,7 +48,6 @@ class Curve:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``faithful``."""
     add_checkpoint(parser)
     parser.add_argument("manifest", metavar="MANIFEST", help="clips (python -m data ...)")
     parser.add_argument("--split", choices=SPLITS, default="test", help="split to caption (default: %(default)s)")

@@ -17,7 +17,6 @@ METRICS = ("BLEU-4", "ROUGE-L", "CIDEr")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``gate``."""
     parser.add_argument("current", metavar="CURRENT", help="report.json, or predictions if REFERENCES follow")
     parser.add_argument("references", metavar="REFERENCES", nargs="?", help="references for CURRENT")
     parser.add_argument("--baseline", required=True, metavar="REPORT", help="report.json of `eval score --json`")

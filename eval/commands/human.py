@@ -15,7 +15,6 @@ from eval.scores.human import DRAWS, SEED, leave_one_out
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``human``."""
     add_reference_arguments(parser)
     parser.add_argument("--draws", type=int, default=DRAWS, help="random draws of a reference (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="seed of the draws (default: %(default)s)")

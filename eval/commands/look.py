@@ -43,7 +43,6 @@ class Look:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``look``."""
     add_checkpoint(parser)
     parser.add_argument(
         "inputs", metavar="INPUT", nargs="*", help="files, folders, patterns or @LIST, as for `captioner caption`"

@@ -27,7 +27,6 @@ RENAMED = {"seed": "search_seed"}  # --seed is the bootstrap's
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``run``."""
     add_checkpoint(parser)
     parser.add_argument("manifest", metavar="MANIFEST", help="clips with captions (python -m data ...)")
     parser.add_argument("--out", metavar="DIR", required=True, help="results folder; an unfinished run resumes")
@@ -76,25 +75,23 @@ def run(args: argparse.Namespace) -> int:
     if args.train:
         read_manifest(args.train, split="train")  # a wrong one is refused now, not after an hour
     from captioner.caption.captioner import Captioner
-    from eval.inputs.captioning import PREDICTIONS, Job, caption_clips, is_own, tell_failures
+    from eval.inputs.captioning import PREDICTIONS, caption_clips, is_own, tell_failures
     from eval.report.page import REPORTS, Subject, require_jinja, write_report
 
     require_jinja()
     captioner = Captioner.load(args.checkpoint, device=args.device)
     search = search_settings(captioner.search, args, renamed=RENAMED)
     out = Path(args.out)
-    chosen = clips[: args.limit]
     mine = args.overwrite or is_own(out)  # a run in it goes on, and writes its reports anew
     check_outputs([out / name for name in ("report.json", *REPORTS)], overwrite=mine)
-    job = Job.of(captioner, clips, search=search)
-    rows = caption_clips(captioner, chosen, job=job, out=out, timeout_seconds=args.timeout)
-    name = args.name or f"{Path(args.checkpoint).resolve().name} {job.checkpoint}"
+    rows = caption_clips(captioner, clips, search=search, out=out, limit=args.limit, timeout_seconds=args.timeout)
+    name = args.name or f"{Path(args.checkpoint).resolve().name} {captioner.checkpoint.fingerprint}"
     evaluation = score_file(str(out / PREDICTIONS), yardstick_of(references, args), args, name=name)
     write_text(out / "report.json", evaluation.to_json(), overwrite=mine)
     subject = Subject(
         evaluation=evaluation,
         references=references,
-        clips=chosen,
+        clips=clips[: args.limit],
         rows=rows,
         checkpoint=captioner.checkpoint,
         search=search,

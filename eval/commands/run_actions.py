@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     from captioner.actions.config import ActionSettings
     from captioner.actions.recognizer import Recognizer
     from captioner.actions.rows import ActionRows
-    from eval.inputs.captioning import Job, caption_clips, is_own, tell_failures
+    from eval.inputs.captioning import caption_clips, is_own, tell_failures
     from eval.report.page import require_jinja
 
     require_jinja()
@@ -114,10 +114,8 @@ def run(args: argparse.Namespace) -> int:
     mine = args.overwrite or is_own(out)  # a run in it goes on, and writes its reports anew
     check_outputs([out / name for name in REPORTS], overwrite=mine)
     rower, every = ActionRows(recognizer), ActionSettings(top=len(recognizer.labels))
-    job = Job.of(rower, known, search=every)
-    chosen = known[: args.limit]
-    rows = caption_clips(rower, chosen, job=job, out=out, timeout_seconds=args.timeout)
-    recognition, kept = collect(chosen, rows, recognizer.labels)
+    rows = caption_clips(rower, known, search=every, out=out, limit=args.limit, timeout_seconds=args.timeout)
+    recognition, kept = collect(known[: args.limit], rows, recognizer.labels)
     intervals = recognition.intervals()
     name = args.name or f"{Path(args.checkpoint).resolve().name} {recognizer.checkpoint.fingerprint}"
     show = 0 if args.no_images else args.show

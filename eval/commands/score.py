@@ -20,7 +20,6 @@ from eval.scores.scorer import RESAMPLES, SEED, Yardstick, evaluate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``score``."""
     parser.add_argument("predictions", metavar="PREDICTIONS", help="JSON Lines of captioner, coco results JSON, or CSV")
     add_reference_arguments(parser)
     add_scoring_arguments(parser)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -39,51 +38,31 @@ SETTINGS = "run.json"
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What decides the captions of a run; captions of another job are never mixed in."""
-
-    checkpoint: str
-    """Fingerprint."""
-    clips: str
-    """Digest of the ids, files and times of all clips of the split."""
-    video: VideoConfig
-    search: Any
-
-    @classmethod
-    def of(cls, captioner: ClipModel, clips: Sequence[Clip], *, search: Any) -> Job:
-        """The job of captioning ``clips`` with ``captioner``."""
-        places = json.dumps([[c.id, str(c.path), c.start_seconds, c.end_seconds] for c in clips])
-        return cls(
-            checkpoint=captioner.checkpoint.fingerprint,
-            clips=hashlib.sha256(places.encode("utf-8", "replace")).hexdigest()[:12],
-            video=captioner.video,
-            search=search,
-        )
-
-    def settings(self) -> Row:
-        """What ``run.json`` holds."""
-        return {"captioner": __version__, **to_dict(self)}
-
-
 def caption_clips(
-    captioner: ClipModel, clips: Sequence[Clip], *, job: Job, out: Path, timeout_seconds: float = 60.0
+    captioner: ClipModel,
+    clips: Sequence[Clip],
+    *,
+    search: Any,
+    out: Path,
+    limit: int | None = None,
+    timeout_seconds: float = 60.0,
 ) -> dict[str, Row]:
-    """Caption those of ``clips`` that ``out/predictions.jsonl`` lacks; returns the row of each clip by id.
+    """Caption those of the first ``limit`` clips that ``out/predictions.jsonl`` lacks; returns their rows by id.
 
     Rows are appended as they are made. A clip that cannot be captioned gets a row with ``error`` and ``code``, and
-    is tried again by the next run. Raises DataError where ``out`` belongs to another job.
+    is tried again by the next run. Raises DataError where ``out`` has captions of another checkpoint, of other clips
+    or by other settings.
     """
-    done = _resume(out, job)
-    todo = [clip for clip in clips if "caption" not in done.get(clip.id, {})]
-    if len(todo) < len(clips):
-        print(f"eval: {len(clips) - len(todo)} of {len(clips)} clips are captioned already", file=sys.stderr)
+    done, chosen = _resume(out, _settings(captioner, clips, search)), clips[:limit]
+    todo = [clip for clip in chosen if "caption" not in done.get(clip.id, {})]
+    if len(todo) < len(chosen):
+        print(f"eval: {len(chosen) - len(todo)} of {len(chosen)} clips are captioned already", file=sys.stderr)
     status, count, failed = Status(), 0, 0
     with writing(out / PREDICTIONS), (out / PREDICTIONS).open("a", encoding="utf-8") as file:
-        decode = partial(_decode, video=job.video, timeout_seconds=timeout_seconds)
+        decode = partial(_decode, video=captioner.video, timeout_seconds=timeout_seconds)
         decoded = work_ahead(todo, decode, most=AHEAD, threads=DECODERS)
         while batch := list(islice(decoded, BATCH)):
-            for row in _rows(captioner, batch, job.search):
+            for row in _rows(captioner, batch, search):
                 done[row["id"]] = row
                 failed += "error" in row
                 file.write(json.dumps(row, ensure_ascii=True) + "\n")
@@ -92,7 +71,19 @@ def caption_clips(
             told = f"{count:,} of {len(todo):,} clips" + f", {failed:,} failed" * bool(failed)
             status.show(told, share=count / len(todo))
     status.clear()
-    return {clip.id: done[clip.id] for clip in clips}
+    return {clip.id: done[clip.id] for clip in chosen}
+
+
+def _settings(captioner: ClipModel, clips: Sequence[Clip], search: Any) -> Row:
+    """What decides the captions of a run, as ``run.json`` holds it."""
+    places = json.dumps([[c.id, str(c.path), c.start_seconds, c.end_seconds] for c in clips])
+    return {
+        "captioner": __version__,
+        "checkpoint": captioner.checkpoint.fingerprint,
+        "clips": hashlib.sha256(places.encode("utf-8", "replace")).hexdigest()[:12],
+        "video": to_dict(captioner.video),
+        "search": to_dict(search),
+    }
 
 
 def tell_failures(rows: Mapping[str, Row]) -> int:
@@ -108,9 +99,9 @@ def is_own(out: Path) -> bool:
     return is_filled(out / SETTINGS) and is_filled(out / PREDICTIONS)
 
 
-def _resume(out: Path, job: Job) -> dict[str, Row]:
-    """The rows of an earlier run of the same job; makes the folder and its settings where there is none."""
-    wanted = json.loads(json.dumps(job.settings()))  # as JSON gives it back: lists for tuples
+def _resume(out: Path, wanted: Row) -> dict[str, Row]:
+    """The rows of an earlier run by the same settings; makes the folder and its settings where there is none."""
+    wanted = json.loads(json.dumps(wanted))  # as JSON gives it back: lists for tuples
     settings, predictions = out / SETTINGS, out / PREDICTIONS
     try:
         out.mkdir(parents=True, exist_ok=True)
