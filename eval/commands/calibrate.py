@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from captioner.errors import DataError
-from captioner.io.text import visible
 from captioner.language.calibration import Calibration
 from captioner.manifest import SPLITS, Clip, read_manifest
+from captioner.safe.text import visible
 from eval.commands.arguments import (
     add_checkpoint,
     add_device,

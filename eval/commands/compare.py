@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from captioner.errors import DataError
-from captioner.io.text import visible
+from captioner.safe.text import visible
 from eval.commands.arguments import MANY, add_json, add_overwrite, check_numbers, give
 from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
 from eval.inputs.references import add_reference_arguments, read_references

@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from captioner.errors import CaptionerError, DataError
-from captioner.io.text import visible
 from captioner.manifest import SPLITS, Clip, read_manifest
+from captioner.safe.text import visible
 from captioner.video.frames import sample_frames
 from eval.commands.arguments import add_checkpoint, add_json, add_overwrite, check_numbers, give
 from eval.report.table import check_outputs, columns

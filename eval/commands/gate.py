@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from captioner.errors import DataError
-from captioner.io.text import visible
+from captioner.safe.text import visible
 from eval.commands.compare import add_test_arguments, check_test_arguments
 from eval.commands.score import add_scoring_arguments, score_file, yardstick_of
 from eval.inputs.references import add_reference_arguments, read_references

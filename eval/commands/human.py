@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from captioner.io.text import visible
 from captioner.metrics.text import TOKENIZER
+from captioner.safe.text import visible
 from eval.commands.arguments import add_json, add_overwrite, check_numbers, give
 from eval.inputs.references import add_reference_arguments, read_references
 from eval.report.table import columns, points

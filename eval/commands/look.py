@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioner.errors import CaptionerError
-from captioner.io.text import visible
 from captioner.manifest import SPLITS, Clip
+from captioner.safe.text import visible
 from captioner.video.config import VideoConfig
 from eval.commands.arguments import add_checkpoint, add_device, add_overwrite, check_numbers
 from eval.report.table import check_outputs, write_text

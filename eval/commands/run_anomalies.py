@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioner.errors import DataError, VideoError
-from captioner.io.text import visible
 from captioner.manifest import Clip, read_manifest
+from captioner.safe.text import visible
 from eval.report.table import check_outputs, write_text
 from eval.scores.statistics import Interval
 

@@ -16,9 +16,9 @@ from captioner.config import first_difference, to_dict
 from captioner.errors import CaptionerError, DataError, VideoError
 from captioner.io.ahead import work_ahead
 from captioner.io.status import Status
-from captioner.io.text import visible
 from captioner.manifest import Clip
 from captioner.safe.json_text import parse_json, read_settings
+from captioner.safe.text import visible
 from captioner.safe.whole import is_filled, write_whole, writing
 from captioner.video.config import VideoConfig
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from captioner.io.text import visible
 from captioner.outputs.spreadsheet import csv_line
+from captioner.safe.text import visible
 from captioner.safe.whole import refuse_to_replace, write_whole
 from eval.scores.evaluation import Evaluation
 
