@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from captioner.checkpoint.captioning import load_checkpoint
-from captioner.language.collate import collate_clips
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import normalise
 from captioner.manifest import Clip, read_manifest
 from captioner.metrics.cider import CiderScorer
+from captioner.training.batch import collate_clips
 from captioner.training.config import Recipe, load_recipe
 from captioner.training.features import FeatureCache
 from captioner.training.train import fit
@@ -139,9 +139,6 @@ def caption(checkpoint: Path, recipe: Recipe, clips: list[Clip], search: SearchC
             found = model.generate(
                 model.remember(features, mask),
                 search,
-                bos_id=tokenizer.bos_id,
-                eos_id=tokenizer.eos_id,
-                banned=(tokenizer.pad_id, tokenizer.unk_id),
             )
         captions += [tokenizer.decode(group[0].tokens) for group in found]
     return captions

@@ -24,10 +24,10 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from captioner.checkpoint.captioning import load_checkpoint
-from captioner.language.collate import collate_clips
 from captioner.language.decoder import AttentionGRU, Memory
 from captioner.language.search import State, length_penalty, search
 from captioner.language.tokenizer import CaptionTokenizer
+from captioner.training.batch import collate_clips
 from captioner.video.frames import sample_frames
 from data.shapes import render
 

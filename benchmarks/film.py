@@ -52,7 +52,8 @@ def render(path: Path, minutes: float) -> None:
 
 def ends(path: str, segments: str, *, frames_only: bool) -> Iterator[float]:
     """Where each caption, or each segment's frames, end, as they come; loads what is needed before the first."""
-    from captioner.caption.segments import merge_captions, parse_segments, segment_frames
+    from captioner.caption.merging import merge_captions
+    from captioner.caption.segments import parse_segments, segment_frames
 
     if frames_only:
         yield 0.0

@@ -40,13 +40,9 @@ def main() -> None:
 
     @torch.inference_mode()
     def say(model: CaptionModel, clip: torch.Tensor) -> tuple[int, ...]:
-        tokenizer = loaded.tokenizer
         [[best, *_]] = model.generate(
             model.observe(clip, mask).memory,
             loaded.search,
-            bos_id=tokenizer.bos_id,
-            eos_id=tokenizer.eos_id,
-            banned=(tokenizer.pad_id, tokenizer.unk_id),
         )
         return best.tokens
 

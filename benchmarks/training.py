@@ -25,10 +25,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.language.collate import collate_captions
 from captioner.language.config import DecoderConfig
 from captioner.language.decoder import AttentionGRU
-from captioner.training.batch import Example, bucket
+from captioner.training.batch import Example, bucket, collate_captions
 from captioner.training.losses import cross_entropy
 from captioner.vision.precision import fast_dtype
 
@@ -105,7 +104,7 @@ class Loop:
             order = [examples[i] for i in rng.permutation(len(examples))]
             batches = [order[i : i + self.trial.batch] for i in range(0, len(order), self.trial.batch)]
         for batch in batches:
-            inputs, targets = collate_captions([e.tokens for e in batch], pad=PAD, bos=BOS, eos=EOS)
+            inputs, targets = collate_captions([e.tokens for e in batch])
             loss_of = naive_loss if self.name == "naive" else our_loss
             loss = loss_of(self.decoder, features[[e.clip for e in batch]], inputs, targets, self.trial.longest + 1)
             self.optimizer.zero_grad()
@@ -137,7 +136,7 @@ def naive_loss(decoder: AttentionGRU, clips: Tensor, inputs: Tensor, targets: Te
 
 @torch.no_grad()
 def validation_loss(decoder: AttentionGRU, features: Tensor, examples: list[Example]) -> float:
-    inputs, targets = collate_captions([e.tokens for e in examples], pad=PAD, bos=BOS, eos=EOS)
+    inputs, targets = collate_captions([e.tokens for e in examples])
     clips = features[[e.clip for e in examples]]
     memory = decoder.remember(clips, torch.ones(clips.shape[:2], dtype=torch.bool))
     logits, _ = decoder(memory, inputs[:, None])

@@ -12,6 +12,7 @@ from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.decoder import AttentionGRU, Memory, State
 from captioner.language.grounding import Condition
 from captioner.language.hypothesis import Hypothesis
+from captioner.language.pieces import BOS, EOS, PAD, UNK
 from captioner.language.search import search
 from captioner.vision.detector import ClipDetector, WordDetector
 from captioner.vision.encoder import FrameEncoder
@@ -78,11 +79,8 @@ class CaptionModel(nn.Module):
         memory: Memory,
         config: SearchConfig,
         *,
-        bos_id: int,
-        eos_id: int,
-        banned: tuple[int, ...],
         seeds: tuple[int, ...] = (),
-        begins_word: torch.Tensor | None = None,
+        begins_word: Tensor | None = None,
         condition: Condition | None = None,
     ) -> list[list[Hypothesis]]:
         """Captions of every clip of the memory, as :func:`captioner.language.search.search` finds them.
@@ -97,9 +95,9 @@ class CaptionModel(nn.Module):
             condition.step(step) if condition else step,
             self.decoder.start(memory),
             config=config,
-            bos_id=bos_id,
-            eos_id=eos_id,
-            banned=banned,
+            bos_id=BOS,
+            eos_id=EOS,
+            banned=(PAD, BOS, UNK),
             seeds=seeds,
             begins_word=begins_word,
             required=condition.token if condition else None,

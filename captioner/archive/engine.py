@@ -17,8 +17,9 @@ import numpy as np
 
 from captioner.archive.pool import DecodeJob, DecodePool
 from captioner.caption.clips import ClipModel, EncodedClip
+from captioner.caption.merging import merge_captions
 from captioner.caption.result import Caption, Place
-from captioner.caption.segments import Segments, Span, merge_captions
+from captioner.caption.segments import Segments, Span
 from captioner.errors import CaptionerError, ConfigError, VideoError
 from captioner.io.inputs import Item
 from captioner.video.config import VideoConfig

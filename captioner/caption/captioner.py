@@ -24,6 +24,7 @@ from captioner.language.config import SearchConfig
 from captioner.language.decoder import Memory
 from captioner.language.grounding import Condition
 from captioner.language.hypothesis import Hypothesis
+from captioner.language.pieces import BOS, PAD
 from captioner.model import Observation
 from captioner.retrieval.checkpoint import RetrieverCheckpoint
 from captioner.video.config import VideoConfig
@@ -108,7 +109,7 @@ class Captioner:
     ) -> Iterator[Caption]:
         """A caption of each shot of a film, or of each so many seconds, as soon as that part has been read.
 
-        Memory does not grow with the film. ``segments.merge_captions`` makes one of neighbours that say the same.
+        Memory does not grow with the film. ``merging.merge_captions`` makes one of neighbours that say the same.
         ``timeout_seconds`` and errors are those of ``segments.segment_frames``.
         """
         found = segment_frames(
@@ -213,9 +214,6 @@ class Captioner:
         return self._model.generate(
             memory,
             self._wording.searched(config),
-            bos_id=self.tokenizer.bos_id,
-            eos_id=self.tokenizer.eos_id,
-            banned=(self.tokenizer.pad_id, self.tokenizer.unk_id),
             begins_word=self._begins_word if condition else self._begins_word[: len(self.tokenizer)],
             condition=condition,
         )
@@ -225,8 +223,8 @@ class Captioner:
 
     def _trace(self, memory: Memory, best: Sequence[Hypothesis]) -> tuple[np.ndarray, np.ndarray | None]:
         """Where each piece of each clip's best caption looked (B, L, T, P), and its gates (B, L, 2)."""
-        rows = [torch.tensor([self.tokenizer.bos_id, *hypothesis.tokens]) for hypothesis in best]
-        inputs = pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_id)[:, None].to(self.device)
+        rows = [torch.tensor([BOS, *hypothesis.tokens]) for hypothesis in best]
+        inputs = pad_sequence(rows, batch_first=True, padding_value=PAD)[:, None].to(self.device)
         if self._lexicon is not None:
             inputs = torch.as_tensor(self._lexicon.inputs)[inputs]
         weights, gates = self._model.decoder.trace(memory, inputs)

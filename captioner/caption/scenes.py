@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.linalg import norm
 
 from captioner.caption.result import Caption, Word
 from captioner.video.frames import Frames
@@ -28,10 +29,10 @@ def find_scenes(features: np.ndarray, *, change: float) -> list[slice]:
     Neighbouring scenes become one, the most alike first, as long as two have mean features of a cosine distance below
     ``change``. At first each frame is a scene.
     """
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    unit = features / np.maximum(norm(features, axis=1, keepdims=True), 1e-12)
     ends, sums = list(range(1, len(unit) + 1)), list(unit)
     while len(sums) > 1:
-        likeness = [float(a @ b) / max(1e-12, _norm(a) * _norm(b)) for a, b in pairwise(sums)]
+        likeness = [float(a @ b) / max(1e-12, float(norm(a) * norm(b))) for a, b in pairwise(sums)]
         place = int(np.argmax(likeness))
         if 1 - likeness[place] >= change:
             break
@@ -61,10 +62,6 @@ def surest(whole: Caption, frames: Frames, features: np.ndarray, tell: Tell, *, 
     told = [_in_clip(part, scene, whole) for part, scene in zip(tell(parts, scenes), scenes, strict=True)]
     best = max(told, key=_sureness)
     return whole if best.text == whole.text or _sureness(best) < _sureness(whole) + _MARGIN else best
-
-
-def _norm(vector: np.ndarray) -> float:
-    return float(np.linalg.norm(vector))
 
 
 def _sureness(caption: Caption) -> float:

@@ -11,7 +11,6 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from captioner.caption.merging import merge_captions as merge_captions
 from captioner.errors import ConfigError
 from captioner.video.config import VideoConfig
 from captioner.video.container import Deadline, check_file, open_video, surprises_are_failures, why_undecodable

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from captioner.caption.clips import ClipModel, caption_frames
+from captioner.caption.merging import merge_captions
 from captioner.caption.result import UNSURE, Caption, Place
-from captioner.caption.segments import Span, merge_captions, segment_frames
+from captioner.caption.segments import Span, segment_frames
 from captioner.commands.models import load_model
 from captioner.commands.settings import override, search_settings
 from captioner.errors import VideoError

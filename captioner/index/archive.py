@@ -76,11 +76,10 @@ class Archive:
     ...     print(found.path, found.seconds, found.caption)
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, queries: Queries) -> None:
-        self.path = path
+    def __init__(self, path: Path, connection: sqlite3.Connection, queries: Queries, facts: Facts) -> None:
+        self.path, self.facts = path, facts
         self.connection, self.queries, self.stems = connection, queries, Stems()
-        self.facts: Facts = read_facts(connection)
-        self.vectors = read_vectors(connection, self.facts.width)
+        self.vectors = read_vectors(connection, facts.width)
         """(N, W) float16: that of row ``n`` at place ``n - 1``."""
 
     @classmethod
@@ -99,7 +98,7 @@ class Archive:
                     f"{path} was made with the retriever {facts.retriever}, and this is {queries.fingerprint}; "
                     "give the one that it was made with (--retriever), or index anew with --overwrite"
                 )
-            return cls(path, connection, queries)
+            return cls(path, connection, queries, facts)
         except BaseException:
             connection.close()
             raise
@@ -131,16 +130,15 @@ class Archive:
         else:
             scores = np.zeros(len(self.vectors), np.float32)
         allowed = self._allowed(query)
-        found = self._pick(scores, terms, allowed, query, count)
-        found = [row for row in found if row.score >= least_score][:count]
-        return Results(found=tuple(found), unknown=self.queries.unknown(query.text) if query.text else ())
+        found = self._pick(scores, terms, allowed, query, count, least_score)
+        return Results(found=found, unknown=self.queries.unknown(query.text) if query.text else ())
 
     def like(self, vector: np.ndarray, *, count: int = 10, least_score: float = -1.0, without: int = 0) -> Results:
         """The rows whose vectors are most like ``vector`` (W,), but for the row ``without``."""
         allowed = np.ones(len(self.vectors), bool)
         allowed[without - 1 : without] = False
-        found = self._pick(products(self.vectors, vector), [], allowed, Query(), count)
-        return Results(found=tuple(row for row in found if row.score >= least_score)[:count])
+        scores = products(self.vectors, vector)
+        return Results(found=self._pick(scores, [], allowed, Query(), count, least_score))
 
     def vector(self, row: int) -> np.ndarray:
         """The vector (W,) of a row. Raises ConfigError for a number without a row."""
@@ -195,9 +193,15 @@ class Archive:
         return here if allowed is None else allowed & here
 
     def _pick(
-        self, scores: np.ndarray, terms: Sequence[Term], allowed: np.ndarray | None, query: Query, count: int
-    ) -> list[Found]:
-        """Rows with their evidence, best first; more are looked at until there are ``count`` or no more."""
+        self,
+        scores: np.ndarray,
+        terms: Sequence[Term],
+        allowed: np.ndarray | None,
+        query: Query,
+        count: int,
+        least_score: float,
+    ) -> tuple[Found, ...]:
+        """The best ``count`` rows with their evidence; more are looked at until there are so many or no more."""
         if allowed is not None:
             scores = np.where(allowed, scores, -np.inf).astype(np.float32)
         pool = max(_POOL, 3 * count)
@@ -207,7 +211,8 @@ class Archive:
             rows |= {row for row in self._with_words(terms, pool) if allowed is None or allowed[row - 1]}
             found = self._told(sorted(rows), scores, terms, query)
             if len(found) >= count or pool >= len(scores):
-                return sorted(found, key=lambda row: (-row.score, row.row))
+                found.sort(key=lambda row: (-row.score, row.row))
+                return tuple(row for row in found if row.score >= least_score)[:count]
             pool *= 8
 
     def _with_words(self, terms: Sequence[Term], count: int) -> list[int]:

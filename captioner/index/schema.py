@@ -124,9 +124,4 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
 def read_facts(connection: sqlite3.Connection) -> Facts:
     """What the index was made with."""
     values = dict(connection.execute("SELECT name, value FROM facts"))
-    return Facts(
-        model=values["model"],
-        retriever=values["retriever"],
-        width=int(values["width"]),
-        vectors=values["vectors"],
-    )
+    return Facts(**values | {"width": int(values["width"])})

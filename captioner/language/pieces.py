@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
-EOS = 2
+PAD, BOS, EOS, UNK = range(4)
+"""The special ids, the same in every vocabulary; the pieces follow."""
 
 
 class Pieces:

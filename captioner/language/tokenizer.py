@@ -20,7 +20,7 @@ from typing import Any
 
 from captioner.errors import CheckpointError, ConfigError, DataError
 from captioner.language.normalisation import normalise
-from captioner.language.pieces import Pieces
+from captioner.language.pieces import BOS, EOS, PAD, UNK, Pieces
 from captioner.language.sources import Spec, from_sentencepiece, pretrained, spelling, unknown_id
 from captioner.safe.json_text import read_settings
 
@@ -37,7 +37,7 @@ class CaptionTokenizer:
     Make one with :meth:`train`, :meth:`from_pretrained` or :meth:`load`.
     """
 
-    pad_id, bos_id, eos_id, unk_id = 0, 1, 2, 3
+    pad_id, bos_id, eos_id, unk_id = PAD, BOS, EOS, UNK
 
     def __init__(self, spec: Spec, kept: Sequence[int]) -> None:
         """``spec`` is a tokenizer.json in plain form; ``kept`` are the original ids in use, in the order of ours."""

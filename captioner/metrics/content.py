@@ -6,10 +6,11 @@ from functools import cache
 
 from captioner.metrics.text import tokenize
 
-_FUNCTION_WORDS = """
+_WORDS = """
     a an the is are was were be been being am and or of in on at to with for from by into onto over through up down off
     out his her its their it he she they him them this that these those there one 's as while who which has have had
 """
+_FUNCTION_WORDS = frozenset(_WORDS.split())
 
 
 def content_words(caption: str) -> set[str]:
@@ -19,12 +20,7 @@ def content_words(caption: str) -> set[str]:
 
 def carries(token: str) -> bool:
     """Whether a token carries what a caption says."""
-    return token not in _function_words()
-
-
-@cache
-def _function_words() -> frozenset[str]:
-    return frozenset(_FUNCTION_WORDS.split())
+    return token not in _FUNCTION_WORDS
 
 
 @cache

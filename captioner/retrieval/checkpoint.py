@@ -13,12 +13,9 @@ from captioner.checkpoint.hub import located
 from captioner.config import to_dict
 from captioner.errors import CheckpointError
 from captioner.retrieval.config import RetrieverConfig
-from captioner.retrieval.queries import Queries, Vocabulary
+from captioner.retrieval.queries import DEFAULT, Queries, Vocabulary
 from captioner.retrieval.retriever import Retriever
 from captioner.vision.encoder import FrameEncoder
-
-DEFAULT = Path(__file__).parent / "default"
-"""The retriever inside the package."""
 
 _KEYS = {"format", "captioner", "task", "retriever", "words", "reads", "places", "inputs", "trained_on", "files"}
 

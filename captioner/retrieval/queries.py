@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from captioner.errors import CheckpointError
+from captioner.io.model_folder import CONFIG, WEIGHTS
 from captioner.metrics.text import tokenize
 from captioner.safe.json_text import parse_json
 
 DEFAULT = Path(__file__).parent / "default"
 """The retriever inside the package."""
-_WEIGHTS = "model.safetensors"
 _PREFIX = "queries."
 PAD, UNKNOWN = 0, 1
 """Numbers that are no words."""
@@ -74,14 +74,14 @@ class Queries:
 
         folder = DEFAULT if folder is None else Path(folder)
         try:
-            text = (folder / "config.json").read_bytes()
-            config: dict[str, Any] = parse_json(text, name=folder / "config.json", error=CheckpointError)
+            text = (folder / CONFIG).read_bytes()
+            config: dict[str, Any] = parse_json(text, name=folder / CONFIG, error=CheckpointError)
             if config.get("task") != "retrieval":
                 raise CheckpointError(f"{folder} is a checkpoint for {config.get('task', 'captions')}, not a retriever")
-            data = (folder / _WEIGHTS).read_bytes()
-            if hashlib.sha256(data).hexdigest() != config["files"][_WEIGHTS]:
-                raise CheckpointError(f"{folder / _WEIGHTS} is damaged: its digest is not the one in config.json")
-            with safe_open(folder / _WEIGHTS, "np") as file:
+            data = (folder / WEIGHTS).read_bytes()
+            if hashlib.sha256(data).hexdigest() != config["files"][WEIGHTS]:
+                raise CheckpointError(f"{folder / WEIGHTS} is damaged: its digest is not the one in config.json")
+            with safe_open(folder / WEIGHTS, "np") as file:
                 weights = {
                     name.removeprefix(_PREFIX): file.get_tensor(name)
                     for name in file.keys()  # noqa: SIM118 - safetensors' own

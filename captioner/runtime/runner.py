@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from captioner.caption.merging import merge_captions
 from captioner.caption.result import Caption, Place
 from captioner.caption.scenes import surest
-from captioner.caption.segments import Segments, merge_captions, segment_frames
+from captioner.caption.segments import Segments, segment_frames
 from captioner.caption.telling import Evidence, Wording, choose, tell
 from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
@@ -21,7 +22,7 @@ from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
 from captioner.language.grounding import Lexicon
 from captioner.language.hypothesis import Hypothesis
-from captioner.language.pieces import Pieces
+from captioner.language.pieces import BOS, EOS, PAD, UNK, Pieces
 from captioner.language.reranker import Reranker
 from captioner.retrieval.queries import Queries, Vocabulary
 from captioner.runtime.beam import State, beam_search
@@ -38,7 +39,6 @@ LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "inputs")
 DEFAULT = Path(__file__).parent / "default"
 """The packaged captioner in eight bits; in captioner-runtime alone (recipes/runtime)."""
 _FRAMES_AT_ONCE = 8
-_PAD, _BOS, _EOS, _UNK = range(4)
 
 
 class Runner:
@@ -160,9 +160,9 @@ class Runner:
             condition.step(step) if condition else step,
             state,
             config=self._wording.searched(self.search),
-            bos_id=_BOS,
-            eos_id=_EOS,
-            banned=(_PAD, _UNK),
+            bos_id=BOS,
+            eos_id=EOS,
+            banned=(PAD, BOS, UNK),
             begins_word=self._begins_word,
             required=int(condition.token) if condition else -1,
         )
@@ -188,7 +188,7 @@ class Runner:
     def _attend(self, memory: dict[str, np.ndarray], state: State, tokens: tuple[int, ...]) -> np.ndarray:
         """Where each piece of the caption looked: (L, T, P)."""
         looked = []
-        inputs = np.array([_BOS, *tokens])
+        inputs = np.array([BOS, *tokens])
         if self._wording.lexicon is not None:
             inputs = self._wording.lexicon.inputs[inputs]
         for token in inputs:

@@ -15,7 +15,7 @@ from captioner.actions.checkpoint import ActionCheckpoint, save_recognizer
 from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
 from captioner.errors import ConfigError, DataError
-from captioner.language.collate import collate_clips
+from captioner.training.batch import collate_clips
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from captioner.checkpoint.captioning import Checkpoint, save_checkpoint
-from captioner.language.collate import collate_captions, collate_clips
 from captioner.language.decoder import Memory
 from captioner.language.reranker import Trigrams
 from captioner.model import CaptionModel
-from captioner.training.batch import Example, bucket, draw_examples
+from captioner.training.batch import Example, bucket, collate_captions, collate_clips, draw_examples
 from captioner.training.config import Recipe
 from captioner.training.corpus import rendered_pictures
 from captioner.training.grounding import learn_grounding, learn_rendered
@@ -135,13 +134,9 @@ class CaptionTask:
         return float(len(batch) if stage.name == "selfcritical" else sum(len(e.tokens) + 1 for e in batch))
 
     def _caption_loss(self, memory: Memory, captions: list[tuple[int, ...]]) -> Tensor:
-        tokenizer = self.tokenizer
-        inputs, targets = (
-            t.to(self.device)
-            for t in collate_captions(captions, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id)
-        )
+        inputs, targets = (t.to(self.device) for t in collate_captions(captions))
         logits, _ = self.model.decoder(memory, inputs[:, None])
-        return cross_entropy(logits[:, 0], targets, pad=tokenizer.pad_id, smoothing=self.config.label_smoothing)
+        return cross_entropy(logits[:, 0], targets, pad=self.tokenizer.pad_id, smoothing=self.config.label_smoothing)
 
     def _reward(self) -> CiderReward:
         if self._cider is None:

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.language.collate import collate_captions
 from captioner.language.config import SearchConfig
 from captioner.language.decoder import Memory
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.metrics.characters import tokenizer_for
 from captioner.metrics.cider import CiderScorer
 from captioner.model import CaptionModel
+from captioner.training.batch import collate_captions
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, *, pad: int, smoothing: float = 0.0) -> Tensor:
@@ -71,15 +71,14 @@ def self_critical_loss(
         seed=seed,
         no_repeat_ngram=0,  # the gradient is that of the model's own distribution
     )
-    banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
-    drawn = model.generate(memory, sampling, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, banned=banned)
+    drawn = model.generate(memory, sampling)
     flat = [hypothesis.tokens for group in drawn for hypothesis in group]
     names = [clip for clip, group in zip(clips, drawn, strict=True) for _ in group]
     assert len(flat) == len(clips) * samples
     rewards = torch.from_numpy(reward(names, [tokenizer.decode(t) for t in flat])).float()
     rewards = rewards.view(len(clips), samples)
     others = (rewards.sum(dim=1, keepdim=True) - rewards) / (samples - 1)
-    inputs, targets = collate_captions(flat, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id)
+    inputs, targets = collate_captions(flat)
     if max_length < targets.shape[1]:  # cut at max_length: there is no end token to learn
         inputs, targets = inputs[:, :max_length], targets[:, :max_length]
     device = memory.values.device

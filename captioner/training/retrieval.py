@@ -13,13 +13,13 @@ from torch import Tensor
 
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.errors import ConfigError, DataError
-from captioner.language.collate import collate_clips
 from captioner.manifest import Clip, read_manifest
 from captioner.metrics.text import tokenize
 from captioner.retrieval.checkpoint import save_retriever
 from captioner.retrieval.queries import Vocabulary
 from captioner.retrieval.ranks import ranks
 from captioner.retrieval.retriever import Retriever, contrast, pooled
+from captioner.training.batch import collate_clips
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
 from captioner.training.log import TrainingLog

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from captioner.language.collate import collate_captions, collate_clips
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import CaptionTokenizer
 from captioner.model import CaptionModel
+from captioner.training.batch import collate_captions, collate_clips
 from captioner.training.losses import cross_entropy
 from captioner.training.texts import CaptionCorpus
 
@@ -40,9 +40,7 @@ class Validator:
             for start in range(0, len(pairs), _BATCH):
                 batch = pairs[start : start + _BATCH]
                 captions = [tokens for _, tokens in batch]
-                inputs, targets = collate_captions(
-                    captions, pad=tokenizer.pad_id, bos=tokenizer.bos_id, eos=tokenizer.eos_id
-                )
+                inputs, targets = collate_captions(captions)
                 with torch.inference_mode():
                     logits, _ = self._model.decoder(
                         self._memory([a for a, _ in batch]), inputs[:, None].to(self._device)
@@ -59,7 +57,6 @@ class Validator:
     def captions(self, corpus: CaptionCorpus) -> list[str]:
         """Of all clips, as the search finds them."""
         tokenizer = self._tokenizer
-        banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
         begins_word = torch.tensor(tokenizer.pieces.begins_word())
         captions = []
         for start in range(0, len(corpus.clips), _BATCH):
@@ -67,9 +64,6 @@ class Validator:
                 found = self._model.generate(
                     self._memory(corpus.arrays[start : start + _BATCH]),
                     self._search,
-                    bos_id=tokenizer.bos_id,
-                    eos_id=tokenizer.eos_id,
-                    banned=banned,
                     begins_word=begins_word,
                 )
             captions += [tokenizer.decode(group[0].tokens) for group in found]

@@ -110,12 +110,7 @@ def _of_clip(captioner: Captioner, features: NDArray[Any], generator: np.random.
     count = memory.values.shape[1]
     if count < 2:
         return np.zeros((0, len(WAYS), len(SHARES)))
-    special: dict[str, Any] = {
-        "bos_id": tokenizer.bos_id,
-        "eos_id": tokenizer.eos_id,
-        "banned": (tokenizer.pad_id, tokenizer.unk_id),
-    }
-    [[best]] = model.generate(memory, captioner.search, **special)
+    [[best]] = model.generate(memory, captioner.search)
     inputs = torch.tensor([[[tokenizer.bos_id, *best.tokens]]], device=captioner.device)
     logits, attention = model.decoder(memory, inputs)
     before = logits[0, 0].float().log_softmax(-1)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from captioner.caption.merging import merge_captions
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
-from captioner.caption.segments import merge_captions
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 TEXTS = ("a man runs", "a man sits", "a cat")

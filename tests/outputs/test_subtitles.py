@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captioner.caption.merging import merge_captions
 from captioner.caption.result import Caption
-from captioner.caption.segments import merge_captions
 from captioner.outputs.subtitles import LINE_LENGTH, shown_ms, srt, vtt, wrap
 from tests.caption.test_merging import caption, patient
 

@@ -8,8 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioner.language.collate import collate_captions, collate_clips
-from captioner.training.batch import Example, bucket, draw_examples
+from captioner.training.batch import Example, bucket, collate_captions, collate_clips, draw_examples
 
 captions = st.lists(st.lists(st.tuples(st.integers(4, 9)) | st.just((5, 6, 7)), max_size=6), min_size=1, max_size=9)
 
@@ -75,7 +74,7 @@ def test_clips_are_padded_and_some_frames_hidden(frames: list[int], dropout: flo
 
 @given(st.lists(st.lists(st.integers(4, 9), max_size=6), min_size=1, max_size=5))
 def test_captions_are_framed_by_their_ends(tokens: list[list[int]]) -> None:
-    inputs, targets = collate_captions(tokens, pad=0, bos=1, eos=2)
+    inputs, targets = collate_captions(tokens)
     for row, caption in enumerate(tokens):
         n, rest = len(caption), inputs.shape[1] - len(caption) - 1
         assert inputs[row].tolist() == [1, *caption] + [0] * rest

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.language.collate import collate_captions
+from captioner.training.batch import collate_captions
 from captioner.training.losses import CiderReward, cross_entropy, self_critical_loss
 from tests.tiny import tiny_model
 
@@ -47,8 +47,7 @@ def test_self_critical_training_turns_to_the_caption_that_scores(tmp_path: Path,
     ]
     features, mask = torch.randn(2, 1, 1, model.encoder.width), torch.ones(2, 1, dtype=torch.bool)
     coded = [[tokenizer.encode(c) for c in pair] for pair in both]
-    specials = {"pad": tokenizer.pad_id, "bos": tokenizer.bos_id, "eos": tokenizer.eos_id}
-    inputs, targets = collate_captions([c for pair in coded for c in pair], **specials)
+    inputs, targets = collate_captions([c for pair in coded for c in pair])
     optimizer = torch.optim.Adam(model.decoder.parameters(), 0.02)
 
     def taught() -> torch.Tensor:
