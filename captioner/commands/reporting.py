@@ -31,7 +31,7 @@ def say_plan(archive: Archive, inputs: Inputs, monitor: Monitor) -> int:
             out.write(f"{state}\t{visible(item.path)}\n")
     passed = inputs.hidden + inputs.others
     said = [f"{count} {state}" for state, count in sums.items()]
-    said += [f"{passed} other files and {inputs.duplicates} duplicates passed by"] * bool(passed or inputs.duplicates)
+    said += [f"{passed} other files and {inputs.duplicates} duplicates skipped"] * bool(passed or inputs.duplicates)
     monitor.say(f"dry run, nothing was done: {', '.join(said)}")
     return 0
 
@@ -171,7 +171,7 @@ def _summary(ended: str, counts: Counts, inputs: Inputs, *, journal: Path | None
     if inputs.stores.repeated:
         parts.append(f"{inputs.stores.repeated} requests repeated")
     if (passed := inputs.hidden + inputs.others) or inputs.duplicates:
-        parts.append(f"{passed} other files and {inputs.duplicates} duplicates passed by")
+        parts.append(f"{passed} other files and {inputs.duplicates} duplicates skipped")
     text = ", ".join(parts)
     if ended != "done":
         left = counts.total - counts.settled

@@ -258,7 +258,7 @@ def _read(path: str) -> bytes:
 def _nothing(found: _Collector) -> str:
     said = "there is nothing to caption"
     if found.hidden or found.others:
-        said += f": {found.hidden} hidden and {found.others} other files were passed by"
+        said += f": {found.hidden} hidden and {found.others} other files were skipped"
     if found.subfolders:
         said += "; add -r to look into sub-folders"
     return said

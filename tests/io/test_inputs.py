@@ -89,7 +89,7 @@ def test_a_manifest_names_clips_and_parts_of_them(folder: Path) -> None:
 def test_nothing_found_says_what_was_passed_by(folder: Path) -> None:
     (folder / "empty" / "inner").mkdir(parents=True)
     (folder / "empty" / "x.txt").touch()
-    with pytest.raises(CaptionerError, match="1 other files were passed by; add -r"):
+    with pytest.raises(CaptionerError, match="1 other files were skipped; add -r"):
         find_inputs(["empty"])
 
 
