@@ -63,10 +63,11 @@ class Calibration:
         match: float = 0.0,
         rendered: float = 0.0,
     ) -> float:
-        """The chance, 0 to 1, that a caption of so many words, with this mean log-probability of its tokens (eos
-        included), is good. ``seen``: probability of the likeliest noun in its evidence, 0 without any; ``support``:
-        the caption's own, 0 without a detector of words; ``match``: 0 without a retriever; ``rendered``: probability
-        that the clip shows graphics, of whose captions none is good.
+        """The probability, 0 to 1, that a caption with this mean log-probability of its tokens (eos included) is good.
+
+        ``seen`` is the probability of the likeliest noun in its evidence, 0 without any. ``support`` is the caption's
+        own, 0 without a detector of words, and ``match`` is 0 without a retriever. ``rendered`` is the probability that
+        the clip shows graphics, of whose captions none is good.
         """
         x = self.intercept + self.slope * mean_log_prob + self.moving * moving + self.words * words
         x += self.seen * seen + self.support * support + self.match * match
