@@ -81,6 +81,7 @@ def anomalies_tab(engine: Engine) -> None:
     run.click(learn, [files, steps, learnt], [learnt, status, run, stop], **QUIET)
     stops.wire(stop)
     score.click(show, [video.held, alarms, learnt], [video.note, found], **QUIET)
+    video.opened.then(lambda: empty(strings.EMPTY_ANOMALIES), None, found, **QUIET)
     sample.click(_sample, None, [files, video.held, video.stage], api_visibility="private")
 
 

@@ -17,7 +17,7 @@ from captioner.io.signals import STOPPED
 from demo import strings
 from demo.child import Child
 from demo.components.player import player, shown
-from demo.components.result import empty, line, progress, refused, working
+from demo.components.result import empty, line, progress, refused, said_aloud, working
 from demo.components.stops import Stops, buttons
 from demo.components.wiring import QUIET, area
 from demo.components.words import clock
@@ -38,10 +38,10 @@ def find_tab(finder: Finder, engine: Engine) -> list[Any]:
             run = gr.Button(strings.RUN_FIND, variant="primary", elem_id="find-run")
             gallery = area(empty(strings.EMPTY_FIND), elem_id="find-result", events=("chosen",))
         with gr.Column(scale=2, min_width=320):
-            if finder.source.folder:
-                _index_panel(finder, finder.source.folder.name)
             video = player(PLAYER, engine, drops=False)
             about = area(elem_id="find-why")
+            if finder.source.folder:
+                _index_panel(finder, finder.source.folder.name)
     held = gr.State([])
 
     def search(visitor: gr.Request, text: str) -> tuple[Any, ...]:
@@ -138,8 +138,11 @@ def _said(found: Found) -> str:
 
 def reasons(found: Found) -> str:
     """A result in words."""
-    place = strings.FOUND_AT.format(name=Path(found.path).name, time=clock(found.seconds), score=found.score)
+    said, place = (
+        _said(found),
+        strings.FOUND_AT.format(name=Path(found.path).name, time=clock(found.seconds), score=found.score),
+    )
     return (
-        f'<p class="cap-sentence">{escape(_said(found))}</p><p class="cap-note">{escape(place)}</p>'
+        f'<p class="cap-sentence"{said_aloud(said)}>{escape(said)}</p><p class="cap-note">{escape(place)}</p>'
         f'<p class="cap-note">{escape(why(found))}</p>'
     )

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from html import escape
 from typing import Any, Literal
 
 import gradio as gr
@@ -19,7 +18,7 @@ from demo.components.pace import Pace
 from demo.components.panel import panel, settings
 from demo.components.pictures import thumbnail
 from demo.components.player import player, shown
-from demo.components.result import cue, empty, end_of, progress, refused, sure, waiting
+from demo.components.result import cue, empty, end_of, progress, refused, said, sure, waiting
 from demo.components.samples import Sample
 from demo.components.stops import Stops, buttons
 from demo.components.tools import burn, correct, correct_button, kept, tools
@@ -186,5 +185,5 @@ def _item(now: Told, index: int) -> str:
     return (
         f'<button type="button" class="cap-jump" {cue(caption)}><img src="{now.pictures[index]}" alt="">'
         f'<span class="cap-when">{clock(caption.start_seconds)} – {clock(end_of(caption))}</span>'
-        f'<span class="cap-what">{escape(caption.told)}</span>{sure(now, index)}</button>'
+        f'<span class="cap-what">{said(caption)}</span>{sure(now, index)}</button>'
     )

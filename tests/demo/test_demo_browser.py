@@ -278,6 +278,9 @@ def test_learn_what_is_normal_and_find_what_is_not(page: Any, clips: list[Path],
         "#anomalies-status", has_text="normal footage of 2 seconds is too little: at least 30 are needed"
     ).wait_for()
     assert str(tmp_path.parent) not in page.content()
+    choose(page, "anomalies-player", render_text(tmp_path / "words.mp4"))
+    page.locator("#anomalies-player .cap-refused", has_text="There is no video in this file.").wait_for()
+    page.locator("#anomalies-result .cap-empty").wait_for()
     fresh(page, "Anomalies")
     page.click("#anomalies-sample")
     page.wait_for_selector("#anomalies-player video")
@@ -467,6 +470,7 @@ def test_a_phone_and_the_dark_scroll_only_inside(demo: Demo, page: Any) -> None:
         assert wide <= 1
         assert all(each.is_visible() for each in page.locator("[role=tab]").all())
         assert page.locator("[role=tab]").count() >= 7
+        assert page.locator("footer .divider:visible").count() == 0  # gradio's footer ends in a dot
         assert page.locator("#caption-result .cap-sentence").bounding_box()["y"] < 844  # seen without scrolling
         look(page)
     page.emulate_media(color_scheme="light")
