@@ -25,6 +25,7 @@ from captioner.video.frames import sample_frames
 from demo import strings
 from demo.child import Child
 from demo.limits import Limits, Refusal
+from demo.visit.line import Line
 from demo.visit.shelf import Clip, Shelf
 
 COUNT = 12
@@ -72,7 +73,8 @@ class Finder:
         self.source = source
         is_there = source.index and not (source.folder and not source.index.exists())
         self._archive = Archive.open(source.index) if source.index and is_there else None
-        self._indexing = threading.Lock()
+        self.line = Line(places=1, most=limits.waiting)
+        """Of those who have the folder indexed."""
         self._folder = tempfile.TemporaryDirectory(prefix="captioner-find-", ignore_cleanup_errors=True)
         self._turn = threading.Lock()
 
@@ -99,21 +101,16 @@ class Finder:
     def indexing(self) -> Iterator[Child]:
         """The process that indexes the server's folder; when the block ends, the index as it then is is searched.
 
-        Files that are indexed already take no time. Raises Refusal while another visitor has it indexed.
+        Files that are indexed already take no time. One visitor at a time may have it indexed (``line``).
         """
         index, folder, checkpoint = self.source.index, self.source.folder, self.source.checkpoint
         assert index and folder
-        if not self._indexing.acquire(blocking=False):
-            raise Refusal(strings.INDEXING_ALREADY)
         arguments = ["captioner", "index", str(folder), "-r", "-o", str(index), "--quiet"]
         arguments += ["-m", checkpoint] if checkpoint else []
-        try:
-            yield Child(arguments, names=[folder, index], seconds=math.inf, late="")
-            archive = Archive.open(index)
-            with self._turn:
-                self._archive = archive  # a search that is under way still has the one before
-        finally:
-            self._indexing.release()
+        yield Child(arguments, names=[folder, index], seconds=math.inf, late="")
+        archive = Archive.open(index)
+        with self._turn:
+            self._archive = archive  # a search that is under way still has the one before
 
     def count(self) -> int:
         """Clips that can be found."""

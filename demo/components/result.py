@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -13,7 +13,6 @@ from demo.components.pictures import strip
 from demo.components.words import clock, percent, words_over_time
 from demo.engine import Seen
 from demo.visit.correction import Told
-from demo.visit.line import Place
 
 
 def empty(message: str) -> str:
@@ -175,11 +174,3 @@ def working(work: str, seconds: float, told: Mapping[str, Any], *, ending: bool 
     if left is None:
         return progress(strings.WORK_PART.format(work=work, text=text), told["share"])
     return progress(strings.WORK_LEFT.format(work=work, text=text, left=duration(left)), told["share"])
-
-
-def waiting(places: Iterable[Place]) -> Iterator[str]:
-    """What a visitor reads until its turn comes, and then once it has come, as HTML."""
-    for place in places:
-        words = strings.WAITING_SOON if place.seconds is None else strings.WAITING
-        yield progress(words.format(before=place.before, seconds=place.seconds or 0.0), None)
-    yield progress(strings.CAPTIONING, None)

@@ -14,7 +14,8 @@ from captioner.outputs.writers import jsonl
 from demo import strings
 from demo.child import Child
 from demo.components.downloads import files_of, links, stem
-from demo.components.result import refused, said_aloud, waiting, working
+from demo.components.result import refused, said_aloud, working
+from demo.components.runs import waiting
 from demo.engine import Engine
 from demo.limits import Limits, Refusal, told
 from demo.visit.correction import Corrections, Told

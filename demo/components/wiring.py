@@ -14,6 +14,16 @@ QUIET: Final[dict[str, Any]] = {
 """Of an event whose handler shows by itself how far it is; whoever waits stands in our own line, not in gradio's."""
 
 
+def columns(tab: str, *, more: bool = False) -> list[gr.Column]:
+    """The columns of a tab: what goes in, what comes out and, with ``more``, the settings.
+
+    What comes out stands beside the other two on a wide page, and between them on a phone.
+    """
+    names = ("in", "out", "more")[: 2 + more]
+    with gr.Row(equal_height=False, elem_classes="cap-work"):
+        return [gr.Column(min_width=320, elem_classes=f"cap-{name}", elem_id=f"{tab}-{name}") for name in names]
+
+
 def area(value: str = "", *, elem_id: str | None = None, elem_classes: str = "", events: tuple[str, ...] = ()) -> Any:
     """A component that shows our own HTML. Scripts of the page may send it ``events`` (assets/page.js)."""
     return gr.HTML(

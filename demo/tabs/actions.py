@@ -14,14 +14,13 @@ from captioner.outputs import svg
 from demo import strings
 from demo.components.downloads import files_of, links
 from demo.components.player import player, shown
-from demo.components.result import bar, cue, empty, refused, said_aloud, waiting
+from demo.components.result import bar, cue, empty, said_aloud
+from demo.components.runs import Stops, turn
 from demo.components.samples import Sample
-from demo.components.stops import Stops
 from demo.components.tools import kept
-from demo.components.wiring import QUIET, area
+from demo.components.wiring import QUIET, area, columns
 from demo.components.words import clock, percent
 from demo.engine import Engine
-from demo.limits import told
 from demo.visit.correction import Told
 from demo.visit.shelf import Kept, Shelf, Tab
 
@@ -32,44 +31,32 @@ WIDTH, HEIGHT = 320, 48
 
 def actions_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf) -> Tab:
     """Draw the tab inside the running Blocks."""
-    with gr.Row(equal_height=False, elem_classes="cap-work"):
-        with gr.Column(min_width=320, elem_classes="cap-in"):
-            video = player(PLAYER, engine, samples=samples, first=next(iter(samples), None))
-            run = gr.Button(strings.RUN_ACTIONS, variant="primary", elem_id="actions-run")
-        with gr.Column(min_width=320, elem_classes="cap-out"):
-            listed = area(empty(strings.EMPTY_ACTIONS), elem_id="actions-result")
-
+    left, right = columns(ID)
+    with left:
+        video = player(PLAYER, engine, samples=samples, first=next(iter(samples), None))
+        run = gr.Button(strings.RUN_ACTIONS, variant="primary", elem_id="actions-run")
+    with right:
+        listed = area(empty(strings.EMPTY_ACTIONS), elem_id="actions-result")
     stops = Stops()
 
-    def show(visitor: gr.Request, held: str, pressed: bool) -> Iterator[tuple[Any, str]]:
-        nothing = empty(strings.EMPTY_ACTIONS)
-        try:
-            with stops.run(str(visitor.session_hash)) as overtaken:
-                if not held:
-                    yield refused(strings.NO_FILE) if pressed else gr.skip(), nothing
-                    return
-                with engine.clips.join() as places:
-                    for place in waiting(places):
-                        yield "" if pressed else gr.skip(), place
-                    found, caption = engine.actions(held)
-                if overtaken.is_set():  # another video is in the player by now
-                    return
-        except Exception as error:
-            yield refused(told(error)), nothing
-            return
-        now = Told(captions=(caption,), name=shelf.name())
-        html = result(found, caption) + kept(now, strings.TAB_ACTIONS)
-        shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), html)))
-        yield gr.skip(), html
+    def show(visitor: gr.Request, held: str, pressed: bool = True) -> Iterator[tuple[Any, ...]]:
+        def work() -> tuple[str] | None:
+            found, caption = engine.actions(held)
+            if overtaken.is_set():
+                return None
+            now = Told(captions=(caption,), name=shelf.name())
+            html = result(found, caption) + kept(now, strings.TAB_ACTIONS)
+            shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), html)))
+            return (html,)
 
-    def dropped(visitor: gr.Request, held: str) -> Iterator[tuple[Any, str]]:
+        with stops.run(str(visitor.session_hash)) as overtaken:
+            yield from turn(engine.clips, held, work, blank=(empty(strings.EMPTY_ACTIONS),), pressed=pressed)
+
+    def dropped(visitor: gr.Request, held: str) -> Iterator[tuple[Any, ...]]:
         yield from show(visitor, held, pressed=False)
 
-    def again(visitor: gr.Request, held: str) -> Iterator[tuple[Any, str]]:
-        yield from show(visitor, held, pressed=True)
-
     video.opened.then(dropped, video.held, [video.note, listed], **QUIET)
-    run.click(again, video.held, [video.note, listed], **QUIET)
+    run.click(show, video.held, [video.note, listed], **QUIET)
     return Tab(ID, [video.held, video.stage, listed])
 
 

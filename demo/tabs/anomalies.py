@@ -20,12 +20,12 @@ from demo.child import Child
 from demo.components.curve import as_curve
 from demo.components.downloads import links, stem
 from demo.components.player import player, shown
-from demo.components.result import empty, progress, refused, waiting, working
-from demo.components.stops import Stops, buttons
-from demo.components.wiring import QUIET, area
+from demo.components.result import empty, progress, working
+from demo.components.runs import LongRun, turn
+from demo.components.wiring import QUIET, area, columns
 from demo.components.words import clock
 from demo.engine import Engine
-from demo.limits import Limits, Refusal, told
+from demo.limits import Limits, Refusal
 from demo.visit.uploads import swept_folder
 
 PLAYER = "anomalies-player"
@@ -39,47 +39,35 @@ ENDING_SECONDS = 60.0
 
 def anomalies_tab(engine: Engine) -> None:
     """Draw the tab inside the running Blocks."""
-    stops, limits = Stops(), engine.limits
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=320):
-            files = gr.File(label=strings.NORMAL, file_count="multiple", elem_id="anomalies-files", height=160)
-            steps = gr.Slider(10, MOST_STEPS, STEPS, step=10, label=strings.STEPS, info=strings.STEPS_INFO)
-            with gr.Row():
-                run = gr.Button(strings.RUN_LEARN, variant="primary", elem_id="anomalies-learn")
-                stop = gr.Button(strings.CANCEL, elem_id="anomalies-cancel", interactive=False)
-            sample = gr.Button(strings.SAMPLE_WALKWAY, elem_id="anomalies-sample")
-            status = area(elem_id="anomalies-status")
-            video = player(PLAYER, engine)
-            alarms = gr.Number(ALARMS, label=strings.ALARMS, info=strings.ALARMS_INFO, minimum=0.01)
-            score = gr.Button(strings.RUN_SCORE, variant="primary", elem_id="anomalies-run")
-        with gr.Column(scale=3, min_width=320):
-            found = area(empty(strings.EMPTY_ANOMALIES), elem_id="anomalies-result")
+    limits = engine.limits
+    left, right = columns("anomalies")
+    with left:
+        files = gr.File(label=strings.NORMAL, file_count="multiple", elem_id="anomalies-files", height=160)
+        steps = gr.Slider(10, MOST_STEPS, STEPS, step=10, label=strings.STEPS, info=strings.STEPS_INFO)
+        run = LongRun(engine.films, strings.RUN_LEARN, elem_id="anomalies-learn")
+        sample = gr.Button(strings.SAMPLE_WALKWAY, elem_id="anomalies-sample")
+        run.status()
+        video = player(PLAYER, engine)
+        alarms = gr.Number(ALARMS, label=strings.ALARMS, info=strings.ALARMS_INFO, minimum=0.01)
+        score = gr.Button(strings.RUN_SCORE, variant="primary", elem_id="anomalies-run")
+    with right:
+        found = area(empty(strings.EMPTY_ANOMALIES), elem_id="anomalies-result")
     learnt = gr.State("", time_to_live=limits.keep_seconds, delete_callback=_forget)
 
-    def learn(visitor: gr.Request, uploads: list[str] | None, steps: float, held: str) -> Iterator[tuple[Any, ...]]:
-        try:
-            with stops.run(str(visitor.session_hash)) as stopped, engine.films.join() as places:
-                for place in waiting(places):
-                    yield gr.skip(), place, *buttons(running=True)
-                yield from _learn([Path(upload) for upload in uploads or []], steps, held, stopped, limits)
-        except Exception as error:
-            yield gr.skip(), refused(told(error)), *buttons(running=False)
+    def learn(
+        _: str, stopped: threading.Event, uploads: list[str] | None, steps: float, held: str
+    ) -> Iterator[tuple[Any, str]]:
+        yield from _learn([Path(upload) for upload in uploads or []], steps, held, stopped, limits)
 
-    def show(upload: str, alarms: float, held: str) -> Iterator[tuple[str, str]]:
-        try:
+    def show(upload: str, alarms: float, held: str) -> Iterator[tuple[Any, ...]]:
+        def work() -> tuple[str]:
             if not held or not Path(held).is_dir():
                 raise Refusal(strings.NOTHING_LEARNT)
-            if not upload:
-                raise Refusal(strings.NO_FILE)
-            with engine.films.join() as places:
-                for place in waiting(places):
-                    yield "", place
-                yield "", _score(Path(upload), f"{held}/model", alarms, limits)
-        except Exception as error:
-            yield refused(told(error)), empty(strings.EMPTY_ANOMALIES)
+            return (_score(Path(upload), f"{held}/model", alarms, limits),)
 
-    run.click(learn, [files, steps, learnt], [learnt, status, run, stop], **QUIET)
-    stops.wire(stop)
+        yield from turn(engine.films, upload, work, blank=(empty(strings.EMPTY_ANOMALIES),))
+
+    run.wire(learn, [files, steps, learnt], [learnt])
     score.click(show, [video.held, alarms, learnt], [video.note, found], **QUIET)
     video.opened.then(lambda: empty(strings.EMPTY_ANOMALIES), None, found, **QUIET)
     sample.click(_sample, None, [files, video.held, video.stage], api_visibility="private")
@@ -93,7 +81,7 @@ def _child(limits: Limits, arguments: list[str], names: list[Path]) -> Child:
 
 def _learn(
     paths: list[Path], steps: float, held: str, stopped: threading.Event, limits: Limits
-) -> Iterator[tuple[Any, ...]]:
+) -> Iterator[tuple[Any, str]]:
     """What the page shows while it learns in a process of its own; at the end the folder of what was learnt."""
     if not paths:
         raise Refusal(strings.NO_FILES)
@@ -105,15 +93,15 @@ def _learn(
     )
     for seconds in child.wait(stopped, ending_seconds=ENDING_SECONDS):
         said = working(work, seconds, child.progress, ending=stopped.is_set())
-        yield gr.skip(), said, *buttons(running=True)
+        yield gr.skip(), said
     if Path(folder, "model").is_dir():
         _forget(held)
-        yield folder, _learnt(Watcher.load(f"{folder}/model"), child.said), *buttons(running=False)
+        yield folder, _learnt(Watcher.load(f"{folder}/model"), child.said)
         return
     _forget(folder)
     if not stopped.is_set():
         raise Refusal(child.said)
-    yield gr.skip(), progress(strings.LEARN_STOPPED, None), *buttons(running=False)
+    yield gr.skip(), progress(strings.LEARN_STOPPED, None)
 
 
 def _forget(folder: str) -> None:

@@ -17,15 +17,14 @@ from captioner.errors import VideoError
 from captioner.outputs.rows import row
 from demo import strings
 from demo.components.downloads import as_csv, as_json, links, subtitles_of
-from demo.components.pace import Pace
 from demo.components.panel import panel, settings
-from demo.components.result import empty, progress, refused, said, sure, table, waiting
-from demo.components.stops import Stops, buttons
+from demo.components.result import empty, progress, said, sure, table
+from demo.components.runs import LongRun, Pace
 from demo.components.tools import correct, correct_button, kept, learnt
-from demo.components.wiring import QUIET, area
+from demo.components.wiring import QUIET, area, columns
 from demo.components.words import clock
 from demo.engine import Engine, Settings
-from demo.limits import Refusal, sentence, told
+from demo.limits import Refusal, sentence
 from demo.visit.correction import Corrections, Told
 from demo.visit.shelf import Clip, Kept, Shelf, Tab
 
@@ -50,21 +49,19 @@ Outcomes = tuple[Outcome, ...]
 
 def batch_tab(engine: Engine, *, shelf: Shelf, corrections: gr.State) -> Tab:
     """Draw the tab inside the running Blocks."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=320):
-            files = gr.File(label=strings.FILES, file_count="multiple", elem_id="batch-files", height=220)
-            with gr.Row():
-                run = gr.Button(strings.RUN_BATCH, variant="primary", elem_id="batch-run")
-                stop = gr.Button(strings.CANCEL, elem_id="batch-cancel", interactive=False)
-            chosen = panel(engine, span=False)
-        with gr.Column(scale=3, min_width=320):
-            status, made = area(elem_id="batch-status"), area(elem_id="batch-files-made")
-            listed = area(empty(strings.EMPTY_BATCH), elem_id="batch-result", events=("corrected",))
+    left, right = columns(ID)
+    with left:
+        files = gr.File(label=strings.FILES, file_count="multiple", elem_id="batch-files", height=220)
+        run = LongRun(engine.films, strings.RUN_BATCH, elem_id="batch")
+        chosen = panel(engine, span=False)
+    with right:
+        run.status()
+        made = area(elem_id="batch-files-made")
+        listed = area(empty(strings.EMPTY_BATCH), elem_id="batch-result", events=("corrected",))
     outcomes, result = gr.State(()), gr.State(Told())
     work = _Work(engine, shelf)
     shown = [listed, made, outcomes, result]
-    run.click(work.batch, [files, corrections, *chosen.components], [*shown, status, run, stop], **QUIET)
-    work.stops.wire(stop)
+    run.wire(work.batch, [files, corrections, *chosen.components], shown)
     listed.corrected(work.correct, [outcomes, result, corrections], [*shown, corrections], **QUIET)
     return Tab(ID, shown)
 
@@ -74,27 +71,20 @@ class _Work:
 
     def __init__(self, engine: Engine, shelf: Shelf) -> None:
         self._engine, self._shelf = engine, shelf
-        self.stops = Stops()
 
     def batch(
-        self, visitor: gr.Request, uploads: list[str] | None, corrected: Corrections, *values: Any
+        self, visitor: str, stopped: threading.Event, uploads: list[str] | None, corrected: Corrections, *values: Any
     ) -> Iterator[tuple[Any, ...]]:
         """Caption the files; the Find tab finds what was captioned before a run broke off too."""
-        session, skip = str(visitor.session_hash), gr.skip()
         outcomes: Outcomes = ()
         now = blank = Told(name=self._shelf.name())
+        status: Any = gr.skip()
         try:
-            with self.stops.run(session) as stopped, self._engine.films.join() as places:
-                for place in waiting(places):
-                    yield *(skip,) * 4, place, *buttons(running=True)
-                for outcomes, now, status in _run(self._engine, uploads or [], settings(*values), stopped, blank):
-                    yield _table(outcomes, now, finished=False), "", skip, skip, status, skip, skip
-        except Exception as error:
-            yield *(skip,) * 4, refused(told(error)), *buttons(running=False)
-            return
+            for outcomes, now, status in _run(self._engine, uploads or [], settings(*values), stopped, blank):
+                yield _table(outcomes, now, finished=False), "", gr.skip(), gr.skip(), status
         finally:
-            shown = self._keep(session, outcomes, now, corrected)
-        yield *shown, skip, *buttons(running=False)
+            shown = self._keep(visitor, outcomes, now, corrected)
+        yield *shown, status
 
     def correct(
         self, visitor: gr.Request, event: gr.EventData, outcomes: Outcomes, now: Told, corrected: Corrections

@@ -13,13 +13,13 @@ from captioner.errors import CaptionerError
 from demo import strings
 from demo.components.panel import panel, settings
 from demo.components.player import player, shown
-from demo.components.result import empty, reasons, refused, sentence, waiting, ways
+from demo.components.result import empty, reasons, sentence, ways
+from demo.components.runs import Stops, turn
 from demo.components.samples import Sample
-from demo.components.stops import Stops
 from demo.components.tools import burn, correct, kept, tools
-from demo.components.wiring import QUIET, area
+from demo.components.wiring import QUIET, area, columns
 from demo.engine import Engine, Seen
-from demo.limits import Refusal, told
+from demo.limits import Refusal
 from demo.visit.correction import Corrections, Told
 from demo.visit.shelf import Clip, Kept, Shelf, Tab
 
@@ -31,18 +31,17 @@ def caption_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corr
     """Draw the tab inside the running Blocks."""
     first, seen = _example(engine, samples)
     below = reasons(seen, player=PLAYER) if seen else ""
-    with gr.Row(equal_height=False, elem_classes="cap-work"):
-        with gr.Column(min_width=320, elem_classes="cap-in"):
-            video = player(PLAYER, engine, samples=samples, first=first)
-            run = gr.Button(strings.RUN_CAPTION, variant="primary", elem_id="caption-run")
-        with gr.Column(min_width=320, elem_classes="cap-out", elem_id="caption-result"):
-            said = area(_greeting(first, seen), events=("corrected", "burn"))
-            made = area(elem_id="caption-made")
-            why = area(below)
-        with gr.Column(min_width=320, elem_classes="cap-more"):
-            chosen = panel(engine)
-            side_by_side = gr.Button(strings.RUN_WAYS, elem_id="ways-run")
-            compared = area(elem_id="ways-result")
+    left, right, more = columns(ID, more=True)
+    with left:
+        video = player(PLAYER, engine, samples=samples, first=first)
+        run = gr.Button(strings.RUN_CAPTION, variant="primary", elem_id="caption-run")
+    with right:
+        said = area(_greeting(first, seen), events=("corrected", "burn"))
+        made, why = area(elem_id="caption-made"), area(below)
+    with more:
+        chosen = panel(engine)
+        side_by_side = gr.Button(strings.RUN_WAYS, elem_id="ways-run")
+        compared = area(elem_id="ways-result")
     result = gr.State(Told(captions=(seen.caption,), meaning=seen.meaning) if seen else Told())
     work = _Work(engine, shelf, below)
     request = [video.held, corrections, *chosen.components]
@@ -65,35 +64,27 @@ class _Work:
 
     def dropped(self, visitor: gr.Request, held: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """A video has come into the player; one that was refused has said why already."""
-        yield from self._show(str(visitor.session_hash), held, *values, note=gr.skip())
+        yield from self._show(str(visitor.session_hash), held, *values, pressed=False)
 
     def again(self, visitor: gr.Request, held: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """The button was pressed."""
-        note = "" if held else refused(strings.NO_FILE)
-        yield from self._show(str(visitor.session_hash), held, *values, note=note)
+        yield from self._show(str(visitor.session_hash), held, *values, pressed=True)
 
     def _show(
-        self, visitor: str, held: str, corrected: Corrections, *values: Any, note: Any
+        self, visitor: str, held: str, corrected: Corrections, *values: Any, pressed: bool
     ) -> Iterator[tuple[Any, ...]]:
-        nothing = (empty(strings.EMPTY_CAPTION), "", "", "", Told())
-        try:
-            with self._stops.run(visitor) as overtaken:
-                if not held:
-                    yield note, *nothing
-                    return
-                with self._engine.clips.join() as places:
-                    for place in waiting(places):
-                        yield note, place, *nothing[1:]
-                    seen = self._engine.caption(held, settings(*values))
-                if overtaken.is_set():  # another video is in the player by now
-                    return
-        except Exception as error:
-            yield refused(told(error)), *nothing
-            return
-        now = Told(captions=(seen.caption,), meaning=seen.meaning, name=self._shelf.name())
-        html, below = _said(now, corrected), reasons(seen, player=PLAYER)
-        self._keep(visitor, held, html, below, now)
-        yield gr.skip(), html, "", below, "", now
+        def work() -> tuple[Any, ...] | None:
+            seen = self._engine.caption(held, settings(*values))
+            if overtaken.is_set():
+                return None
+            now = Told(captions=(seen.caption,), meaning=seen.meaning, name=self._shelf.name())
+            html, below = _said(now, corrected), reasons(seen, player=PLAYER)
+            self._keep(visitor, held, html, below, now)
+            return html, "", below, "", now
+
+        blank = (empty(strings.EMPTY_CAPTION), "", "", "", Told())
+        with self._stops.run(visitor) as overtaken:
+            yield from turn(self._engine.clips, held, work, blank=blank, pressed=pressed)
 
     def _keep(self, visitor: str, held: str, html: str, below: str, now: Told) -> None:
         values, clips = (held, shown(held), html, below, now), (Clip(file=held, captions=now.captions),)
@@ -110,17 +101,13 @@ class _Work:
         self._keep(str(visitor.session_hash), held, html, below, now)
         return html, now, corrected
 
-    def ways(self, held: str, *values: Any) -> Iterator[tuple[Any, str]]:
+    def ways(self, held: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Greedy, beam and diverse side by side."""
-        try:
-            if not held:
-                raise Refusal(strings.NO_FILE)
-            with self._engine.clips.join() as places:
-                for place in waiting(places):
-                    yield gr.skip(), place
-                yield gr.skip(), ways(self._engine.ways(held, settings(*values)))
-        except Exception as error:
-            yield refused(told(error)), ""
+
+        def work() -> tuple[str]:
+            return (ways(self._engine.ways(held, settings(*values))),)
+
+        yield from turn(self._engine.clips, held, work, blank=("",))
 
     def draw(self, now: Told, held: str) -> Iterator[str]:
         """Make a clip with the captions in the picture."""

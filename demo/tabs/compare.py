@@ -11,12 +11,12 @@ import gradio as gr
 from demo import strings
 from demo.components.panel import panel, settings
 from demo.components.player import player, shown
-from demo.components.result import empty, reasons, refused, said, said_aloud, sure, waiting
+from demo.components.result import empty, reasons, said, said_aloud, sure
+from demo.components.runs import turn
 from demo.components.samples import Sample
 from demo.components.tools import correct, correct_button, kept, learnt
 from demo.components.wiring import QUIET, area
 from demo.engine import Engine
-from demo.limits import told
 from demo.visit.correction import Corrections, Told
 from demo.visit.shelf import Kept, Shelf, Tab
 
@@ -69,21 +69,15 @@ class _Work:
 
     def compare(self, held: str, corrected: Corrections, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Caption the video twice; the settings of both sides follow each other in ``values``."""
-        half = len(values) // 2
-        if not held:
-            yield refused(strings.NO_FILE), *NOTHING
-            return
-        try:
-            with self._engine.clips.join() as places:
-                for place in waiting(places):
-                    yield gr.skip(), place, *NOTHING[1:]
-                seen = [self._engine.caption(held, settings(*part)) for part in (values[:half], values[half:])]
-        except Exception as error:
-            yield refused(told(error)), *NOTHING
-            return
-        now = Told(captions=tuple(each.caption for each in seen), name=self._shelf.name())
-        below = [reasons(each, player=PLAYER, side=side) for each, side in zip(seen, SIDES, strict=True)]
-        yield gr.skip(), self._keep(held, now, corrected, below), *below, now
+
+        def work() -> tuple[Any, ...]:
+            half = len(values) // 2
+            seen = [self._engine.caption(held, settings(*part)) for part in (values[:half], values[half:])]
+            now = Told(captions=tuple(each.caption for each in seen), name=self._shelf.name())
+            below = [reasons(each, player=PLAYER, side=side) for each, side in zip(seen, SIDES, strict=True)]
+            return self._keep(held, now, corrected, below), *below, now
+
+        yield from turn(self._engine.clips, held, work, blank=NOTHING)
 
     def correct(self, event: gr.EventData, held: str, now: Told, corrected: Corrections) -> tuple[Any, ...]:
         """Put the visitor's sentence in place of that of a side."""

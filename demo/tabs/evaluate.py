@@ -12,7 +12,7 @@ from demo import strings
 from demo.child import Child
 from demo.components.downloads import links
 from demo.components.result import empty, refused, table
-from demo.components.wiring import area
+from demo.components.wiring import area, columns
 from demo.limits import Limits, Refusal, told
 from eval.report.table import coverage_line, diversity_lines, points
 from eval.scores.evaluation import Evaluation, load_evaluation
@@ -20,16 +20,16 @@ from eval.scores.evaluation import Evaluation, load_evaluation
 
 def evaluate_tab(limits: Limits) -> None:
     """Draw the tab inside the running Blocks."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=320):
-            predictions = gr.File(label=strings.PREDICTIONS, elem_id="evaluate-predictions", height=140)
-            references = gr.File(label=strings.REFERENCES, elem_id="evaluate-references", height=140)
-            split = gr.Textbox(label=strings.SPLIT, info=strings.SPLIT_INFO, max_length=40)
-            empties = gr.Checkbox(False, label=strings.MISSING)
-            characters = gr.Checkbox(False, label=strings.CHARACTERS)
-            run = gr.Button(strings.RUN_EVALUATE, variant="primary", elem_id="evaluate-run")
-        with gr.Column(scale=3, min_width=320):
-            shown = area(empty(strings.EMPTY_EVALUATE), elem_id="evaluate-result")
+    left, right = columns("evaluate")
+    with left:
+        predictions = gr.File(label=strings.PREDICTIONS, elem_id="evaluate-predictions", height=140)
+        references = gr.File(label=strings.REFERENCES, elem_id="evaluate-references", height=140)
+        split = gr.Textbox(label=strings.SPLIT, info=strings.SPLIT_INFO, max_length=40)
+        empties = gr.Checkbox(False, label=strings.MISSING)
+        characters = gr.Checkbox(False, label=strings.CHARACTERS)
+        run = gr.Button(strings.RUN_EVALUATE, variant="primary", elem_id="evaluate-run")
+    with right:
+        shown = area(empty(strings.EMPTY_EVALUATE), elem_id="evaluate-result")
 
     def evaluate(predictions: str | None, references: str | None, split: str, empties: bool, characters: bool) -> str:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,8 @@ from demo import strings
 from demo.child import Child
 from demo.components.player import player, shown
 from demo.components.result import empty, line, progress, refused, said_aloud, working
-from demo.components.stops import Stops, buttons
-from demo.components.wiring import QUIET, area
+from demo.components.runs import LongRun
+from demo.components.wiring import area, columns
 from demo.components.words import clock
 from demo.engine import Engine
 from demo.finder import Answer, Finder
@@ -32,16 +34,20 @@ ENDING_SECONDS = 30.0
 
 def find_tab(finder: Finder, engine: Engine) -> list[Any]:
     """Draw the tab inside the running Blocks; returns the query and what a search fills, for links to a query."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=320):
-            query = gr.Textbox(label=strings.QUERY, info=strings.QUERY_INFO, elem_id="find-query", max_lines=1)
-            run = gr.Button(strings.RUN_FIND, variant="primary", elem_id="find-run")
-            gallery = area(empty(strings.EMPTY_FIND), elem_id="find-result", events=("chosen",))
-        with gr.Column(scale=2, min_width=320):
-            video = player(PLAYER, engine, drops=False)
-            about = area(elem_id="find-why")
-            if finder.source.folder:
-                _index_panel(finder, finder.source.folder.name)
+    left, right = columns("find")
+    with left:
+        query = gr.Textbox(label=strings.QUERY, info=strings.QUERY_INFO, elem_id="find-query", max_lines=1)
+        run = gr.Button(strings.RUN_FIND, variant="primary", elem_id="find-run")
+        gallery = area(empty(strings.EMPTY_FIND), elem_id="find-result", events=("chosen",))
+    with right:
+        video = player(PLAYER, engine, drops=False)
+        about = area(elem_id="find-why")
+        if folder := finder.source.folder:
+            build = LongRun(
+                finder.line, strings.RUN_INDEX.format(name=folder.name), elem_id="index", variant="secondary"
+            )
+            build.status()
+            build.wire(partial(_index, finder), [], [])
     held = gr.State([])
 
     def search(visitor: gr.Request, text: str) -> tuple[Any, ...]:
@@ -66,29 +72,15 @@ def find_tab(finder: Finder, engine: Engine) -> list[Any]:
     return [query, gallery, held]
 
 
-def _index_panel(finder: Finder, name: str) -> None:
-    """A button that has the server's own folder indexed, and one that stops it."""
-    with gr.Row():
-        run = gr.Button(strings.RUN_INDEX.format(name=name), elem_id="index-run")
-        stop = gr.Button(strings.CANCEL, elem_id="index-cancel", interactive=False)
-    status, stops = area(elem_id="index-status"), Stops()
-
-    def index(visitor: gr.Request) -> Iterator[tuple[Any, ...]]:
-        try:
-            with stops.run(str(visitor.session_hash)) as stopped, finder.indexing() as child:
-                for seconds in child.wait(stopped, ending_seconds=ENDING_SECONDS):
-                    how_far = working(strings.INDEXING, seconds, child.progress, ending=stopped.is_set())
-                    yield how_far, *buttons(running=True)
-                failures = _failures(child)
-            said = strings.INDEXING_STOPPED if stopped.is_set() else strings.INDEXED
-            said = said.format(count=finder.count())
-            said += f" {strings.INDEX_FAILURES.format(count=failures)}" if failures else ""
-            yield progress(said, None), *buttons(running=False)
-        except Exception as error:
-            yield refused(told(error)), *buttons(running=False)
-
-    run.click(index, None, [status, run, stop], **QUIET)
-    stops.wire(stop)
+def _index(finder: Finder, _: str, stopped: threading.Event) -> Iterator[tuple[str]]:
+    """Index the server's folder, and say how far that is."""
+    with finder.indexing() as child:
+        for seconds in child.wait(stopped, ending_seconds=ENDING_SECONDS):
+            yield (working(strings.INDEXING, seconds, child.progress, ending=stopped.is_set()),)
+        failures = _failures(child)
+    said = (strings.INDEXING_STOPPED if stopped.is_set() else strings.INDEXED).format(count=finder.count())
+    said += f" {strings.INDEX_FAILURES.format(count=failures)}" if failures else ""
+    yield (progress(said, None),)
 
 
 def _failures(child: Child) -> int:

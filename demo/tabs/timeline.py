@@ -14,18 +14,17 @@ import gradio as gr
 from captioner.caption.merging import merge_next
 from captioner.errors import CaptionerError
 from demo import strings
-from demo.components.pace import Pace
 from demo.components.panel import panel, settings
 from demo.components.pictures import thumbnail
 from demo.components.player import player, shown
-from demo.components.result import cue, empty, end_of, progress, refused, said, sure, waiting
+from demo.components.result import cue, empty, end_of, progress, said, sure
+from demo.components.runs import LongRun, Pace
 from demo.components.samples import Sample
-from demo.components.stops import Stops, buttons
 from demo.components.tools import burn, correct, correct_button, kept, tools
-from demo.components.wiring import QUIET, area
+from demo.components.wiring import QUIET, area, columns
 from demo.components.words import clock
 from demo.engine import Engine, Seen
-from demo.limits import Refusal, sentence, told
+from demo.limits import sentence
 from demo.visit.correction import Corrections, Told
 from demo.visit.shelf import Clip, Kept, Shelf, Tab
 
@@ -37,33 +36,28 @@ DEFAULT_SECONDS = 10
 
 def timeline_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corrections: gr.State) -> Tab:
     """Draw the tab inside the running Blocks."""
-    with gr.Row(equal_height=False, elem_classes="cap-work"):
-        with gr.Column(min_width=320, elem_classes="cap-in"):
-            video = player(PLAYER, engine, samples=samples, first=next(iter(samples), None))
-            with gr.Row():
-                run = gr.Button(strings.RUN_TIMELINE, variant="primary", elem_id="timeline-run")
-                stop = gr.Button(strings.CANCEL, elem_id="timeline-cancel", interactive=False)
-        with gr.Column(min_width=320, elem_classes="cap-out"):
-            status = area(elem_id="timeline-status")
-            files = area(elem_id="timeline-files", events=("burn",))
-            made = area(elem_id="timeline-made")
-            listed = area(empty(strings.EMPTY_TIMELINE), elem_id=LIST, events=("corrected",))
-        with gr.Column(min_width=320, elem_classes="cap-more"):
-            with gr.Row():
-                how = gr.Radio(list(strings.SEGMENT_CHOICES.items()), value="shots", label=strings.SEGMENTS)
-                seconds = gr.Number(DEFAULT_SECONDS, label=strings.SEGMENT_SECONDS, minimum=0.2, visible=False)
-            chosen = panel(engine)
+    left, right, more = columns(ID, more=True)
+    with left:
+        video = player(PLAYER, engine, samples=samples, first=next(iter(samples), None))
+        run = LongRun(engine.films, strings.RUN_TIMELINE, elem_id="timeline")
+    with right:
+        status, files = run.status(), area(elem_id="timeline-files", events=("burn",))
+        made = area(elem_id="timeline-made")
+        listed = area(empty(strings.EMPTY_TIMELINE), elem_id=LIST, events=("corrected",))
+    with more:
+        with gr.Row():
+            how = gr.Radio(list(strings.SEGMENT_CHOICES.items()), value="shots", label=strings.SEGMENTS)
+            seconds = gr.Number(DEFAULT_SECONDS, label=strings.SEGMENT_SECONDS, minimum=0.2, visible=False)
+        chosen = panel(engine)
     result = gr.State(Told())
     work = _Work(engine, shelf)
     how.change(lambda value: gr.update(visible=value == "fixed"), how, seconds, api_visibility="private")
-    outputs = [video.note, listed, status, files, made, run, stop, result]
-    run.click(work.show, [video.held, corrections, how, seconds, *chosen.components], outputs, **QUIET)
-    work.stops.wire(stop)
+    run.wire(work.show, [video.held, corrections, how, seconds, *chosen.components], [listed, files, made, result])
     corrected = [listed, files, result, corrections]
     listed.corrected(work.correct, [video.held, result, corrections], corrected, **QUIET)
     files.burn(work.draw, [result, video.held], made, **QUIET)
-    blank = (empty(strings.EMPTY_TIMELINE), "", "", "", Told())
-    video.opened.then(lambda: blank, None, [listed, status, files, made, result], **QUIET)
+    blank = (empty(strings.EMPTY_TIMELINE), "", "", Told(), "")
+    video.opened.then(lambda: blank, None, [listed, files, made, result, status], **QUIET)
     return Tab(ID, [video.held, video.stage, listed, files, result], request=[how, seconds, *chosen.components])
 
 
@@ -72,30 +66,25 @@ class _Work:
 
     def __init__(self, engine: Engine, shelf: Shelf) -> None:
         self._engine, self._shelf = engine, shelf
-        self.stops = Stops()
 
     def show(
-        self, visitor: gr.Request, held: str, corrected: Corrections, how: str, seconds: float, *values: Any
+        self,
+        visitor: str,
+        stopped: threading.Event,
+        held: str,
+        corrected: Corrections,
+        how: str,
+        seconds: float,
+        *values: Any,
     ) -> Iterator[tuple[Any, ...]]:
-        """Caption the film; a refusal is a line beside the player."""
-        try:
-            if not held:
-                raise Refusal(strings.NO_FILE)
-            with self.stops.run(str(visitor.session_hash)) as stopped, self._engine.films.join() as places:
-                yield "", "", "", "", "", *buttons(running=True), Told()
-                for place in waiting(places):
-                    yield *(gr.skip(),) * 2, place, *(gr.skip(),) * 5
-                    if stopped.is_set():
-                        break
-                films = self._engine.timeline(held, settings(*values), segments=parts(how, seconds))
-                for html, said, now, *pressed in run_timeline(films, stopped):
-                    below = ""
-                    if now.captions:
-                        now = replace(now, name=self._shelf.name())
-                        below = self._keep(str(visitor.session_hash), held, html, now, corrected)
-                    yield gr.skip(), html, said, below, gr.skip(), *pressed, now
-        except Exception as error:
-            yield refused(told(error)), empty(strings.EMPTY_TIMELINE), "", "", "", *buttons(running=False), Told()
+        """Caption the film part by part."""
+        films = self._engine.timeline(held, settings(*values), segments=parts(how, seconds))
+        for html, status, now in run_timeline(films, stopped):
+            below = ""
+            if now.captions:
+                now = replace(now, name=self._shelf.name())
+                below = self._keep(visitor, held, html, now, corrected)
+            yield html, below, "", now, status
 
     def _keep(self, visitor: str, held: str, html: str, now: Told, corrected: Corrections) -> str:
         """Put the result on the shelf; returns what stands above the list."""
@@ -123,11 +112,11 @@ def parts(how: str, seconds: float | None) -> Literal["shots"] | float:
 
 
 def run_timeline(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tuple[Any, ...]]:
-    """The list, the progress, what was told (at the end) and the buttons, after each part; a refusal after some parts
-    keeps these, and so does stopping."""
+    """The list, the progress and, at the end, what was told; a refusal after some parts keeps these, and so does
+    stopping."""
     now, pace = Told(), Pace()
     html, held, picture, failed, began = as_list(now), None, "", "", time.monotonic()
-    yield html, progress(strings.TIMELINE_START, 0.0), now, *buttons(running=True)
+    yield html, progress(strings.TIMELINE_START, 0.0), now
     with contextlib.closing(films):  # type: ignore[type-var]
         try:
             for seen in films:
@@ -142,14 +131,14 @@ def run_timeline(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tu
                     break
                 if pace.due():
                     # Only ever longer: gradio then sends what is new, not the whole list.
-                    yield html, _progress(seen, len(now.captions), began), Told(), gr.skip(), gr.skip()
+                    yield html, _progress(seen, len(now.captions), began), Told()
         except CaptionerError as error:
             if held is None:
                 raise
             failed = sentence(error)
     if held is not None:
         now = now.add(held, picture)
-    yield as_list(now), _last(len(now.captions), failed, stopped.is_set()), now, *buttons(running=False)
+    yield as_list(now), _last(len(now.captions), failed, stopped.is_set()), now
 
 
 def _last(count: int, failed: str, stopped: bool) -> str:

@@ -62,7 +62,7 @@ def _fill(page: Any, clips: list[Path], predictions: Path, references: Path) -> 
         page.set_input_files(f"#{element} input[type=file]", [str(file) for file in files])
 
     page.locator("#caption-player .cap-sample").first.click()
-    page.wait_for_selector("#caption-result [data-result]", state="attached")
+    page.wait_for_selector("#caption-out [data-result]", state="attached")
     page.locator(".cap-word").nth(1).click()
     page.get_by_role("tab", name="Actions").click()
     page.locator("#actions-player .cap-sample").first.click()
@@ -103,8 +103,8 @@ def _fill_anomalies(page: Any) -> None:
     page.get_by_role("tab", name="Anomalies").click()
     page.click("#anomalies-sample")
     page.wait_for_selector("#anomalies-player video")
-    page.click("#anomalies-learn")
-    page.locator("#anomalies-status", has_text="Learned from").wait_for(timeout=1_200_000)
+    page.click("#anomalies-learn-run")
+    page.locator("#anomalies-learn-status", has_text="Learned from").wait_for(timeout=1_200_000)
     page.click("#anomalies-run")
     page.locator(".cap-event").first.click(timeout=600_000)
 

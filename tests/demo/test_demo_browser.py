@@ -83,7 +83,7 @@ def rewrite(page: Any, place: Any, sentence: str) -> None:
 
 def caption_of(page: Any, sentence: str) -> None:
     """Wait until the Caption tab says ``sentence``."""
-    page.locator("#caption-result .cap-sentence", has_text=sentence).wait_for()
+    page.locator("#caption-out .cap-sentence", has_text=sentence).wait_for()
 
 
 def fresh(page: Any, name: str = "") -> None:
@@ -95,14 +95,14 @@ def fresh(page: Any, name: str = "") -> None:
 
 
 def test_upload_to_caption_and_from_a_word_to_its_moment(demo: Demo, page: Any, clips: list[Path]) -> None:
-    assert "This is the caption of the sample" in page.inner_text("#caption-result")  # before anything was dropped
+    assert "This is the caption of the sample" in page.inner_text("#caption-out")  # before anything was dropped
     page.locator(".cap-word").first.click()  # and the sample is in the player: its words seek
     page.wait_for_function("document.querySelector('#caption-player video').currentTime > 0")
     caption = demo.captioner.caption(clips[0])
     sentence = ("unsure: " if caption.abstained else "") + caption.text
     choose(page, "caption-player", clips[0])  # dropping is enough, over the sample
     page.wait_for_selector("#caption-player video[aria-label='Video: clip0.mp4']")
-    page.wait_for_selector("#caption-result [data-result]", state="attached")
+    page.wait_for_selector("#caption-out [data-result]", state="attached")
     assert page.inner_text(".cap-sentence") == sentence
     assert page.locator(".cap-why p").is_hidden()
     page.click(".cap-why summary")
@@ -136,7 +136,7 @@ def test_upload_to_caption_and_from_a_word_to_its_moment(demo: Demo, page: Any, 
     from demo.components.result import scene as scene_of
 
     scene = scene_of(dataclasses.replace(caption, scene_seconds=(0.4, 1.0)))
-    page.locator("#caption-result .cap-facts").evaluate(
+    page.locator("#caption-out .cap-facts").evaluate(
         "(facts, html) => facts.insertAdjacentHTML('beforeend', html)", scene
     )
     page.click(".cap-scene")
@@ -160,7 +160,7 @@ def test_a_refused_file_is_one_sentence_beside_the_player(page: Any, clips: list
     for file, said in ((empty, "This file is empty."), (evil, "There is no video in this file.")):
         choose(page, "caption-player", file)
         page.locator("#caption-player .cap-refused", has_text=said).wait_for()
-        page.locator("#caption-result .cap-empty").wait_for()
+        page.locator("#caption-out .cap-empty").wait_for()
         assert page.locator("#caption-player video").count() == page.locator(".cap-sentence:visible").count() == 0
         assert page.locator(".toast-wrap :visible").count() == page.locator("img[src=x]").count() == 0
     large = tmp_path / "large.mp4"
@@ -180,16 +180,16 @@ def test_what_the_browser_cannot_play_is_captioned_corrected_and_kept(demo: Demo
     caption_of(page, demo.captioner.caption(avi).text)
     page.wait_for_function("document.querySelector('#caption-player video').duration > 1.5")
     assert page.locator(".toast-wrap :visible").count() == 0
-    rewrite(page, page.locator("#caption-result"), "a square <b> moves")
-    assert "corrected by you" in page.inner_text("#caption-result")
+    rewrite(page, page.locator("#caption-out"), "a square <b> moves")
+    assert "corrected by you" in page.inner_text("#caption-out")
     cues = "[...document.querySelector('#caption-player video').captionerTrack.cues].map((cue) => cue.text)"
     page.wait_for_function(f"{cues}[0] === 'a square <b> moves'")
     with page.expect_download() as download:
-        page.click("#caption-result a:has-text('JSONL')")
+        page.click("#caption-out a:has-text('JSONL')")
     manifest = tmp_path / "corrections.jsonl"
     manifest.write_bytes(Path(download.value.path()).read_bytes())
     assert [(clip.path, clip.captions) for clip in read_manifest(manifest)] == [(avi, ("a square <b> moves",))]
-    page.click("#caption-result .cap-burn")
+    page.click("#caption-out .cap-burn")
     page.wait_for_selector("#caption-made a[href]")
     with page.expect_download() as download:
         page.click("#caption-made a")
@@ -273,9 +273,9 @@ def test_learn_what_is_normal_and_find_what_is_not(page: Any, clips: list[Path],
     page.locator(".cap-refused", has_text="Learn from normal footage first.").wait_for()
     choose(page, "anomalies-files", clips[0], render_text(tmp_path / "notes.mp4"))
     page.wait_for_selector("#anomalies-files .file-preview")
-    page.click("#anomalies-learn")
+    page.click("#anomalies-learn-run")
     page.locator(
-        "#anomalies-status", has_text="normal footage of 2 seconds is too little: at least 30 are needed"
+        "#anomalies-learn-status", has_text="normal footage of 2 seconds is too little: at least 30 are needed"
     ).wait_for()
     assert str(tmp_path.parent) not in page.content()
     choose(page, "anomalies-player", render_text(tmp_path / "words.mp4"))
@@ -285,8 +285,8 @@ def test_learn_what_is_normal_and_find_what_is_not(page: Any, clips: list[Path],
     page.click("#anomalies-sample")
     page.wait_for_selector("#anomalies-player video")
     page.get_by_label("number input for Training steps").fill("10")
-    page.click("#anomalies-learn")
-    page.wait_for_selector("#anomalies-status :text('Learned from 4 files, 180 seconds')", timeout=3 * PATIENCE)
+    page.click("#anomalies-learn-run")
+    page.wait_for_selector("#anomalies-learn-status :text('Learned from 4 files, 180 seconds')", timeout=3 * PATIENCE)
     # so few steps find little of the sample's own: take another scene
     choose(page, "anomalies-player", shapes_clip(tmp_path / "other.mp4", seconds=20))
     page.wait_for_selector("#anomalies-player video[aria-label='Video: other.mp4']")
@@ -471,7 +471,7 @@ def test_a_phone_and_the_dark_scroll_only_inside(demo: Demo, page: Any) -> None:
         assert all(each.is_visible() for each in page.locator("[role=tab]").all())
         assert page.locator("[role=tab]").count() >= 7
         assert page.locator("footer .divider:visible").count() == 0  # gradio's footer ends in a dot
-        assert page.locator("#caption-result .cap-sentence").bounding_box()["y"] < 844  # seen without scrolling
+        assert page.locator("#caption-out .cap-sentence").bounding_box()["y"] < 844  # seen without scrolling
         look(page)
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1280, "height": 900})
