@@ -71,55 +71,49 @@ def read_manifest(path: str | Path, *, split: str | None = None) -> list[Clip]:
 
 
 def _clip(row: Any, folder: Path, where: str) -> Clip:
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: expected an object with id, path, split and captions or labels")
-    if unknown := set(row) - _KEYS:
-        raise DataError(f"{where}: unknown key {sorted(unknown)[0]!r}; known: {', '.join(sorted(_KEYS))}")
-    name, split, captions, file = row.get("id"), row.get("split", "test"), row.get("captions", []), row.get("path")
-    if not isinstance(name, str) or not name:
-        raise DataError(f"{where}: 'id' must be a non-empty string")
-    if split not in SPLITS:
-        raise DataError(f"{where}: the split {split!r} is not one of {', '.join(SPLITS)}")
-    if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
-        raise DataError(f"{where}: 'captions' must be a list of strings")
-    labels = row.get("labels", [])
-    if not isinstance(labels, list) or not all(isinstance(label, str) and label.strip() for label in labels):
-        raise DataError(f"{where}: 'labels' must be a list of names")
-    if file is not None and not (isinstance(file, str) and file):
-        raise DataError(f"{where}: 'path' must be a file name")
-    start, end = (_number(row.get(key), key, where) for key in ("start_seconds", "end_seconds"))
-    if start is not None and end is not None and end <= start:
-        raise DataError(f"{where}: end_seconds ({end}) must be after start_seconds ({start})")
-    category = row.get("category")
-    if category is not None and not isinstance(category, str):
-        raise DataError(f"{where}: 'category' must be a string")
-    spans = row.get("abnormal", [])
-    if not isinstance(spans, list) or not all(_is_span(span) for span in spans):
-        raise DataError(f"{where}: 'abnormal' must be a list of [start, end] in seconds")
+    def check(holds: object, message: str) -> None:
+        if not holds:
+            raise DataError(f"{where}: {message}")
+
+    check(isinstance(row, dict), "expected an object with id, path, split and captions or labels")
+    unknown = sorted(set(row) - _KEYS)
+    check(not unknown, f"unknown key {(unknown or [None])[0]!r}; known: {', '.join(sorted(_KEYS))}")
+    name, split, file, category = row.get("id"), row.get("split", "test"), row.get("path"), row.get("category")
+    captions, labels, spans = (row.get(key, []) for key in ("captions", "labels", "abnormal"))
+    start, end = row.get("start_seconds"), row.get("end_seconds")
+    check(name and isinstance(name, str), "'id' must be a non-empty string")
+    check(split in SPLITS, f"the split {split!r} is not one of {', '.join(SPLITS)}")
+    check(_are_texts(captions), "'captions' must be a list of strings")
+    check(_are_texts(labels) and all(map(str.strip, labels)), "'labels' must be a list of names")
+    check(file is None or (file and isinstance(file, str)), "'path' must be a file name")
+    for key, value in (("start_seconds", start), ("end_seconds", end)):
+        check(value is None or _is_seconds(value), f"{key!r} must be a number of seconds, not {value!r}")
+    check(None in (start, end) or start < end, f"end_seconds ({end}) must be after start_seconds ({start})")
+    check(category is None or isinstance(category, str), "'category' must be a string")
+    check(isinstance(spans, list) and all(map(_is_span, spans)), "'abnormal' must be a list of [start, end] in seconds")
     return Clip(
         id=name,
         path=None if file is None else folder / file,
         split=split,
         captions=tuple(captions),
         labels=tuple(labels),
-        start_seconds=start,
-        end_seconds=end,
+        start_seconds=None if start is None else float(start),
+        end_seconds=None if end is None else float(end),
         category=category,
         abnormal=tuple((float(start), float(end)) for start, end in spans),
     )
 
 
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
 def _is_span(span: Any) -> bool:
-    numbers = isinstance(span, list) and len(span) == 2 and all(isinstance(x, int | float) for x in span)
-    return bool(numbers) and 0 <= span[0] < span[1] < float("inf")
-
-
-def _number(value: Any, key: str, where: str) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise DataError(f"{where}: {key!r} must be a number of seconds, not {value!r}")
-    return float(value)
+    return isinstance(span, list) and len(span) == 2 and all(map(_is_seconds, span)) and span[0] < span[1]
 
 
 def write_manifest(path: str | Path, clips: Iterable[Clip], *, overwrite: bool = True) -> int:

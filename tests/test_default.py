@@ -69,7 +69,7 @@ def test_it_says_what_a_photograph_shows(captioner: Captioner, tmp_path: Path) -
     sights = {name: [sight.noun for sight in caption.evidence] for name, caption in found.items()}
     assert sights["cat"][0] == "cat" and sights["coffee"][0] == "coffee", sights
     assert found["cat"].evidence[0].used and found["cat"].calibrated
-    assert captioner.checkpoint.model.encoder.config.untuned  # the tuned CNN knows fewer nouns
+    assert captioner.checkpoint.model.encoder.config.untuned  # the fine-tuned CNN knows fewer nouns
 
 
 @WITH_PHOTOS

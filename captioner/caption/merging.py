@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from captioner.caption.result import Alternative, Caption, DetectedNoun, Embedding, Word
@@ -103,24 +103,22 @@ def _sights(a: tuple[DetectedNoun, ...], b: tuple[DetectedNoun, ...], share: flo
 def _words(a: Caption, b: Caption, share: float, times: tuple[float, ...], common: int) -> tuple[Word, ...]:
     words = []
     for first, second in zip(a.words, b.words, strict=True):
-        left = [share * x for x in first.attention]
-        right = [(1 - share) * x for x in second.attention]
-        grid_left = [tuple(share * x for x in row) for row in first.grid]
-        grid_right = [tuple((1 - share) * x for x in row) for row in second.grid]
-        if common:
-            left[-1] += right.pop(0)
-            if grid_left and grid_right:
-                grid_left[-1] = tuple(x + y for x, y in zip(grid_left[-1], grid_right.pop(0), strict=True))
-        attention = tuple(left + right)
-        words.append(
-            replace(
-                first,
-                attention=attention,
-                peak_seconds=times[attention.index(max(attention))],
-                grid=tuple(grid_left + grid_right),
-            )
-        )
+        attention = _joined(first.attention, second.attention, share, common)
+        grid = _joined(first.grid, second.grid, share, common if first.grid and second.grid else 0)
+        peak = times[attention.index(max(attention))]
+        words.append(replace(first, attention=tuple(attention), peak_seconds=peak, grid=tuple(map(tuple, grid))))
     return tuple(words)
+
+
+def _joined(a: Sequence[Any], b: Sequence[Any], share: float, common: int) -> list[Any]:
+    """The rows of both, weighted; with a ``common`` frame the last of ``a`` and the first of ``b`` become one."""
+    import numpy as np
+
+    left, right = share * np.array(a), (1 - share) * np.array(b)
+    if common:
+        left[-1] += right[0]
+    rows: list[Any] = [*left.tolist(), *right[common:].tolist()]
+    return rows
 
 
 def _alternatives(a: Caption, b: Caption, share: float) -> tuple[Alternative, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from captioner.errors import CheckpointError
+from captioner.errors import CheckpointError, first_line
 
 Spec = dict[str, Any]
 
@@ -84,9 +84,8 @@ def _fetched(source: str) -> Path:
     except RepositoryNotFoundError as error:
         raise CheckpointError(f"there is no tokenizer folder {source!r}, and none on the Hugging Face hub") from error
     except Exception as error:  # no network, a full disk, ...
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(
-            f"there is no tokenizer folder {source!r}, and the Hugging Face hub gave none ({reason})"
+            f"there is no tokenizer folder {source!r}, and the Hugging Face hub gave none ({first_line(error)})"
         ) from error
 
 

@@ -16,7 +16,7 @@ from captioner.retrieval.queries import PAD
 
 
 def pooled(features: Tensor, mask: Tensor, *, places: int) -> Tensor:
-    """Features (B, T, P, D) with mask (B, T) -> the numbers of each clip (B, 2D, or 3D with an untuned CNN's features).
+    """Features (B, T, P, D) with mask (B, T) -> the numbers of each clip (B, 2D, or 3D with the original CNN).
 
     They are the mean over places and frames, then the mean over frames of each frame's maximum over places. The last
     part is the mean features of the original CNN (:mod:`captioner.vision.encoder`).

@@ -117,7 +117,7 @@ Begin = Callable[[str], None]
 def export(
     checkpoint: Checkpoint, folder: Path, *, int8: bool = False, status: Status | None = None, overwrite: bool = False
 ) -> None:
-    """Write encoder (and untuned CNN), memory and step as ONNX, and all else that the runtime needs, to a new folder.
+    """Write encoder (and original CNN), memory and step as ONNX, and all else that the runtime needs, to a new folder.
 
     ``int8`` keeps weights (and the CNN's maps) in 8 bits; ``status`` shows how far it is. Raises CaptionerError
     where onnx is missing, for a folder that exists (unless ``overwrite``) and for a checkpoint that cannot be exported.

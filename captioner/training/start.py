@@ -73,7 +73,7 @@ def load_start(recipe: Recipe) -> Start:
 
 
 def _for_task(recipe: Recipe, encoder: FrameEncoder) -> FrameEncoder:
-    """What the untuned CNN sees tells nouns, which only captions have."""
+    """What the original CNN sees tells nouns, which only captions have."""
     if not encoder.config.untuned:
         return encoder
     if encoder.config.source not in PACKAGED:

@@ -1,7 +1,7 @@
 """The CNN that looks at frames, its last feature map pooled to one or more places a frame.
 
 Shapes: N frames, H x W pixels, P places (1, or grid x grid), D the width of the CNN's last feature map. With
-``config.untuned`` features have one place more: the mean of what the untuned CNN sees, zeros where it does not look.
+``config.untuned`` features have one place more: the mean of what the original CNN sees, zeros where it does not look.
 """
 
 from __future__ import annotations
@@ -168,8 +168,8 @@ class FrameEncoder(nn.Module):
         return features.new_zeros(*mask.shape, *features.shape[1:]).index_put((mask,), features)
 
     def encode(self, pixels: Tensor, look: Look, *, looked: Tensor | None = None) -> Tensor:
-        """:meth:`forward`, by any way to look. ``looked`` (N,) says at which of all frames the untuned CNN looks; it is
-        for frames that are not those of one clip, or of clips of one length.
+        """:meth:`forward`, by any way to look. ``looked`` (N,) are the frames for the original CNN; it is for
+        frames that are not those of one clip, or of clips of one length.
         """
         frames = pixels.reshape(-1, *pixels.shape[-3:])
         if looked is None:

@@ -121,8 +121,8 @@ def test_a_damaged_or_foreign_folder_is_one_sentence(trained: Path, tmp_path: Pa
 
 
 def test_pooling_reads_the_frames_that_were_looked_at() -> None:
-    features = torch.zeros(1, 2, 3, 4)  # two places, and the untuned CNN's
-    features[0, 0], features[0, 1, :2] = 1, 3  # the untuned CNN looked at the first frame only
+    features = torch.zeros(1, 2, 3, 4)  # two places, and the original CNN's
+    features[0, 0], features[0, 1, :2] = 1, 3  # the original CNN looked at the first frame only
     found = pooled(features, torch.ones(1, 2, dtype=torch.bool), places=2)
     assert found.tolist() == [[2.0] * 4 + [2.0] * 4 + [1.0] * 4]
     features[0, 0, 0] = 7

@@ -123,7 +123,7 @@ def test_the_decoder_and_its_evidence_each_get_their_part() -> None:
     config = DecoderConfig(embed=16, hidden=16, attention=8, evidence=SOURCE)
     one = CaptionModel(tuned(PLAIN), config, vocabulary=40).eval()
     two = CaptionModel(tuned(BOTH), config, vocabulary=40).eval()
-    two.load_state_dict(one.state_dict())  # the untuned CNN is no part of a checkpoint
+    two.load_state_dict(one.state_dict())  # the original CNN is no part of a checkpoint
     for model in (one, two):
         assert model.evidence is not None
         model.evidence.tokens[:36] = torch.arange(4, 40)
