@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from captioner.language.config import SearchConfig
 from captioner.language.hypothesis import Hypothesis
-from captioner.language.reranker import Reranker, Trigrams
+from captioner.language.reranker import Reranker, Trigrams, reranks
 
 
 def said(score: float) -> Hypothesis:
@@ -104,6 +104,14 @@ def test_the_sentence_that_fits_the_clip_best_is_preferred_by_its_weight() -> No
         config = SearchConfig(match_weight=weight)
         told = Reranker(FORMS, USUAL).rerank(found, texts, word_probs=CHANCES, matches=matches, config=config)
         assert told[0] is found[first]
+
+
+@pytest.mark.parametrize("weight", ["word_weight", "least_weight", "match_weight", "odd_price"])
+def test_each_weight_reranks_what_is_searched_and_none_what_is_sampled(weight: str) -> None:
+    off = SearchConfig(word_weight=0.0, least_weight=0.0, match_weight=0.0, odd_price=0.0)
+    on = dataclasses.replace(off, **{weight: 0.1})  # type: ignore[arg-type]
+    assert reranks(on) and not reranks(off)
+    assert not any(reranks(dataclasses.replace(config, temperature=1.0)) for config in (on, off))
 
 
 SENTENCES = st.lists(st.sampled_from(["a", "man", "dog", "is", "running", "hair"]), max_size=7).map(" ".join)
