@@ -23,17 +23,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from captioner.checkpoint.captioning import load_checkpoint
 from captioner.language.config import SearchConfig
 from captioner.language.tokenizer import normalise
 from captioner.manifest import Clip, read_manifest
 from captioner.metrics.cider import CiderScorer
-from captioner.training.batch import collate_clips
 from captioner.training.config import Recipe, load_recipe
 from captioner.training.features import FeatureCache
+from captioner.training.texts import CaptionCorpus
 from captioner.training.train import fit
+from captioner.training.validation import Validator
 from captioner.vision.encoder import FrameEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,21 +127,11 @@ def measure(name: str, out: Path) -> dict[str, object]:
 def caption(checkpoint: Path, recipe: Recipe, clips: list[Clip], search: SearchConfig) -> list[str]:
     """The best caption of every clip, from cached features."""
     loaded = load_checkpoint(checkpoint)
-    tokenizer, model = loaded.tokenizer, loaded.model.eval()
     cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=FrameEncoder.load(recipe.encoder))
     for clip, error in cache.fill(clips):
         raise SystemExit(f"{clip.path}: {error}")
-    captions = []
-    for start in range(0, len(clips), 64):
-        arrays = [cache.load(clip) for clip in clips[start : start + 64]]
-        features, mask = collate_clips(arrays, like=arrays[0])
-        with torch.inference_mode():
-            found = model.generate(
-                model.remember(features, mask),
-                search,
-            )
-        captions += [tokenizer.decode(group[0].tokens) for group in found]
-    return captions
+    corpus = CaptionCorpus(clips=clips, arrays=[cache.load(clip) for clip in clips], repeat=[], views=[], tokens=[])
+    return Validator(loaded.model.eval(), loaded.tokenizer, search=search).captions(corpus)
 
 
 def table(results: dict[str, dict[str, object]]) -> str:

@@ -9,7 +9,7 @@ from captioner.errors import DataError
 from captioner.safe.json_text import parse_json
 from captioner.safe.text import numbered_lines, read_text
 from data.join import Join, Moment, assign, join
-from data.sources import media_files, require_folder, squeeze, texts_in_zip
+from data.sources import find_videos, require_folder, squeeze, texts_in_zip
 
 ANNOTATIONS = ("train_val_videodatainfo.json", "test_videodatainfo.json")
 CATEGORIES = "category.txt"
@@ -48,7 +48,7 @@ def msrvtt(source: str | Path, *, videos: str | Path | None = None, text_only: b
                 f"{name} is not in the 2016 layout ('videos' with video_id, category, url, start time, end time and "
                 f"split; 'sentences' with video_id and caption): {type(error).__name__} {error}"
             ) from error
-    files = {} if text_only else _find_videos(folder, videos)
+    files = find_videos(folder, VIDEO_FOLDERS, videos=videos, text_only=text_only)
     return join(captions, splits, files, categories=categories, moments=moments)
 
 
@@ -72,19 +72,3 @@ def read_categories(text: str) -> dict[str, str]:
     """Number -> name, from lines ``name<TAB>number``."""
     pairs = (line.rsplit("\t", 1) for _, line in numbered_lines(text))
     return {pair[1].strip(): pair[0].strip() for pair in pairs if len(pair) == 2}
-
-
-def _find_videos(folder: Path, videos: str | Path | None) -> dict[str, Path]:
-    places = [require_folder(videos)] if videos else [folder / n for n in VIDEO_FOLDERS if (folder / n).is_dir()]
-    if not places:
-        raise DataError(
-            f"{folder} has none of the folders {', '.join(VIDEO_FOLDERS)}; name the videos' folder with --videos, "
-            "or write the captions alone with --text-only"
-        )
-    files: dict[str, Path] = {}
-    for place in places:
-        for stem, path in media_files(place).items():
-            if stem in files:
-                raise DataError(f"{path} and {files[stem]} would both be the clip {stem!r}; keep one of them")
-            files[stem] = path
-    return files

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from captioner.errors import DataError
 from data.join import Join, assign, join, parse_moment
-from data.sources import first_existing, media_files, numbered_lines, read_table, require_folder, squeeze
+from data.sources import find_videos, numbered_lines, read_table, require_folder, squeeze
 
 SENTENCES = {split: f"sents_{split}_lc_nopunc.txt" for split in ("train", "val", "test")}
 DESCRIPTIONS = "AllVideoDescriptions.txt"
@@ -32,16 +32,9 @@ def msvd(source: str | Path, *, videos: str | Path | None = None, text_only: boo
         captions, splits = _read_descriptions(folder / DESCRIPTIONS, video_ids)
     else:
         raise DataError(f"{folder} holds neither {', '.join(SENTENCES.values())} nor {DESCRIPTIONS}")
-    files: dict[str, Path] = {}
-    if not text_only:
-        clips = require_folder(videos) if videos else first_existing(folder, CLIP_FOLDERS)
-        if clips is None:
-            raise DataError(
-                f"{folder} has no folder {' or '.join(CLIP_FOLDERS)}; name the clips' folder with --videos, "
-                "or write the captions alone with --text-only"
-            )
-        # A clip that the mapping does not know keeps its own name: it will be reported as without captions.
-        files = {video_ids.get(stem, stem): path for stem, path in media_files(clips).items()}
+    found = find_videos(folder, CLIP_FOLDERS, videos=videos, text_only=text_only)
+    # A clip that the mapping does not know keeps its own name: it will be reported as without captions.
+    files = {video_ids.get(stem, stem): path for stem, path in found.items()}
     if (folder / "clips.csv").exists():
         _check_table(folder / "clips.csv", splits)
     moments = {video: moment for video, name in youtube_ids.items() if (moment := parse_moment(name))}

@@ -111,6 +111,28 @@ def media_files(folder: Path, *, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> d
     return files
 
 
+def find_videos(folder: Path, names: tuple[str, ...], *, videos: str | Path | None, text_only: bool) -> dict[str, Path]:
+    """The videos of a data set by stem: in ``videos``, or in the folders of ``names``; none where only text is wanted.
+
+    Raises DataError where there is no such folder, and for two files of one stem.
+    """
+    if text_only:
+        return {}
+    places = [require_folder(videos)] if videos else [folder / name for name in names if (folder / name).is_dir()]
+    if not places:
+        raise DataError(
+            f"{folder} has no folder {' or '.join(names)}; name the videos' folder with --videos, "
+            "or write the captions alone with --text-only"
+        )
+    files: dict[str, Path] = {}
+    for place in places:
+        for stem, path in media_files(place).items():
+            if stem in files:
+                raise DataError(f"{path} and {files[stem]} would both be the clip {stem!r}; keep one of them")
+            files[stem] = path
+    return files
+
+
 def clips_below(root: Path) -> dict[str, Path]:
     """Every video and photo below ``root`` by its name inside it; raises DataError where there is none."""
     files = {p.relative_to(root).as_posix(): p for p in walk(root, suffixes=VIDEO_SUFFIXES | PHOTO_SUFFIXES)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from captioner.errors import DataError
 from captioner.safe.json_text import read_json
 from data.join import Join, assign, join, parse_moment
-from data.sources import media_files, require_folder, squeeze
+from data.sources import find_videos, require_folder, squeeze
 
 
 def vatex(source: str | Path, *, videos: str | Path | None = None, text_only: bool = False) -> Join:
@@ -32,15 +32,7 @@ def vatex(source: str | Path, *, videos: str | Path | None = None, text_only: bo
             captions.setdefault(name, []).extend(sentences)
     if not splits:
         raise DataError(f"{folder} holds no VATEX list such as vatex_training_v1.0.json")
-    files: dict[str, Path] = {}
-    if not text_only:
-        place = videos or folder / "videos"
-        if not Path(place).is_dir():
-            raise DataError(
-                f"the videos' folder {place} does not exist; name it with --videos, "
-                "or write the captions alone with --text-only"
-            )
-        files = media_files(require_folder(place))
+    files = find_videos(folder, ("videos",), videos=videos, text_only=text_only)
     moments = {name: moment for name in splits if (moment := parse_moment(name))}
     return join(captions, splits, files, moments=moments, notes=notes)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioner.config import to_dict
-from captioner.errors import CaptionerError
+from captioner.io.extras import import_extra
 from captioner.language.config import SearchConfig
 from captioner.manifest import Clip
 from captioner.video.config import VideoConfig
@@ -56,12 +56,9 @@ class Subject:
     """Settings of the search, where they are not the checkpoint's own."""
 
 
-def require_jinja() -> None:
-    """Raises CaptionerError where jinja2 is not installed."""
-    try:
-        import jinja2  # noqa: F401
-    except ImportError:
-        raise CaptionerError("the report needs jinja2; install it with: pip install 'captioner[eval]'") from None
+def require_jinja() -> Any:
+    """The library of the templates; raises CaptionerError where it is not installed."""
+    return import_extra("jinja2", extra="eval", what="the report")
 
 
 REPORTS = ("report.html", "report.md")
@@ -138,8 +135,7 @@ def _views(subject: Subject, images: bool, some: Sequence[ClipScore]) -> list[Cl
 
 def environment(*, html: bool) -> Any:
     """The templates of the harness, everything in them escaped."""
-    import jinja2
-
+    jinja2 = require_jinja()
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=html,

@@ -128,9 +128,7 @@ def _p(chance: Floats, observed: Floats) -> Floats:
 def _draws(clips: int, resamples: int, seed: int) -> Iterator[Floats]:
     """How often each clip is drawn in each resample, (some, clips) at a time."""
     generator = np.random.default_rng(seed)
-    step = max(1, _CHUNK // clips)
-    for start in range(0, resamples, step):
-        some = min(step, resamples - start)
+    for some in _chunks(clips, resamples):
         drawn = generator.integers(0, clips, size=(some, clips)) + np.arange(some)[:, None] * clips
         yield np.bincount(drawn.ravel(), minlength=some * clips).reshape(some, clips).astype(np.float64)
 
@@ -138,6 +136,11 @@ def _draws(clips: int, resamples: int, seed: int) -> Iterator[Floats]:
 def _coins(clips: int, trials: int, seed: int) -> Iterator[Floats]:
     """Zeros and ones, (some, clips) at a time."""
     generator = np.random.default_rng(seed)
+    for some in _chunks(clips, trials):
+        yield generator.integers(0, 2, size=(some, clips)).astype(np.float64)
+
+
+def _chunks(clips: int, count: int) -> Iterator[int]:
+    """``count`` in parts that are small enough to hold a row of all clips each."""
     step = max(1, _CHUNK // clips)
-    for start in range(0, trials, step):
-        yield generator.integers(0, 2, size=(min(step, trials - start), clips)).astype(np.float64)
+    yield from (min(step, count - start) for start in range(0, count, step))

@@ -259,7 +259,7 @@ def test_vatex(tmp_path: Path) -> None:
         ({"train.json": '[{"videoID": "a", "enCap": "x"}]'}, "entry 1: expected"),
         ({"train.json": '[{"videoID": "a", "enCap": [1]}]'}, r"entry 1 \(a\): enCap must be a list of strings"),
         ({"train.json": '[{"videoID": "a"}]', "test.json": '[{"videoID": "a"}]'}, "'a' is in two splits"),
-        ({"train.json": '[{"videoID": "a"}]'}, "the videos' folder .* does not exist"),
+        ({"train.json": '[{"videoID": "a"}]'}, "name the videos' folder with --videos"),
     ],
 )
 def test_vatex_bad_layouts(tmp_path: Path, contents: dict[str, str], message: str) -> None:
