@@ -18,9 +18,11 @@ from typing import Any, Literal
 
 from captioner.config import first_difference
 from captioner.errors import CaptionerError, ConfigError
+from captioner.io.extras import import_extra
 from captioner.io.lock import FolderLock
 from captioner.io.status import Part, Status, duration
 from captioner.training.config import Recipe
+from captioner.training.runstate import plain
 from captioner.training.space import Choices, Space, with_settings
 from captioner.training.trials import Trial, best_of
 
@@ -48,149 +50,141 @@ def search(
 
     Raises CaptionerError where Optuna is missing, ConfigError where ``out`` holds a study of another recipe or space.
     """
-    optuna = _optuna()
-    out.mkdir(parents=True, exist_ok=True)
-    study = _study(optuna, out, space, sampler=sampler, seed=seed, prune=prune)
-    _same_study(study, recipe, space, out)
+    study = Study(recipe, space, out, status=status or Status(quiet=True))
+    study.open(sampler, seed=seed, prune=prune)
     if sampler == "grid":
         trials = min(trials, math.prod(len(choice.grid()) for choice in space.values()))
-    status = status or Status(quiet=True)
-    while True:
+    while study.run_one(of=trials):
+        pass
+    return study.rows()
+
+
+class Study:
+    """Optuna's study in a folder; a trial is a training run in a folder of its own."""
+
+    def __init__(self, recipe: Recipe, space: Space, out: Path, *, status: Status) -> None:
+        self._optuna = import_extra("optuna", extra="search", what="a search of settings")
+        import_extra("tomli_w", extra="search", what="the best recipe")  # better missed now than after the trials
+        self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
+        self._recipe, self._space, self._out, self._status = recipe, space, out, status
+        self._study: Any = None
+
+    def open(self, sampler: Sampler, *, seed: int, prune: bool) -> None:
+        """Make the study, or take up the one that is there. Raises ConfigError for one of another recipe or space."""
+        samplers, pruners = self._optuna.samplers, self._optuna.pruners
+        if sampler == "grid":
+            chosen = samplers.GridSampler({name: choice.grid() for name, choice in self._space.items()}, seed=seed)
+        else:
+            chosen = samplers.RandomSampler(seed=seed) if sampler == "random" else samplers.TPESampler(seed=seed)
+        self._out.mkdir(parents=True, exist_ok=True)
+        self._study = self._optuna.create_study(
+            study_name="captioner",
+            storage=f"sqlite:///{self._out / 'study.db'}",
+            sampler=chosen,
+            pruner=pruners.MedianPruner(n_startup_trials=4) if prune else pruners.NopPruner(),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        recipe, space = plain(self._recipe), {name: repr(choice) for name, choice in self._space.items()}
+        found = self._study.user_attrs
+        if not found:
+            self._study.set_user_attr("recipe", recipe)
+            self._study.set_user_attr("space", space)
+        elif found.get("recipe") != recipe:
+            why = first_difference(found["recipe"], recipe)
+            raise ConfigError(f"{self._out} holds a search for another recipe ({why}); choose another --out")
+        elif found.get("space") != space:
+            raise ConfigError(f"{self._out} holds a search in another space; choose another --out")
+
+    def rows(self) -> list[Trial]:
+        """All trials, in order."""
+        return [_row(trial) for trial in self._study.get_trials(deepcopy=False)]
+
+    def run_one(self, *, of: int) -> bool:
+        """Run one trial to its end, an abandoned one first; False where there are ``of`` trials already."""
         with contextlib.ExitStack() as held:
-            trial = _abandoned(optuna, study, out, held)
+            trial = self._abandoned(held)
             if trial is None:
-                if len(study.get_trials(deepcopy=False)) >= trials:
-                    break
-                trial = study.ask()
-                held.enter_context(_lock(out, trial.number))
-            _run(optuna, study, trial, recipe, space, out, Part(status, _place(study, trial.number, trials)))
-        _tidy(study, out, trial.number)
-        status.say(_told(study.trials[trial.number]))
-    return [_row(trial) for trial in study.get_trials(deepcopy=False)]
+                if len(self.rows()) >= of:
+                    return False
+                trial = self._study.ask()
+                held.enter_context(self._lock(trial.number))
+            self._train(trial, of)
+        self._tidy(trial.number)
+        self._status.say(_told(self._study.trials[trial.number]))
+        return True
 
+    def _train(self, trial: Any, of: int) -> None:
+        """One trial, whose end the study is told. Stopped before that, it can be taken up again."""
+        from captioner.training.train import fit
 
-def _run(optuna: Any, study: Any, trial: Any, recipe: Recipe, space: Space, out: Path, status: Status) -> None:
-    """One trial to its end, which the study is told. Stopped before that, it can be taken up again."""
-    from captioner.training.train import fit
+        values = {name: _suggest(trial, name, choice) for name, choice in self._space.items()}
+        best = trial.user_attrs.get("best", -math.inf)
 
-    values = {name: _suggest(trial, name, choice) for name, choice in space.items()}
-    best = trial.user_attrs.get("best", -math.inf)
+        def on_score(step: int, score: float) -> None:
+            nonlocal best
+            best = max(best, score)
+            trial.set_user_attr("best", best)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a step that was reported before the trial was killed
+                trial.report(score, step)
+            if trial.should_prune():
+                raise self._optuna.TrialPruned
 
-    def on_score(step: int, score: float) -> None:
-        nonlocal best
-        best = max(best, score)
-        trial.set_user_attr("best", best)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a step that was reported before the trial was killed
-            trial.report(score, step)
-        if trial.should_prune():
-            raise optuna.TrialPruned
+        status = Part(self._status, self._place(trial.number, of))
+        states = self._optuna.trial.TrialState
+        try:
+            fit(with_settings(self._recipe, values), self._folder(trial.number), status=status, on_score=on_score)
+            self._tell(trial, values=best)
+        except self._optuna.TrialPruned:
+            self._tell(trial, state=states.PRUNED)
+        except Exception as error:
+            trial.set_user_attr("error", str(error))
+            self._tell(trial, state=states.FAIL)
+            if not isinstance(error, CaptionerError):
+                raise
 
-    states = optuna.trial.TrialState
-    try:
-        fit(with_settings(recipe, values), _folder(out, trial.number), status=status, on_score=on_score)
-        end: dict[str, Any] = {"values": best}
-    except optuna.TrialPruned:
-        end = {"state": states.PRUNED}
-    except Exception as error:
-        trial.set_user_attr("error", str(error))
-        _tell(study, trial, state=states.FAIL)
-        if not isinstance(error, CaptionerError):
-            raise
-        return
-    _tell(study, trial, **end)
+    def _tell(self, trial: Any, **end: Any) -> None:
+        try:
+            self._study.tell(trial.number, **end)
+        except RuntimeError:  # Optuna's grid stops Optuna's own loop after the last trial; there is no such loop here
+            if not self._study.trials[trial.number].state.is_finished():
+                raise
 
-
-def _tell(study: Any, trial: Any, **end: Any) -> None:
-    try:
-        study.tell(trial.number, **end)
-    except RuntimeError:  # Optuna's grid stops Optuna's own loop after the last trial; there is no such loop here
-        if not study.trials[trial.number].state.is_finished():
-            raise
-
-
-def _tidy(study: Any, out: Path, ended: int) -> None:
-    """Delete the run state of an ended trial, and the checkpoints of all but the best."""
-    trials = [_row(trial) for trial in study.get_trials(deepcopy=False)]
-    with contextlib.suppress(CaptionerError):
-        best = best_of(trials).number
-        for trial in trials:
-            if trial.state != "running" and trial.number != best:
-                shutil.rmtree(_folder(out, trial.number) / "checkpoint", ignore_errors=True)
-    for path in _folder(out, ended).iterdir() if _folder(out, ended).is_dir() else ():
-        if path.is_file() and path.name not in _KEPT:
-            path.unlink(missing_ok=True)
-
-
-def _abandoned(optuna: Any, study: Any, out: Path, held: contextlib.ExitStack) -> Any:
-    """A trial whose process was killed, with its lock now in ``held``; None without one."""
-    for frozen in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        age = (datetime.now() - frozen.datetime_start).total_seconds()
-        time.sleep(max(0.0, min(_LOCKED_SECONDS, _LOCKED_SECONDS - age)))
+    def _tidy(self, ended: int) -> None:
+        """Delete the run state of an ended trial, and the checkpoints of all but the best."""
         with contextlib.suppress(CaptionerError):
-            held.enter_context(_lock(out, frozen.number))
-            return optuna.trial.Trial(study, frozen._trial_id)
-    return None
+            best = best_of(self.rows()).number
+            for trial in self.rows():
+                if trial.state != "running" and trial.number != best:
+                    shutil.rmtree(self._folder(trial.number) / "checkpoint", ignore_errors=True)
+        for path in self._folder(ended).iterdir() if self._folder(ended).is_dir() else ():
+            if path.is_file() and path.name not in _KEPT:
+                path.unlink(missing_ok=True)
 
+    def _abandoned(self, held: contextlib.ExitStack) -> Any:
+        """A trial whose process was killed, with its lock now in ``held``; None without one."""
+        running = (self._optuna.trial.TrialState.RUNNING,)
+        for frozen in self._study.get_trials(deepcopy=False, states=running):
+            age = (datetime.now() - frozen.datetime_start).total_seconds()
+            time.sleep(max(0.0, min(_LOCKED_SECONDS, _LOCKED_SECONDS - age)))
+            with contextlib.suppress(CaptionerError):
+                held.enter_context(self._lock(frozen.number))
+                return self._optuna.trial.Trial(self._study, frozen._trial_id)
+        return None
 
-def _place(study: Any, number: int, trials: int) -> str:
-    """Which trial it is, and about how long the search takes yet."""
-    took = [row.seconds for row in map(_row, study.get_trials(deepcopy=False)) if row.seconds is not None]
-    left = f", about {duration(sum(took) / len(took) * (trials - len(took)))} left" if took else ""
-    return f"trial {number} ({len(took) + 1} of {trials}{left})"
+    def _place(self, number: int, of: int) -> str:
+        """Which trial it is, and about how long the search takes yet."""
+        took = [row.seconds for row in self.rows() if row.seconds is not None]
+        left = f", about {duration(sum(took) / len(took) * (of - len(took)))} left" if took else ""
+        return f"trial {number} ({len(took) + 1} of {of}{left})"
 
+    def _folder(self, number: int) -> Path:
+        return self._out / f"trial-{number:03}"
 
-def _folder(out: Path, number: int) -> Path:
-    return out / f"trial-{number:03}"
-
-
-def _lock(out: Path, number: int) -> FolderLock:
-    _folder(out, number).mkdir(exist_ok=True)
-    return FolderLock(_folder(out, number), name=_LOCK)
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-        import tomli_w  # noqa: F401 - the best recipe is written with it; better missed now than after the trials
-    except ImportError:
-        raise CaptionerError("a search of settings needs Optuna: pip install 'captioner[search]'") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
-
-
-def _study(optuna: Any, out: Path, space: Space, *, sampler: Sampler, seed: int, prune: bool) -> Any:
-    if sampler == "grid":
-        chosen = optuna.samplers.GridSampler({name: choice.grid() for name, choice in space.items()}, seed=seed)
-    elif sampler == "random":
-        chosen = optuna.samplers.RandomSampler(seed=seed)
-    else:
-        chosen = optuna.samplers.TPESampler(seed=seed)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=4) if prune else optuna.pruners.NopPruner()
-    return optuna.create_study(
-        study_name="captioner",
-        storage=f"sqlite:///{out / 'study.db'}",
-        sampler=chosen,
-        pruner=pruner,
-        direction="maximize",
-        load_if_exists=True,
-    )
-
-
-def _same_study(study: Any, recipe: Recipe, space: Space, out: Path) -> None:
-    from captioner.training.runstate import plain
-
-    wanted = {"recipe": plain(recipe), "space": {name: repr(choice) for name, choice in space.items()}}
-    found = study.user_attrs
-    if not found:
-        for name, value in wanted.items():
-            study.set_user_attr(name, value)
-        return
-    if found.get("recipe") != wanted["recipe"]:
-        why = first_difference(found["recipe"], wanted["recipe"])
-        raise ConfigError(f"{out} holds a search for another recipe ({why}); choose another --out")
-    if found.get("space") != wanted["space"]:
-        raise ConfigError(f"{out} holds a search in another space; choose another --out")
+    def _lock(self, number: int) -> FolderLock:
+        self._folder(number).mkdir(exist_ok=True)
+        return FolderLock(self._folder(number), name=_LOCK)
 
 
 def _told(trial: Any) -> str:
