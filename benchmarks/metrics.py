@@ -24,7 +24,7 @@ from captioner.metrics.cider import CiderScorer
 from captioner.metrics.text import tokenize
 from eval.inputs.predictions import Predictions
 from eval.inputs.references import References, read_references
-from eval.scores.scorer import Yardstick, evaluate
+from eval.scores.scorer import PreparedReferences, evaluate
 from eval.scores.statistics import bootstrap, compare, statistics
 
 CLIPS, CAPTIONS, RUNS = 2990, 20, 3
@@ -96,7 +96,7 @@ def main() -> None:
     references = References("made here", "", others, {}, (), {})
     seconds = least_seconds(
         {
-            "everything but METEOR": lambda: evaluate(predictions, Yardstick.of(references), with_nltk=True),
+            "everything but METEOR": lambda: evaluate(predictions, PreparedReferences.of(references), with_nltk=True),
             "1,000 bootstrap resamples": lambda: bootstrap(rows, resamples=1000),
             "paired tests, 1,000 and 10,000": lambda: compare(rows, rows[::-1], resamples=1000, trials=10000),
             "tokenising": lambda: [tokenize(caption) for group in others.values() for caption in group],

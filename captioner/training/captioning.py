@@ -159,7 +159,7 @@ class CaptionTask:
         if not sure:
             return Scores(-loss, {"val_loss": loss}, values)
         mean = float(np.mean([values[f"cider_{name}"] for name in sure]))
-        return Scores(mean, {"cider": mean, "val_loss": loss}, values, then=-loss)
+        return Scores(mean, {"cider": mean, "val_loss": loss}, values, tie_break=-loss)
 
     def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
         learned = {

@@ -55,7 +55,7 @@ class Processes:
         if self.count > 1:
             dist.barrier()
 
-    def told(self, find: Callable[[], T]) -> T:
+    def from_first(self, find: Callable[[], T]) -> T:
         """What the first process finds, for all."""
         if self.count == 1:
             return find()

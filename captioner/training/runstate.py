@@ -31,7 +31,7 @@ class Position:
     """Sum over the epoch's batches so far."""
     best: float = float("-inf")
     best_then: float = float("-inf")
-    """:attr:`captioner.training.task.Scores.then` of the best."""
+    """:attr:`captioner.training.task.Scores.tie_break` of the best."""
     best_epoch: str = ""
     stale: int = 0
     """Epochs of this stage since the best."""

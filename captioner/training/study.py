@@ -111,7 +111,7 @@ class Study:
                 held.enter_context(self._lock(trial.number))
             self._train(trial, of)
         self._tidy(trial.number)
-        self._status.say(_told(self._study.trials[trial.number]))
+        self._status.say(_summary(self._study.trials[trial.number]))
         return True
 
     def _train(self, trial: Any, of: int) -> None:
@@ -187,7 +187,7 @@ class Study:
         return FolderLock(self._folder(number), name=_LOCK)
 
 
-def _told(trial: Any) -> str:
+def _summary(trial: Any) -> str:
     row = _row(trial)
     score = "" if row.score is None else f"{100 * row.score:.2f}"
     parts = [f"trial {row.number}", row.state, score, *(f"{k}={v}" for k, v in row.values.items())]

@@ -30,8 +30,8 @@ class Scores:
 
     choice: float
     """The higher, the better: what chooses the checkpoint and stops early."""
-    then: float = field(default=0.0, kw_only=True)
-    """The same, between epochs of equal ``choice``."""
+    tie_break: float = field(default=0.0, kw_only=True)
+    """What chooses between epochs of equal ``choice``; higher is better."""
     chosen_by: dict[str, float]
     """The same under its own name, for the log."""
     values: dict[str, float] = field(default_factory=dict)

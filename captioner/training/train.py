@@ -208,7 +208,7 @@ class Trainer:
         def find() -> tuple[bool, dict[str, Any]]:
             return self._validate(stage, epoch, loss, seconds), vars(self.position)
 
-        stop, position = self._all.told(find)
+        stop, position = self._all.from_first(find)
         self.position = Position(**position)
         return stop
 
@@ -221,9 +221,9 @@ class Trainer:
         self.log.show(f"{stage.name} epoch {epoch + 1}/{stage.epochs}  validating")
         with self._autocast():
             found = self.task.validate()
-        better = (found.choice, found.then) > (self.position.best, self.position.best_then)
+        better = (found.choice, found.tie_break) > (self.position.best, self.position.best_then)
         if better:
-            self.position.best, self.position.best_then, self.position.stale = found.choice, found.then, 0
+            self.position.best, self.position.best_then, self.position.stale = found.choice, found.tie_break, 0
             self.position.best_epoch = f"{stage.name} {epoch + 1}"
             save_tensors(self.out / "best.pt", self.model.state_dict())
             self._save_checkpoint(found.values)
@@ -233,7 +233,7 @@ class Trainer:
         values = {"epoch": epoch + 1, "train_loss": loss} | found.chosen_by | found.values
         self.log.record(step=self.position.step, stage=f"{stage.name}_val", values=values)
         self.log.say(
-            f"{stage.name} epoch {epoch + 1}/{stage.epochs}  loss {loss:.4f}  {_told(found)}"
+            f"{stage.name} epoch {epoch + 1}/{stage.epochs}  loss {loss:.4f}  {_summary(found)}"
             + ("  best" if better else "")
             + f"  ({seconds:.0f} s)"
         )
@@ -272,7 +272,7 @@ class Trainer:
         )
 
 
-def _told(found: Scores) -> str:
+def _summary(found: Scores) -> str:
     """The scores for people: shares as percent, losses as they are."""
     shares = [f"{name} {100 * value:.1f}" for name, value in found.values.items()]
     return "  ".join(

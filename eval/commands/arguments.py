@@ -38,7 +38,7 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 
 def add_json(parser: argparse.ArgumentParser, *, what: str) -> None:
-    """``--json``, for :func:`give`."""
+    """``--json``, for :func:`print_and_write`."""
     parser.add_argument("--json", metavar="FILE", help=f"write the {what} as JSON (- for stdout)")
 
 
@@ -57,7 +57,7 @@ def check_timeout(args: argparse.Namespace) -> None:
         raise DataError(f"--timeout is {args.timeout}; it must be above 0 seconds")
 
 
-def give(text: str, values: Any, args: argparse.Namespace) -> None:
+def print_and_write(text: str, values: Any, args: argparse.Namespace) -> None:
     """Write ``values`` where ``--json`` says, and print ``text``: to stderr where stdout has the JSON."""
     if args.json:
         write_text(args.json, json.dumps(values, ensure_ascii=False, indent=1) + "\n", overwrite=args.overwrite)

@@ -26,7 +26,7 @@ from eval.commands.arguments import (
     add_overwrite,
     add_timeout,
     check_timeout,
-    give,
+    print_and_write,
 )
 from eval.report.table import check_outputs, columns
 from eval.scores.goodness import GOOD, is_good
@@ -149,7 +149,7 @@ def _samples(
     checkpoint: Checkpoint, clips: Mapping[str, Sequence[Clip]], args: argparse.Namespace, *, split: str, out: Path
 ) -> list[Sample]:
     from captioner.caption.captioner import Captioner
-    from eval.inputs.captioning import caption_clips, tell_failures
+    from eval.inputs.captioning import caption_clips, print_failures
 
     captioner = Captioner(checkpoint, device=args.device)
     samples = []
@@ -158,7 +158,7 @@ def _samples(
         folder = out / f"{number}-{Path(manifest).absolute().parent.name}-{split}"
         print(f"eval: captioning {len(group)} clips of {visible(manifest)}", file=sys.stderr)
         rows = caption_clips(captioner, group, search=search, out=folder, timeout_seconds=args.timeout)
-        tell_failures(rows)
+        print_failures(rows)
         samples.append(_sample(manifest, group, rows))
     return samples
 
@@ -223,7 +223,7 @@ def _report(
         "calibration": dataclasses.asdict(calibration),
         "measured": {name: dataclasses.asdict(reliability) for name, reliability in measured.items()},
     }
-    give("\n".join(parts), values, args)
+    print_and_write("\n".join(parts), values, args)
 
 
 def reliability_table(reliability: Reliability) -> str:

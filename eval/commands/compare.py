@@ -8,8 +8,8 @@ from pathlib import Path
 
 from captioner.errors import DataError
 from captioner.safe.text import visible
-from eval.commands.arguments import MANY, add_json, add_overwrite, check_numbers, give
-from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
+from eval.commands.arguments import MANY, add_json, add_overwrite, check_numbers, print_and_write
+from eval.commands.score import add_scoring_arguments, check_arguments, prepare_references, score_file
 from eval.inputs.references import add_reference_arguments, read_references
 from eval.report.table import columns, points
 from eval.scores.differences import ClipChange, Comparison, compare_evaluations
@@ -49,19 +49,19 @@ def run(args: argparse.Namespace) -> int:
     check_test_arguments(args)
     if len(args.systems) < 2:
         raise DataError("compare needs at least two files of predictions before REFERENCES")
-    yardstick = yardstick_of(read_references(args.references, split=args.split), args)
+    prepared = prepare_references(read_references(args.references, split=args.split), args)
     names = _names(args.systems)
     baseline, *others = [
-        score_file(path, yardstick, args, name=name) for path, name in zip(args.systems, names, strict=True)
+        score_file(path, prepared, args, name=name) for path, name in zip(args.systems, names, strict=True)
     ]
     comparisons = [
         compare_evaluations(other, baseline, resamples=args.resamples, trials=args.trials, seed=args.seed)
         for other in others
     ]
-    text = "\n\n".join(comparison_table(c, show=args.show, of=len(yardstick.references.captions)) for c in comparisons)
+    text = "\n\n".join(comparison_table(c, show=args.show, of=len(prepared.references.captions)) for c in comparisons)
     for evaluation in (baseline, *others):
         text += f"\nsignature of {visible(evaluation.name)}: {evaluation.signature}|ar:{args.trials}"
-    give(text, [{**dataclasses.asdict(c), "ties": c.ties} for c in comparisons], args)
+    print_and_write(text, [{**dataclasses.asdict(c), "ties": c.ties} for c in comparisons], args)
     return 0
 
 

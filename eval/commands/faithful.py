@@ -23,7 +23,7 @@ from captioner.errors import CaptionerError, DataError
 from captioner.manifest import SPLITS, Clip, read_manifest
 from captioner.safe.text import visible
 from captioner.video.frames import sample_frames
-from eval.commands.arguments import add_checkpoint, add_json, add_overwrite, check_numbers, give
+from eval.commands.arguments import add_checkpoint, add_json, add_overwrite, check_numbers, print_and_write
 from eval.report.table import check_outputs, columns
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     parts = [f"{len(falls)} clips, {words} words; how much a word's log-probability falls (nats)"]
     parts += [columns([head, *rows]), sentence(curves)]
     values = {"shares": SHARES, "curves": [asdict(curve) for curve in curves], "sentence": sentence(curves)}
-    give("\n".join(parts), values, args)
+    print_and_write("\n".join(parts), values, args)
     return 1 if failed else 0
 
 

@@ -7,7 +7,7 @@ import argparse
 from captioner.errors import DataError
 from captioner.safe.text import visible
 from eval.commands.compare import add_test_arguments, check_test_arguments
-from eval.commands.score import add_scoring_arguments, score_file, yardstick_of
+from eval.commands.score import add_scoring_arguments, prepare_references, score_file
 from eval.inputs.references import add_reference_arguments, read_references
 from eval.report.table import columns, points
 from eval.scores.differences import compare_evaluations
@@ -77,6 +77,6 @@ def _current(args: argparse.Namespace) -> Evaluation:
         return load_evaluation(args.current)
     return score_file(
         args.current,
-        yardstick_of(read_references(args.references, split=args.split), args),
+        prepare_references(read_references(args.references, split=args.split), args),
         args,
     )

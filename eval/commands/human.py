@@ -7,7 +7,7 @@ import dataclasses
 
 from captioner.metrics.text import TOKENIZER
 from captioner.safe.text import visible
-from eval.commands.arguments import add_json, add_overwrite, check_numbers, give
+from eval.commands.arguments import add_json, add_overwrite, check_numbers, print_and_write
 from eval.inputs.references import add_reference_arguments, read_references
 from eval.report.table import columns, points
 from eval.scores.goodness import GOOD
@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     if line.skipped:
         parts.append(f"{line.skipped} clips have one reference and were left out")
     parts.append(f"signature: clips:{line.clips}|human:loo{line.draws}|case:lc|tok:{TOKENIZER}|seed:{line.seed}")
-    give("\n".join(parts), dataclasses.asdict(line), args)
+    print_and_write("\n".join(parts), dataclasses.asdict(line), args)
     return 0

@@ -20,7 +20,7 @@ from captioner.manifest import Clip, read_manifest
 from eval.commands.arguments import add_overwrite
 from eval.inputs.index import bm25, rows_by_file, similarities, word_shares
 from eval.report.table import check_outputs, columns, write_text
-from eval.scores.retrieval import Search
+from eval.scores.retrieval import RetrievalScores
 from eval.scores.statistics import Floats, Interval
 
 _WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2)
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         }
         if args.weights:
             systems |= {f"{w} x words": lambda w=w: near + w * words for w in _WEIGHTS}  # type: ignore[misc]
-        measured = {name: Search(score(), owners).measures() for name, score in systems.items()}
+        measured = {name: RetrievalScores(score(), owners).measures() for name, score in systems.items()}
     print(f"{len(clips)} clips, {len(sentences)} sentences ({args.split}); 95 % intervals by resampling clips")
     print(table(measured))
     if args.out:

@@ -17,7 +17,7 @@ from eval.commands.arguments import (
     check_numbers,
     check_timeout,
 )
-from eval.commands.score import add_scoring_arguments, check_arguments, score_file, yardstick_of
+from eval.commands.score import add_scoring_arguments, check_arguments, prepare_references, score_file
 from eval.inputs.references import read_references
 from eval.report.table import check_outputs, score_table, write_text
 
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.train:
         read_manifest(args.train, split="train")  # a wrong one is refused now, not after an hour
     from captioner.caption.captioner import Captioner
-    from eval.inputs.captioning import PREDICTIONS, caption_clips, is_own, tell_failures
+    from eval.inputs.captioning import PREDICTIONS, caption_clips, is_own, print_failures
     from eval.report.page import REPORTS, Subject, require_jinja, write_report
 
     require_jinja()
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([out / name for name in ("report.json", *REPORTS)], overwrite=mine)
     rows = caption_clips(captioner, clips, search=search, out=out, limit=args.limit, timeout_seconds=args.timeout)
     name = args.name or f"{Path(args.checkpoint).resolve().name} {captioner.checkpoint.fingerprint}"
-    evaluation = score_file(str(out / PREDICTIONS), yardstick_of(references, args), args, name=name)
+    evaluation = score_file(str(out / PREDICTIONS), prepare_references(references, args), args, name=name)
     write_text(out / "report.json", evaluation.to_json(), overwrite=mine)
     subject = Subject(
         evaluation=evaluation,
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     train = read_manifest(args.train, split="train") if args.train else None
     written = write_report(subject, out, train=train, images=not args.no_images, show=args.show, overwrite=mine)
     print(score_table(evaluation))
-    failed = tell_failures(rows)
+    failed = print_failures(rows)
     for path in (out / "report.json", *written):
         print(path)
     return 1 if failed else 0

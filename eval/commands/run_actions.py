@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     from captioner.actions.config import ActionSettings
     from captioner.actions.recognizer import Recognizer
     from captioner.actions.rows import ActionRows
-    from eval.inputs.captioning import caption_clips, is_own, tell_failures
+    from eval.inputs.captioning import caption_clips, is_own, print_failures
     from eval.report.page import require_jinja
 
     require_jinja()
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     for measure_name, interval in intervals.items():
         low, high = 100 * interval.low, 100 * interval.high
         print(f"  {measure_name:<10}{100 * interval.score:6.2f}  ({low:.2f}-{high:.2f})")
-    failed = tell_failures(rows)
+    failed = print_failures(rows)
     for path in written:
         print(path)
     return 1 if failed else 0

@@ -16,7 +16,7 @@ from eval.inputs.references import References, add_reference_arguments, read_ref
 from eval.report.table import clip_csv, score_table, write_text
 from eval.scores.diversity import training_captions
 from eval.scores.evaluation import Evaluation
-from eval.scores.scorer import RESAMPLES, SEED, Yardstick, evaluate
+from eval.scores.scorer import RESAMPLES, SEED, PreparedReferences, evaluate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,9 +60,9 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="seed of the resamples (default: %(default)s)")
 
 
-def yardstick_of(references: References, args: argparse.Namespace) -> Yardstick:
+def prepare_references(references: References, args: argparse.Namespace) -> PreparedReferences:
     """The references under the options of :func:`add_scoring_arguments`."""
-    return Yardstick.of(references, tokenizer=TOKENIZERS[args.tokenize])
+    return PreparedReferences.of(references, tokenizer=TOKENIZERS[args.tokenize])
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -70,13 +70,13 @@ def check_arguments(args: argparse.Namespace) -> None:
     check_numbers(args, {"resamples": MANY, "seed": (0, math.inf)})
 
 
-def score_file(path: str, yardstick: Yardstick, args: argparse.Namespace, *, name: str = "") -> Evaluation:
+def score_file(path: str, prepared: PreparedReferences, args: argparse.Namespace, *, name: str = "") -> Evaluation:
     """The evaluation of one file of predictions under the options of :func:`add_scoring_arguments`."""
     training = None
     if args.train:
         clips = read_manifest(args.train, split="train")
         said = [caption for clip in clips for caption in clip.captions]
-        training = training_captions(said, tokenize=yardstick.tokenizer.tokenize)
+        training = training_captions(said, tokenize=prepared.tokenizer.tokenize)
     predictions = read_predictions(path, duplicates=args.duplicates)
     if not path.endswith(".jsonl"):
         print(f"eval: {path}: taken for {predictions.taken_for}", file=sys.stderr)
@@ -86,7 +86,7 @@ def score_file(path: str, yardstick: Yardstick, args: argparse.Namespace, *, nam
         print(f"eval: {many} clips have two captions, {which}: {listed(predictions.duplicates)}", file=sys.stderr)
     return evaluate(
         predictions,
-        yardstick,
+        prepared,
         name=name,
         missing=args.missing,
         resamples=args.resamples,
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
         require_jinja()
     references = read_references(args.references, split=args.split)
-    evaluation = score_file(args.predictions, yardstick_of(references, args), args, name=args.name)
+    evaluation = score_file(args.predictions, prepare_references(references, args), args, name=args.name)
     if args.json:
         write_text(args.json, evaluation.to_json(), overwrite=args.overwrite)
     if args.csv:

@@ -86,7 +86,7 @@ def _settings(captioner: ClipModel, clips: Sequence[Clip], search: Any) -> Row:
     }
 
 
-def tell_failures(rows: Mapping[str, Row]) -> int:
+def print_failures(rows: Mapping[str, Row]) -> int:
     """Name on stderr each clip that could not be captioned, and why; returns how many there are."""
     failed = [row for row in rows.values() if "error" in row]
     for row in failed:

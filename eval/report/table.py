@@ -82,17 +82,13 @@ def clip_csv(evaluation: Evaluation) -> str:
     """One row a clip with its own scores, in coco-caption's units; missing and failed clips without scores."""
     names = list(evaluation.scores)
     lines = [csv_line(["id", "status", "caption", *names, "words", "references", "category"])]
-    unscored = {} if evaluation.coverage.missing_as_empty else dict.fromkeys(evaluation.coverage.missing, "missing")
-    for clip in evaluation.clips:
-        status = "failed" if clip.id in evaluation.coverage.failed else "scored"
-        status = "missing" if clip.id in evaluation.coverage.missing else status
+    without = dict.fromkeys(evaluation.coverage.missing, "missing")
+    without |= dict.fromkeys(evaluation.coverage.failed, "failed")
+    for clip in evaluation.clips:  # with --missing empty also those without a caption
         values = [f"{clip.scores[name]:.6f}" for name in names]
         facts = (clip.words, len(clip.references), clip.category or "")
-        lines.append(csv_line([clip.id, status, clip.caption, *values, *facts]))
-    if not evaluation.coverage.missing_as_empty:
-        unscored |= dict.fromkeys(evaluation.coverage.failed, "failed")
-    for clip_id, status in unscored.items():
-        lines.append(csv_line([clip_id, status, "", *[""] * len(names), "", "", ""]))
+        lines.append(csv_line([clip.id, without.pop(clip.id, "scored"), clip.caption, *values, *facts]))
+    lines += [csv_line([clip, status, "", *[""] * len(names), "", "", ""]) for clip, status in without.items()]
     return "".join(lines)
 
 

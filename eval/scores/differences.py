@@ -8,7 +8,7 @@ import numpy as np
 
 from captioner.errors import DataError
 from eval.scores.evaluation import Evaluation
-from eval.scores.statistics import Difference, compare, metric_names, scores
+from eval.scores.statistics import Difference, compare, scores_by_name
 
 TIE = 1e-9
 """CIDEr differences below this are ties: the same tokens, or no word in common with any reference."""
@@ -78,11 +78,6 @@ def compare_evaluations(
     width = min(len(old[common[0]].counts), len(new[common[0]].counts))  # METEOR only where both have it
     rows = np.array([new[clip].counts[:width] for clip in common])
     before = np.array([old[clip].counts[:width] for clip in common])
-    names = metric_names(width)
-
-    def own(counts: np.ndarray) -> dict[str, float]:
-        return dict(zip(names, map(float, scores(counts.sum(axis=0), len(common))), strict=True))
-
     changes = [
         ClipChange(
             id=clip,
@@ -100,8 +95,8 @@ def compare_evaluations(
         system=system.name,
         clips=len(common),
         clips_of_either=len(old.keys() | new.keys()),
-        baseline_scores=own(before),
-        system_scores=own(rows),
+        baseline_scores=scores_by_name(before),
+        system_scores=scores_by_name(rows),
         differences=compare(rows, before, resamples=resamples, trials=trials, seed=seed),
         wins=sum(change.change > 0 for change in changed),
         losses=sum(change.change < 0 for change in changed),

@@ -15,7 +15,7 @@ from captioner.errors import DataError
 from captioner.safe.json_text import parse_json
 from captioner.safe.text import read_text
 from eval.scores.diversity import Diversity
-from eval.scores.statistics import Floats, Interval, metric_names, scores
+from eval.scores.statistics import Interval, scores_by_name
 
 FORMAT = "captioner evaluation 1"
 
@@ -93,14 +93,9 @@ class Evaluation:
         """Whether the scores are over fewer clips than have references."""
         return self.coverage.scored < self.coverage.references
 
-    def rows(self) -> Floats:
-        """The sufficient statistics of all clips, (clips, columns)."""
-        return np.array([clip.counts for clip in self.clips])
-
     def check(self) -> None:
         """Raises DataError where the scores are not those of the clips (a report edited by hand)."""
-        rows = self.rows()
-        found = dict(zip(metric_names(rows.shape[1]), scores(rows.sum(axis=0), len(rows)), strict=True))
+        found = scores_by_name(np.array([clip.counts for clip in self.clips]))
         for name, interval in self.scores.items():
             if not np.isclose(found.get(name, np.nan), interval.score, atol=1e-6):
                 raise DataError(f"the report of {self.name!r} contradicts itself: its clips do not give its {name}")

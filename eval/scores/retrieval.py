@@ -14,7 +14,7 @@ CUTS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
-class Search:
+class RetrievalScores:
     """How a system scored: all N clips for each of Q sentences, each of which belongs to one clip."""
 
     scores: Floats

@@ -30,7 +30,7 @@ Missing = Literal["skip", "empty"]
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class PreparedReferences:
     """References made ready once, for any number of systems."""
 
     references: References
@@ -39,7 +39,7 @@ class Yardstick:
     tokenizer: Tokenizer
 
     @classmethod
-    def of(cls, references: References, *, tokenizer: Tokenizer = PTB) -> Yardstick:
+    def of(cls, references: References, *, tokenizer: Tokenizer = PTB) -> PreparedReferences:
         """Tokenise the references and count their n-grams."""
         tokens = {clip: list(map(tokenizer.tokenize, group)) for clip, group in references.captions.items()}
         return cls(references, tokens, CiderScorer.from_tokens(tokens), tokenizer)
@@ -47,7 +47,7 @@ class Yardstick:
 
 def evaluate(
     predictions: Predictions,
-    yardstick: Yardstick,
+    prepared: PreparedReferences,
     *,
     name: str = "",
     missing: Missing = "skip",
@@ -62,12 +62,12 @@ def evaluate(
     Document frequencies are always those of all references, so that a clip's CIDEr does not hang on which other
     clips have captions. Raises DataError when no clip is left.
     """
-    references = yardstick.references
-    captions, alternatives, coverage = _match(predictions, yardstick, missing)
-    tokenize = yardstick.tokenizer.tokenize
+    references = prepared.references
+    captions, alternatives, coverage = _match(predictions, prepared, missing)
+    tokenize = prepared.tokenizer.tokenize
     clips, tokens = list(captions), {clip: tokenize(caption) for clip, caption in captions.items()}
-    theirs = [yardstick.tokens[clip] for clip in clips]
-    rows = statistics(clips, list(tokens.values()), theirs, yardstick.scorer)
+    theirs = [prepared.tokens[clip] for clip in clips]
+    rows = statistics(clips, list(tokens.values()), theirs, prepared.scorer)
     if with_meteor:
         rows = np.hstack([rows, meteor.statistics(list(tokens.values()), theirs)])
     frequency = document_frequency(references.captions, tokenize=tokenize) if alternatives else None
@@ -77,38 +77,40 @@ def evaluate(
         predictions=predictions.source,
         references=references.source,
         split=references.split,
-        signature=signature(yardstick, coverage, resamples=resamples, seed=seed, with_meteor=with_meteor),
+        signature=signature(prepared, coverage, resamples=resamples, seed=seed, with_meteor=with_meteor),
         scores=intervals(rows, resamples=resamples, seed=seed),
         extras={"nltk BLEU-4": nltk_bleu(list(tokens.values()), theirs)} if with_nltk else {},
         coverage=coverage,
         diversity=diversity(
             {clip: tokens[clip] for clip in clips if clip not in unsaid},
-            {clip: yardstick.tokens[clip] for clip in clips},
+            {clip: prepared.tokens[clip] for clip in clips},
             training=training,
             self_cider=self_cider(alternatives, frequency=frequency, tokenize=tokenize) if frequency else None,
             n_best=max(map(len, alternatives.values()), default=1),
         ),
-        warnings=tuple(_warnings(predictions, yardstick, coverage)),
+        warnings=tuple(_warnings(predictions, prepared, coverage)),
         clips=_clip_scores(captions, tokens, rows, references),
         references_digest=references.digest(),
     )
 
 
-def signature(yardstick: Yardstick, coverage: Coverage, *, resamples: int, seed: int, with_meteor: bool = False) -> str:
+def signature(
+    prepared: PreparedReferences, coverage: Coverage, *, resamples: int, seed: int, with_meteor: bool = False
+) -> str:
     """What a score must be quoted with, in sacrebleu's manner (Post 2018); equal signatures are comparable."""
-    numbers = [len(group) for group in yardstick.references.captions.values()]
+    numbers = [len(group) for group in prepared.references.captions.values()]
     unscored = len(coverage.missing) + len(coverage.failed)
     parts = {
         "clips": f"{coverage.scored}" + (f"of{coverage.references}" if coverage.scored < coverage.references else ""),
         "missing": f"{unscored}as-empty" if unscored and coverage.missing_as_empty else "",
         "nrefs": f"{min(numbers)}-{max(numbers)}" if min(numbers) < max(numbers) else f"{numbers[0]}",
         "case": "lc",
-        "tok": yardstick.tokenizer.signature,
+        "tok": prepared.tokenizer.signature,
         "df": f"refs{coverage.references}",
         "bleu": "coco",
         "meteor": "1.5" if with_meteor else "",
-        "split": yardstick.references.split,
-        "refs": yardstick.references.digest(),
+        "split": prepared.references.split,
+        "refs": prepared.references.digest(),
         "bs": str(resamples),
         "seed": str(seed),
         "version": __version__,
@@ -128,10 +130,10 @@ def nltk_bleu(hypotheses: Sequence[Tokens], references: Sequence[Sequence[Tokens
 
 
 def _match(
-    predictions: Predictions, yardstick: Yardstick, missing: Missing
+    predictions: Predictions, prepared: PreparedReferences, missing: Missing
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]], Coverage]:
     """The captions to score by clip id in the references' order, their alternatives, and what was left over."""
-    references = yardstick.references
+    references = prepared.references
     owners: dict[str, str] = {}  # clip id -> name in the predictions
     extra, duplicates = [], list(predictions.duplicates)
     named = sorted(predictions.captions, key=lambda name: name not in references.captions)  # exact ids first
@@ -161,11 +163,11 @@ def _match(
         scored=len(captions),
         missing=unnamed,
         failed=failed,
-        empty=tuple(clip for clip in owners if not yardstick.tokenizer.tokenize(captions[clip])),
+        empty=tuple(clip for clip in owners if not prepared.tokenizer.tokenize(captions[clip])),
         extra=tuple(extra),
         duplicates=tuple(duplicates),
         without_references=references.without_captions,
-        empty_references=sum(not caption for group in yardstick.tokens.values() for caption in group),
+        empty_references=sum(not caption for group in prepared.tokens.values() for caption in group),
         missing_as_empty=missing == "empty",
     )
     names = {name: clip for clip, name in owners.items()}
@@ -202,7 +204,7 @@ def _clip_scores(
     )
 
 
-def _warnings(predictions: Predictions, yardstick: Yardstick, coverage: Coverage) -> list[str]:
+def _warnings(predictions: Predictions, prepared: PreparedReferences, coverage: Coverage) -> list[str]:
     """One plain sentence for each thing that makes the scores mean less than they seem to."""
     found = []
     clips = coverage.references
@@ -210,7 +212,7 @@ def _warnings(predictions: Predictions, yardstick: Yardstick, coverage: Coverage
         found.append(
             "CIDEr is 0 because there is one clip: an n-gram weighs log(clips / clips that have it), log(1 / 1) = 0"
         )
-    elif not yardstick.scorer.informative:
+    elif not prepared.scorer.informative:
         found.append(
             "CIDEr is 0 because every n-gram of the references is in the references of every clip: it weighs "
             f"log({clips} / {clips}) = 0"
@@ -226,8 +228,8 @@ def _warnings(predictions: Predictions, yardstick: Yardstick, coverage: Coverage
     elif coverage.missing or coverage.failed:
         count = len(coverage.missing) + len(coverage.failed)
         found.append(f"{count} of {clips} clips have no caption and were scored as empty ones")
-    spaceless = [c for group in yardstick.references.captions.values() for c in group if lacks_spaces(c)]
-    if spaceless and yardstick.tokenizer is PTB:
+    spaceless = [c for group in prepared.references.captions.values() for c in group if lacks_spaces(c)]
+    if spaceless and prepared.tokenizer is PTB:
         found.append(
             f"{len(spaceless)} reference captions are in a script without spaces ({spaceless[0][:20]}): each counts as "
             "one word, and the scores mean nothing; score by characters with --tokenize char"

@@ -83,6 +83,12 @@ def scores(sums: Floats, clips: int) -> Floats:
     return np.concatenate(parts, axis=-1)
 
 
+def scores_by_name(rows: Floats) -> dict[str, float]:
+    """The metrics of all clips together, from their rows (clips, columns)."""
+    values = scores(rows.sum(axis=0), len(rows))
+    return dict(zip(metric_names(rows.shape[1]), map(float, values), strict=True))
+
+
 def bootstrap(rows: Floats, *, resamples: int = 1000, seed: int = 12345) -> Floats:
     """The metrics (resamples, 6 or 7) of sets of clips drawn with replacement, each as large as the original."""
     sums = np.concatenate([weights @ rows for weights in _draws(len(rows), resamples, seed)])
@@ -91,8 +97,8 @@ def bootstrap(rows: Floats, *, resamples: int = 1000, seed: int = 12345) -> Floa
 
 def intervals(rows: Floats, *, resamples: int = 1000, seed: int = 12345) -> dict[str, Interval]:
     """Each metric with its bootstrap interval."""
-    values, drawn = scores(rows.sum(axis=0), len(rows)), bootstrap(rows, resamples=resamples, seed=seed).T
-    return dict(zip(metric_names(rows.shape[1]), map(Interval.of, values, drawn), strict=True))
+    values, drawn = scores_by_name(rows), bootstrap(rows, resamples=resamples, seed=seed).T
+    return dict(zip(values, map(Interval.of, values.values(), drawn), strict=True))
 
 
 def compare(

@@ -12,7 +12,7 @@ from captioner.cli import main
 from captioner.index.archive import WORDS_WEIGHT, Archive
 from eval.__main__ import main as evaluate
 from eval.inputs.index import rows_by_file, similarities, word_shares
-from eval.scores.retrieval import Search
+from eval.scores.retrieval import RetrievalScores
 from tests.tiny import tiny_retriever
 
 CAPTIONS = {"a": "a red circle moves left", "b": "two blue squares grow", "c": "a green cross grows"}
@@ -21,7 +21,7 @@ CAPTIONS = {"a": "a red circle moves left", "b": "two blue squares grow", "c": "
 def test_recall_is_what_counting_says() -> None:
     rng = np.random.default_rng(0)
     scores, owners = rng.random((12, 4)), np.repeat(np.arange(4), 3)
-    measures = Search(scores, owners).measures()
+    measures = RetrievalScores(scores, owners).measures()
     forth = [sorted(row, reverse=True).index(row[own]) for row, own in zip(scores.tolist(), owners, strict=True)]
     back = []
     for clip in range(4):

@@ -24,7 +24,7 @@ from eval.report.page import Subject, markdown, write_report
 from eval.report.plots import heat, histogram, interval, round_ticks
 from eval.report.strips import jpeg, strip, try_strip
 from eval.scores.evaluation import Evaluation
-from eval.scores.scorer import Yardstick, evaluate
+from eval.scores.scorer import PreparedReferences, evaluate
 from eval.scores.slices import groups, slicings
 
 HOSTILE = "<script>alert('x')</script> & <img src=https://example.org/x>"
@@ -41,7 +41,7 @@ def predictions(captions: dict[str, str], failed: dict[str, str] | None = None) 
 
 
 def score(said: dict[str, str], theirs: References, *, training: set[tuple[str, ...]] | None = None) -> Evaluation:
-    return evaluate(predictions(said), Yardstick.of(theirs), resamples=100, training=training)
+    return evaluate(predictions(said), PreparedReferences.of(theirs), resamples=100, training=training)
 
 
 class Page(HTMLParser):
@@ -177,7 +177,7 @@ def test_alarms_ring_for_what_they_are_for() -> None:
     assert state(alarms(other, [], train=[]), "Copied training captions") == "fine"
     unknown = alarms(score(dict.fromkeys(ids, "x"), theirs), [], train=None)
     assert state(unknown, "Copied training captions") == state(unknown, "Leakage from training") == "unknown"
-    partial = evaluate(predictions({"c0": "a"}, {"c1": "damaged"}), Yardstick.of(theirs), resamples=100)
+    partial = evaluate(predictions({"c0": "a"}, {"c1": "damaged"}), PreparedReferences.of(theirs), resamples=100)
     assert state(alarms(partial, [], train=None), "Clips left out") == "alarm"
     assert state(alarms(other, [], train=None), "Clips left out") == "fine"
     wordless = score({"a": "x", "b": "y"}, references({"a": ("x", "..."), "b": ("y",)}))
