@@ -157,7 +157,8 @@ def whole_path(
             yield temporary
             put(temporary, whole, overwrite=overwrite)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder may be a file
+            temporary.unlink()
 
 
 def write_whole(path: str | Path, content: str | bytes, *, overwrite: bool = False, make_folder: bool = False) -> None:
