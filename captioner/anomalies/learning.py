@@ -56,6 +56,10 @@ class Chunk:
         """Which third of the footage it belongs to, of so many files in all."""
         return (self.file if files >= 2 * FOLDS else self.number) % FOLDS
 
+    def follows(self, other: Chunk | None) -> bool:
+        """Whether it goes on where another ends."""
+        return other is not None and (other.file, other.number + 1) == (self.file, self.number)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Learnt:
@@ -191,7 +195,7 @@ def _runs(chunks: Sequence[Chunk]) -> list[np.ndarray]:
     """Chunks that follow each other, in one."""
     runs: list[list[Chunk]] = []
     for chunk in chunks:
-        if runs and runs[-1][-1].file == chunk.file and runs[-1][-1].number + 1 == chunk.number:
+        if runs and chunk.follows(runs[-1][-1]):
             runs[-1].append(chunk)
         else:
             runs.append([chunk])
@@ -279,7 +283,6 @@ def _in_order(detector: Detector, chunks: Sequence[Chunk]) -> Iterator[tuple[Chu
     """Each chunk's errors, the state carried on where one follows another."""
     state, before = None, None
     for chunk in chunks:
-        follows = before is not None and before.file == chunk.file and before.number + 1 == chunk.number
-        errors, state = detector.errors(chunk.seen, state if follows else None)
+        errors, state = detector.errors(chunk.seen, state if chunk.follows(before) else None)
         yield chunk, errors
         before = chunk

@@ -38,9 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--min-score", type=float, default=-1.0, metavar="S", help="leave out results below this score (default: none)"
     )
     parser.add_argument("-f", "--format", choices=FORMATS, default="txt", help="default: txt")
-    parser.add_argument(
-        "--like", metavar="FILE", help="find what looks like this photo or clip, or like @ROW of the index"
-    )
+    parser.add_argument("--like", metavar="FILE", help="find what looks like a photo, a clip or @ROW of the index")
     parser.add_argument("--open", action="store_true", help="show thumbnails in the browser, without a server")
     parser.add_argument("--play", action="store_true", help="play the best result in the system's player")
     parser.add_argument("--retriever", metavar="DIR", help="retriever's folder (default: the one in the package)")

@@ -49,9 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def add_common(parser: argparse.ArgumentParser) -> None:
     """All but the settings of the search."""
     parser.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, patterns, @LIST, or - for stdin")
-    parser.add_argument(
-        "-m", "--model", metavar="DIR", help="checkpoint folder or hub name (default: the packaged checkpoint)"
-    )
+    parser.add_argument("-m", "--model", metavar="DIR", help="checkpoint folder or hub name (default: packaged)")
     add_loudness(parser)
     add_inputs(parser.add_argument_group("input"))
     _add_outputs(parser.add_argument_group("output"))
@@ -107,9 +105,7 @@ def add_named(group: Any) -> None:
     group.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
     group.add_argument("--images", action="store_true", help="caption the photos of folders too")
     group.add_argument("--null", action="store_true", help="read lists that end names with NUL (find -print0)")
-    group.add_argument(
-        "--manifest", action="append", default=[], metavar="FILE", help="caption the clips of a manifest"
-    )
+    group.add_argument("--manifest", action="append", default=[], metavar="FILE", help="caption a manifest's clips")
     group.add_argument("--split", choices=("train", "val", "test"), help="only this split of the manifest")
 
 
@@ -140,9 +136,7 @@ def _add_outputs(group: Any) -> None:
 
 
 def add_run(group: Any) -> None:
-    group.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit for each file (default: 60)"
-    )
+    group.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="limit per file (default: 60)")
     group.add_argument(
         "--jobs", type=int, metavar="N", help="decoding processes (default: one a core, at most 16); actors with ray"
     )

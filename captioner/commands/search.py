@@ -15,9 +15,7 @@ from captioner.safe.whole import refuse_to_replace, write_whole
 
 def add(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
-    parser.add_argument(
-        "space", metavar="SPACE", help="search space, a TOML file of lists and ranges (docs/howto/train.md)"
-    )
+    parser.add_argument("space", metavar="SPACE", help="search space, TOML of lists and ranges (docs/howto/train.md)")
     parser.add_argument(
         "--trials", type=int, default=30, metavar="N", help="trials in all, earlier ones included (default: 30)"
     )

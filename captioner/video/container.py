@@ -82,7 +82,7 @@ class Deadline:
     """The moment when work on a file is given up."""
 
     def __init__(self, path: Path, timeout_seconds: float | None) -> None:
-        self._error = VideoError("timeout", f"{path} took longer than {timeout_seconds} seconds")
+        self.error = VideoError("timeout", f"{path} took longer than {timeout_seconds} seconds")
         self._timeout_seconds = timeout_seconds
         self.renew()
 
@@ -101,10 +101,7 @@ class Deadline:
     def check(self) -> None:
         """Raise VideoError("timeout") once it has passed."""
         if self.has_passed:
-            raise self.error()
-
-    def error(self) -> VideoError:
-        return self._error
+            raise self.error
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
@@ -203,7 +200,7 @@ def read_packets(container: Any, stream: Any, deadline: Deadline) -> Iterator[An
                     clock.set(packet)
                 yield packet
     except av.error.ExitError:
-        raise deadline.error() from None
+        raise deadline.error from None
     except IndexError:  # PyAV's own, at the end of a recording in which a stream turned up that was not there at first
         return
 
@@ -266,7 +263,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
 def _refusal(path: Path, head: bytes, error: av.FFmpegError, deadline: Deadline) -> VideoError:
     """Why FFmpeg did not open it, told by the error and by the first bytes."""
     if isinstance(error, av.error.ExitError) or deadline.has_passed:  # a head that was cut short looks damaged
-        return deadline.error()
+        return deadline.error
     text = _text(head)
     if text is not None:
         if text.lstrip("\ufeff \t\r\n").lower().startswith(_PLAYLISTS):
