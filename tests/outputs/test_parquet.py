@@ -140,7 +140,7 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path, by: str) -> None:
 def test_names_that_are_no_text_and_places_that_are_no_file(tmp_path: Path) -> None:
     write_parquet([caption(os.fsdecode(b"\xff.mp4"))], tmp_path / "a.parquet")
     assert pd.read_parquet(tmp_path / "a.parquet").path.tolist() == ["\\udcff.mp4"]
-    with pytest.raises(CaptionerError, match=r"/dev/null is not a file"):
+    with pytest.raises(CaptionerError, match=r"/dev/null is not a regular file"):
         write_parquet([caption()], "/dev/null")
     with pytest.raises(CaptionerError, match=r"exists; --overwrite"):
         write_parquet([BARE], tmp_path / "a.parquet")
