@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.anomalies.config import See
 from captioner.config import require
 
 PLACE_SMOOTHING, SCORE_SMOOTHING = 0.7, 0.5
@@ -41,7 +40,7 @@ class Smoother:
     whole frame, the mean counts.
     """
 
-    def __init__(self, see: See) -> None:
+    def __init__(self, see: str) -> None:
         self._see = see
         self._map: Floats | None = None
         self._score = 0.0

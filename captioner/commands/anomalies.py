@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.commands.examples import with_examples
 from captioner.commands.options import formats
+from captioner.commands.settings import add_settings, override
 from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError
 
 if TYPE_CHECKING:
@@ -51,20 +53,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     learn.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the checkpoint")
     learn.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
     learn.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
-    learn.add_argument(
-        "--see",
-        choices=("pixels", "cnn"),
-        help="pixels: a still camera (default); cnn: a moving camera, or footage with cuts",
-    )
-    learn.add_argument(
-        "--method",
-        choices=("gru", "nearest", "difference"),
-        help="gru: error in predicting the next frame (default for pixels); nearest: distance to the nearest normal "
-        "frame (default for cnn); difference: change from frame to frame",
-    )
-    learn.add_argument("--rate", type=float, default=5.0, metavar="N", help="frames a second (default: 5)")
-    learn.add_argument("--steps", type=int, metavar="N", help="training steps (default: 240)")
-    learn.add_argument("--seed", type=int, default=0, metavar="S", help="random seed of the training (default: 0)")
+    add_settings(learn, FootageConfig, only=("see", "rate"))
+    add_settings(learn, DetectorConfig, only=("method", "steps", "seed"))
     score = parts.add_parser("score", help="score new footage", description=with_examples("score", SCORE), **shape)
     score.add_argument("paths", nargs="+", metavar="PATH", help="footage, or - for a stream")
     score.add_argument("-m", "--model", required=True, metavar="DIR", help="checkpoint that learn wrote")
@@ -99,7 +89,6 @@ def run(options: argparse.Namespace) -> int:
 def learn(options: argparse.Namespace) -> int:
     """Exit 1 if a file could not be read."""
     from captioner.anomalies.checkpoint import save_detector
-    from captioner.anomalies.config import DetectorConfig, FootageConfig, Method, See
     from captioner.checkpoint.files import check_output
     from captioner.io.progress import Monitor
     from captioner.io.signals import Stop
@@ -107,12 +96,9 @@ def learn(options: argparse.Namespace) -> int:
 
     folder = Path(options.output)
     check_output(folder, overwrite=options.overwrite)
-    see: See = options.see or "pixels"
-    method: Method = options.method or ("nearest" if see == "cnn" else "gru")
-    steps = {"steps": options.steps} if options.steps is not None else {}
     try:
-        footage = FootageConfig(see=see, rate=options.rate)
-        config = DetectorConfig(method=method, seed=options.seed, **steps)
+        footage = override(FootageConfig(), options)
+        config = override(DetectorConfig(method="nearest" if footage.see == "cnn" else "gru"), options)
     except ConfigError as error:
         raise UsageError(str(error)) from None
     paths = _files(options, "learn from")

@@ -35,6 +35,8 @@ def add_settings(
         if kinds[name] is bool:  # it is on, and the option turns it off
             option = option.removeprefix("no-") if option.startswith("no-") else f"no-{option}"
             group.add_argument(f"--{option}", dest=dest, action="store_const", const=False, help=said.help)
+        elif typing.get_origin(kinds[name]) is typing.Literal:
+            group.add_argument(f"--{option}", dest=dest, choices=typing.get_args(kinds[name]), help=said.help)
         else:
             group.add_argument(f"--{option}", dest=dest, type=kinds[name], metavar=said.metavar, help=said.help)
 
