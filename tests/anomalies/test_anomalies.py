@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import itertools
 import json
@@ -11,8 +12,9 @@ import signal
 import subprocess
 import sys
 import threading
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,7 +23,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioner.anomalies import config, learning
+from captioner.anomalies import learning
 from captioner.anomalies.checkpoint import load_detector, save_detector
 from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.anomalies.detector import Detector, near
@@ -30,6 +32,7 @@ from captioner.anomalies.network import ConvGRU
 from captioner.anomalies.scoring import Event, Moment, Smoother, Tail, find_events
 from captioner.anomalies.watcher import Watcher
 from captioner.cli import main
+from captioner.commands.settings import override
 from captioner.errors import CheckpointError, ConfigError, VideoError
 from captioner.io.status import Status
 from captioner.manifest import write_manifest
@@ -38,6 +41,15 @@ from data.shapes import write_clip
 from data.walkway import walkway
 from eval.__main__ import main as evaluate
 from eval.commands.run_anomalies import auc, equal_error_rate
+
+
+def make_smaller(patch: pytest.MonkeyPatch, **settings: int) -> None:
+    """Let the command learn with these settings, which it has no options for."""
+
+    def smaller(config: Any, options: argparse.Namespace) -> Any:
+        return replace(override(config, options), **{n: v for n, v in settings.items() if hasattr(config, n)})
+
+    patch.setattr("captioner.commands.anomalies.override", smaller)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +66,7 @@ def cam(walk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cam") / "cam1"
     normal = [str(path) for path in sorted((walk / "clips").glob("train-*"))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config, "DetectorConfig", partial(DetectorConfig, batch_size=4))
+        make_smaller(patch, batch_size=4)
         assert main(["anomalies", "learn", *normal, "-o", str(folder), "--steps", "25", "-q"]) == 0
     return folder
 
@@ -305,8 +317,7 @@ def test_what_was_learnt_is_kept_when_it_is_stopped(
 ) -> None:
     """In the first training from a number of steps on; in a later one the first is the detector."""
     monkeypatch.setattr(learning, "LEAST_STEPS", 3)
-    monkeypatch.setattr(config, "FootageConfig", partial(FootageConfig, width=9, height=9))
-    monkeypatch.setattr(config, "DetectorConfig", partial(DetectorConfig, hidden=2, batch_size=2, window=5, steps=8))
+    make_smaller(monkeypatch, width=9, height=9, hidden=2, batch_size=2, window=5, steps=8)
     shown: list[str] = []
 
     def show(self: Status, text: str, *, share: float | None = None, at_most: bool = False) -> None:
