@@ -38,10 +38,8 @@ _UNKNOWN = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark, DuckDB and pyarrow 
 
 def import_pyarrow() -> Any:
     """The library, with ``parquet``; raises CaptionerError where it is not installed."""
-    import_extra("pyarrow.parquet", extra="parquet", what="Parquet", library="pyarrow")
-    import pyarrow
-
-    return pyarrow
+    arrow, _ = (import_extra(name, extra="parquet", what="Parquet") for name in ("pyarrow", "pyarrow.parquet"))
+    return arrow
 
 
 class RowGroups:
