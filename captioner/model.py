@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from captioner.language.config import DecoderConfig, SearchConfig
 from captioner.language.decoder import AttentionGRU, Memory, State
-from captioner.language.grounding import Condition
+from captioner.language.grounding import Condition, spelled_out
 from captioner.language.hypothesis import Hypothesis
 from captioner.language.pieces import BOS, EOS, PAD, UNK
 from captioner.language.search import search
-from captioner.vision.detector import ClipDetector, WordDetector
+from captioner.vision.detector import ActionDetector, ClipDetector, WordDetector
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.evidence import Evidence
 
@@ -31,15 +31,23 @@ class Observation(NamedTuple):
     """(B,) that a person is in the clip; None without a detector of people."""
     rendered_probs: Tensor | None
     """(B,) that the clip shows graphics, not the world; None without a detector of them."""
+    action_probs: Tensor | None
+    """(B, A) of what people do in the clip; None without a detector of actions."""
 
 
 class CaptionModel(nn.Module):
     """Pixels or features in, a memory to write captions from out."""
 
     def __init__(
-        self, encoder: FrameEncoder, config: DecoderConfig, *, vocabulary: int, forms: Sequence[str] = ()
+        self,
+        encoder: FrameEncoder,
+        config: DecoderConfig,
+        *,
+        vocabulary: int,
+        forms: Sequence[str] = (),
+        actions: Sequence[str] = (),
     ) -> None:
-        """``forms``: the words of the detector, where ``config`` has one."""
+        """``forms`` are the words of the detector, ``actions`` the labels of another, where ``config`` has them."""
         super().__init__()
         self.encoder = encoder
         self.decoder = AttentionGRU(config, vocabulary=vocabulary, width=encoder.width, places=encoder.places)
@@ -48,6 +56,7 @@ class CaptionModel(nn.Module):
         self.detector = WordDetector(forms, width=encoder.width, rank=rank) if rank else None
         self.people = ClipDetector(encoder.width) if config.grounding else None
         self.rendered = ClipDetector(encoder.width) if config.rendered else None
+        self.actions = ActionDetector(actions, width=encoder.width) if config.actions else None
         self.phrases: Tensor | None
         table = torch.zeros(1024 * config.phrases, dtype=torch.uint8) if config.phrases else None
         self.register_buffer("phrases", table)
@@ -63,7 +72,8 @@ class CaptionModel(nn.Module):
         word_probs = None if self.detector is None else self.detector(own, mask)
         people_probs = None if self.people is None else self.people(own, mask)
         rendered_probs = None if self.rendered is None else self.rendered(own, mask)
-        return Observation(memory, noun_probs, word_probs, people_probs, rendered_probs)
+        action_probs = None if self.actions is None else self.actions(own, mask)
+        return Observation(memory, noun_probs, word_probs, people_probs, rendered_probs, action_probs)
 
     def _read(self, own: Tensor, shown: Tensor, mask: Tensor) -> tuple[Memory, Tensor | None]:
         """The memory of what the CNN sees, and the probabilities of the nouns that are read from ``shown``."""
@@ -91,7 +101,7 @@ class CaptionModel(nn.Module):
         def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             return self.decoder.step(memory, tokens, state)
 
-        return search(
+        found = search(
             condition.step(step) if condition else step,
             self.decoder.start(memory),
             config=config,
@@ -102,3 +112,4 @@ class CaptionModel(nn.Module):
             begins_word=begins_word,
             required=condition.token if condition else None,
         )
+        return found if condition is None else [spelled_out(group, condition.lexicon) for group in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from captioner.caption.telling import Wording
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.language.grounding import Lexicon, make_lexicon
 from captioner.language.reranker import Reranker
+from captioner.metrics.content import carries
 from captioner.retrieval.checkpoint import RetrieverCheckpoint, load_retriever
 from captioner.vision.nouns import nouns
 
@@ -23,7 +25,8 @@ def checkpoint_wording(checkpoint: Checkpoint, retriever: RetrieverCheckpoint | 
     if model.detector is not None:
         table = None if model.phrases is None else model.phrases.cpu().numpy()
         usual, names = model.detector.usual.cpu().numpy(), [noun.name for noun in nouns()]
-        reranker = Reranker(model.detector.forms, usual, table, nouns=names)
+        actions = [] if model.actions is None else action_words(model.actions.labels)
+        reranker = Reranker(model.detector.forms, usual, table, nouns=names, actions=actions)
     reliability = None if model.evidence is None else model.evidence.reliability
     return Wording(
         pieces=checkpoint.tokenizer.pieces if lexicon is None else lexicon.pieces,
@@ -34,6 +37,11 @@ def checkpoint_wording(checkpoint: Checkpoint, retriever: RetrieverCheckpoint | 
         reliability=None if reliability is None else reliability.cpu().numpy(),
         queries=retriever.queries() if retriever else None,
     )
+
+
+def action_words(labels: Sequence[str]) -> list[str]:
+    """The words that carry what each label says, with spaces between them."""
+    return [" ".join(word for word in label.split() if carries(word)) for label in labels]
 
 
 def checkpoint_retriever(checkpoint: Checkpoint) -> RetrieverCheckpoint | None:
@@ -51,8 +59,13 @@ def checkpoint_lexicon(checkpoint: Checkpoint) -> Lexicon | None:
         return None
     familiar = {form for row in detector.forms for form in row.split()} if detector else set()
     names = [noun.name for noun in nouns()]
+    labels = checkpoint.model.actions.labels if checkpoint.model.actions is not None else ()
     return make_lexicon(
-        checkpoint.tokenizer.pieces, names=names, alike=evidence.likeness().cpu().numpy(), familiar=familiar
+        checkpoint.tokenizer.pieces,
+        names=names,
+        alike=evidence.likeness().cpu().numpy(),
+        familiar=familiar,
+        actions=[checkpoint.tokenizer.encode(label) for label in labels],
     )
 
 

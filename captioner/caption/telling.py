@@ -16,7 +16,7 @@ import numpy as np
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Place, Word
 from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
-from captioner.language.grounding import Condition, Lexicon, clip_nouns, required_token
+from captioner.language.grounding import Condition, Lexicon, clip_nouns, likely_actions, required_token
 from captioner.language.hypothesis import Hypothesis
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker, reranks
@@ -62,7 +62,14 @@ class Wording:
         nobody = evidence.people_prob is not None and evidence.people_prob < 0.5
         pointed = evidence.nouns[self.lexicon.columns]
         token = required_token(pointed, self.lexicon) if self.reranks(config) and config.noun_weight > 0 else -1
-        return Condition(lexicon=self.lexicon, noun_probs=pointed, nobody=np.array(nobody), token=np.array(token))
+        acts = np.zeros(0, np.float32) if evidence.actions is None else evidence.actions
+        return Condition(
+            lexicon=self.lexicon,
+            noun_probs=pointed,
+            action_probs=np.asarray(acts * (not nobody) / max(1.0, float(acts.sum())), dtype=np.float32),
+            nobody=np.array(nobody),
+            token=np.array(token),
+        )
 
     def matches(self, texts: Sequence[str], evidence: Evidence) -> np.ndarray | None:
         """Cosines (H,) of sentences and a clip; None without a retriever that reads this checkpoint's features."""
@@ -83,6 +90,8 @@ class Evidence:
     """That the clip shows graphics, not the world; 0 without a detector of them."""
     people_prob: float | None = None
     """That a person is in the clip; None where the checkpoint is not grounded."""
+    action_probs: np.ndarray | None = None
+    """(A,) of what people do in the clip; None without a detector of actions."""
     vector: np.ndarray | None = None
     """(W,) float16 of the clip, by the retriever; None without one."""
     reliability: np.ndarray | None = None
@@ -94,6 +103,11 @@ class Evidence:
         if self.reliability is None or self.noun_probs is None:
             return None
         return clip_nouns(self.noun_probs, self.reliability)
+
+    @property
+    def actions(self) -> np.ndarray | None:
+        """Probabilities (A,) of the actions that are likelier than not, zeros for the others."""
+        return None if self.action_probs is None else likely_actions(self.action_probs)
 
     def first_frames(self, count: int) -> Evidence:
         """The same without what pads the clip after so many frames."""
@@ -117,6 +131,7 @@ def choose(
         texts,
         word_probs=evidence.word_probs,
         noun_probs=evidence.nouns,
+        action_probs=evidence.actions,
         matches=wording.matches(texts, evidence) if config.match_weight else None,
         config=config,
     )

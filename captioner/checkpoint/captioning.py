@@ -36,8 +36,8 @@ DEFAULT = OWN_FOLDER
 
 _FILES = {WEIGHTS, "tokenizer.json", "vocabulary.json"}
 _KEYS = {"format", "captioner", "video", "encoder", "cnn", "decoder", "search", "trained_on", "files"}
-_CALIBRATION, _FORMS = "calibration", "words"
-_OPTIONAL = {_CALIBRATION, _FORMS}
+_CALIBRATION, _FORMS, _ACTIONS = "calibration", "words", "actions"
+_OPTIONAL = {_CALIBRATION, _FORMS, _ACTIONS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,8 @@ def save_checkpoint(
     }
     if model.detector is not None:
         config[_FORMS] = list(model.detector.forms)
+    if model.actions is not None:
+        config[_ACTIONS] = list(model.actions.labels)
     write_model(folder, model=model, size=video.size, config=config, add_files=tokenizer.save, papers=papers)
 
 
@@ -98,10 +100,10 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
     Raises CheckpointError, naming what is missing or does not match.
     """
     saved = CheckpointFolder.open(checkpoint_folder(folder), keys=_KEYS, optional=_OPTIONAL, files=_FILES)
-    tokenizer, forms = CaptionTokenizer.load(saved.path), saved.names(_FORMS)
-    decoder = saved.settings(DecoderConfig, "decoder")
+    tokenizer, decoder = CaptionTokenizer.load(saved.path), saved.settings(DecoderConfig, "decoder")
+    names = {"forms": saved.names(_FORMS), "actions": saved.names(_ACTIONS)}
     return Checkpoint(
-        model=saved.network(lambda encoder: CaptionModel(encoder, decoder, vocabulary=len(tokenizer), forms=forms)),
+        model=saved.network(lambda encoder: CaptionModel(encoder, decoder, vocabulary=len(tokenizer), **names)),
         tokenizer=tokenizer,
         video=saved.settings(VideoConfig, "video"),
         search=saved.settings(SearchConfig, "search"),

@@ -40,6 +40,8 @@ class DecoderConfig:
     rendered: bool = False
     """Detect rendered pictures (slides, screens, charts, cartoons), whose captions are then unsure. It learns from
     ``data.rendered``."""
+    actions: bool = False
+    """Detect actions, and let the search of a grounded captioner say them. It learns from ``data.actions``."""
     phrases: int = 0
     """Kilobytes of a filter of the training captions' trigrams, for the same reranking; 0 is none."""
     attend: bool = True
@@ -56,6 +58,7 @@ class DecoderConfig:
         require(self.phrases >= 0, f"decoder.phrases is {self.phrases}; it must not be negative")
         require(self.detector > 0 or not self.phrases, "decoder.phrases needs decoder.detector, which it reranks with")
         require(bool(self.evidence) or not self.grounding, "decoder.grounding needs decoder.evidence")
+        require(self.grounding or not self.actions, "decoder.actions needs decoder.grounding")
         require(0 <= self.dropout < 1, f"decoder.dropout is {self.dropout}; it must be in [0, 1)")
 
 

@@ -39,7 +39,8 @@ class Reranker:
     """``forms`` are the detector's words, each as all its forms with spaces between them.
 
     ``usual`` (W,) is the logarithm of each word's probability in any clip. ``trigrams`` is the table of
-    :class:`Trigrams`, if there is one. ``nouns`` are the names of the classifier's nouns, in a grounded checkpoint.
+    :class:`Trigrams`, if there is one. ``nouns`` are the names of the classifier's nouns, in a grounded checkpoint, and
+    ``actions`` the words of each of the detector's actions.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Reranker:
         trigrams: np.ndarray | None = None,
         *,
         nouns: Sequence[str] = (),
+        actions: Sequence[str] = (),
     ) -> None:
         self._nouns = tuple(nouns)
         self._column = {form: column for column, row in enumerate(forms) for form in row.split()}
         self.words = self._column.keys()
         """All forms of the detector's words: those that many training captions have."""
+        self._actions = [[self._column[word] for word in row.split() if word in self._column] for row in actions]
         self._usual = usual
         self._trigrams = None if trigrams is None else Trigrams(trigrams)
 
@@ -64,18 +67,22 @@ class Reranker:
         *,
         word_probs: np.ndarray,
         noun_probs: np.ndarray | None = None,
+        action_probs: np.ndarray | None = None,
         matches: np.ndarray | None = None,
         config: SearchConfig,
     ) -> list[Hypothesis]:
         """The hypotheses, best first. ``texts`` are what they say; ``word_probs`` (W,) are of the clip's words, and
-        ``noun_probs`` (N,) of the classifier's nouns in a grounded checkpoint. ``matches`` (H,) say how well each
-        sentence fits the clip.
+        ``noun_probs`` (N,) of the classifier's nouns in a grounded checkpoint, and ``action_probs`` (A,) of actions.
+        ``matches`` (H,) say how well each sentence fits the clip.
         """
         nouns = {} if noun_probs is None else self._likely_nouns(noun_probs)
         known = word_probs.copy()
         for noun, probability in nouns.items():  # detector or classifier, whichever is surer
             if noun in self._column and probability >= _SURE:
                 known[self._column[noun]] = max(known[self._column[noun]], probability)
+        if action_probs is not None:
+            for action in action_probs.nonzero()[0]:
+                known[self._actions[action]] = np.maximum(known[self._actions[action]], action_probs[action])
         likelier = np.log(np.maximum(known, _LEAST)) - self._usual
 
         def worth(place: int) -> float:

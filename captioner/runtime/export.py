@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.caption.parts import checkpoint_lexicon, checkpoint_retriever
+from captioner.caption.parts import action_words, checkpoint_lexicon, checkpoint_retriever
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.config import to_dict
 from captioner.errors import CaptionerError
@@ -59,13 +59,14 @@ class _Encoder(nn.Module):
 
 class _Memory(nn.Module):
     """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), words (W), people (),
-    rendered (), the clip's vector (W), and the first state (1, H) each.
+    rendered (), actions (A), the clip's vector (W), and the first state (1, H) each.
     """
 
     def __init__(self, model: CaptionModel, retriever: RetrieverCheckpoint | None) -> None:
         super().__init__()
         self.decoder, self.evidence, self.detector = model.decoder, model.evidence, model.detector
         self.parts, self.people, self.rendered = model.encoder.parts, model.people, model.rendered
+        self.actions = model.actions
         self.retriever = None if retriever is None else retriever.model.clips
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
@@ -80,10 +81,15 @@ class _Memory(nn.Module):
         words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
         people = self.people(clip, mask)[0] if self.people is not None else features[0, 0, 0] * 0 + 1
         rendered = self.rendered(clip, mask)[0] if self.rendered is not None else features[0, 0, 0] * 0
+        actions = self.actions(clip, mask)[0] if self.actions is not None else features[0, 0, :0]
         clips = None if self.retriever is None else pooled(features[None], mask, places=clip.shape[2])
         vector = features[0, 0, :1] if self.retriever is None else self.retriever(clips)[0]
-        observed = memory.values[0], memory.keys[0], evidence, nouns, words, people, rendered, vector
+        observed = memory.values[0], memory.keys[0], evidence, nouns, words, people, rendered, actions, vector
         return (*observed, *(part[0] for part in state))
+
+
+_OBSERVED = ("values", "keys", "evidence", "nouns", "words", "people", "rendered", "actions", "vector")
+"""What a clip's memory gives before the state."""
 
 
 class _Step(nn.Module):
@@ -154,7 +160,8 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     pixels = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     features = torch.zeros(3, model.encoder.places + model.encoder.config.untuned, model.encoder.width)
     with torch.no_grad():
-        values, keys, evidence, _, _, _, _, _, *state = memory(features)
+        values, keys, evidence, *_ = observed = memory(features)
+        state = observed[len(_OBSERVED) :]
     states = [f"state{i}" for i in range(len(state))]
     some = torch.export.Dim("some", min=1, max=4096)
     begin(ENCODER)
@@ -163,7 +170,7 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
         begin(UNTUNED)
         untuned = _Encoder(FrameEncoder.load(EncoderConfig(source=model.encoder.config.source)), size).eval()
         _save(untuned, (pixels,), folder / UNTUNED, ["pixels"], ["features"], [{0: some}])
-    outputs = ["values", "keys", "evidence", "nouns", "words", "people", "rendered", "vector", *states]
+    outputs = [*_OBSERVED, *states]
     begin(MEMORY)
     _save(memory, (features,), folder / MEMORY, ["features"], outputs, [{0: some}])
     beams, positions = torch.export.Dim("beams", min=1, max=4096), torch.export.Dim("positions", min=1, max=1 << 20)
@@ -198,6 +205,7 @@ def _settings(checkpoint: Checkpoint, queries: Queries | None) -> dict[str, Any]
         "evidence": model.evidence is not None,
         "words": list(model.detector.forms) if model.detector is not None else [],
         "phrases": "" if model.phrases is None else base64.b64encode(model.phrases.cpu().numpy().tobytes()).decode(),
+        "actions": action_words(model.actions.labels) if model.actions is not None else [],
         "usual": [round(x, 4) for x in model.detector.usual.tolist()] if model.detector is not None else [],
         "pieces": [piece.decode("latin-1") for piece in (lexicon or checkpoint.tokenizer).pieces.spelled],
         "lexicon": _plain(lexicon) if lexicon else None,

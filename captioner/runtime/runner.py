@@ -20,7 +20,7 @@ from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
 from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
-from captioner.language.grounding import Lexicon
+from captioner.language.grounding import Lexicon, spelled_out
 from captioner.language.hypothesis import Hypothesis
 from captioner.language.pieces import BOS, EOS, PAD, UNK, Pieces
 from captioner.language.reranker import Reranker
@@ -31,11 +31,11 @@ from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.choice import distinct_frames, look_every
 
-FORMAT = 6
+FORMAT = 7
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
 QUERIES = "queries.npz"
-LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "inputs")
+LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "inputs", "acts", "rest", "verbs", "being")
 DEFAULT = Path(__file__).parent / "default"
 """The packaged captioner in eight bits; in captioner-runtime alone (recipes/runtime)."""
 _FRAMES_AT_ONCE = 8
@@ -123,7 +123,7 @@ class Runner:
 
     def _tell(self, features: np.ndarray, looked: np.ndarray, frames: Frames, place: Place) -> Caption:
         """The caption of a clip as one scene."""
-        values, keys, evidence, noun_probs, words, people, rendered, vector, *start = self._memory.run(
+        values, keys, evidence, noun_probs, words, people, rendered, actions, vector, *start = self._memory.run(
             None, {"features": features}
         )
         memory, state = {"values": values, "keys": keys, "evidence": evidence}, tuple(start)
@@ -133,6 +133,7 @@ class Runner:
             word_probs=words if self._wording.reranker else None,
             people_prob=float(people),
             rendered_prob=float(rendered),
+            action_probs=actions if observed and len(actions) else None,
             reliability=self._wording.reliability,
             vector=vector,
         )
@@ -156,7 +157,7 @@ class Runner:
             log_probs, _, *after = self._advance(memory, tokens, state)
             return log_probs, tuple(after)
 
-        return beam_search(
+        found = beam_search(
             condition.step(step) if condition else step,
             state,
             config=self._wording.searched(self.search),
@@ -166,6 +167,7 @@ class Runner:
             begins_word=self._begins_word,
             required=int(condition.token) if condition else -1,
         )
+        return spelled_out(found, condition.lexicon) if condition else found
 
     def _features(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features (T, P, D) of frames (T, S, S, 3), and the frames (T,) that nouns are read from."""
@@ -207,7 +209,13 @@ def _encode(session: Any, pixels: np.ndarray) -> np.ndarray:
 def _reranker(values: dict[str, Any]) -> Reranker:
     table = np.frombuffer(base64.b64decode(values["phrases"]), dtype=np.uint8)
     names = values["lexicon"]["names"] if values["lexicon"] else ()
-    return Reranker(values["words"], np.array(values["usual"]), table if len(table) else None, nouns=names)
+    return Reranker(
+        values["words"],
+        np.array(values["usual"]),
+        table if len(table) else None,
+        nouns=names,
+        actions=values["actions"],
+    )
 
 
 def _queries(path: Path, words: list[str]) -> Queries:

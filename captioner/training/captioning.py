@@ -17,8 +17,8 @@ from captioner.language.reranker import Trigrams
 from captioner.model import CaptionModel
 from captioner.training.batch import Example, bucket, collate_captions, collate_clips, draw_examples
 from captioner.training.config import Recipe
-from captioner.training.corpus import rendered_pictures
-from captioner.training.grounding import learn_grounding, learn_rendered
+from captioner.training.corpus import action_labels, detector_clips
+from captioner.training.grounding import learn_actions, learn_grounding, learn_rendered
 from captioner.training.log import TrainingLog
 from captioner.training.losses import CiderReward, cross_entropy, self_critical_loss
 from captioner.training.runstate import digest
@@ -68,13 +68,18 @@ class CaptionTask:
     def _new_model(self, begun: Start, said: list[str]) -> CaptionModel:
         words, decoder = begun.words, self.recipe.decoder
         forms = word_forms(words.stems, said) if words and decoder.detector else []
-        model = CaptionModel(begun.encoder, decoder, vocabulary=len(self.tokenizer), forms=forms)
+        labels = action_labels(self.recipe.data)
+        model = CaptionModel(begun.encoder, decoder, vocabulary=len(self.tokenizer), forms=forms, actions=labels)
         if model.evidence is not None:
             model.evidence.learn_words(self.tokenizer)
         if model.people is not None:
             learn_grounding(model, self.corpus)
         if model.rendered is not None:
-            learn_rendered(model, self.corpus, rendered_pictures(self.recipe, model.encoder, video=self.video))
+            _, pictures = detector_clips(self.recipe, model.encoder, name="rendered", video=self.video)
+            learn_rendered(model, self.corpus, pictures)
+        if model.actions is not None:
+            labelled = detector_clips(self.recipe, model.encoder, name="actions", video=self.video)
+            learn_actions(model, self.corpus, *labelled)
         if words and model.detector is not None:
             frames = [model.encoder.parts(torch.from_numpy(a).float())[0].mean(dim=1) for a in self.corpus.arrays]
             model.detector.learn(words.layer.weight.detach(), words.layer.bias.detach(), frames)
@@ -165,6 +170,7 @@ class CaptionTask:
         learned = {
             "text": [digest(p) for p in self.recipe.data.text],
             "rendered": [digest(p) for p in self.recipe.data.rendered],
+            "actions": [digest(p) for p in self.recipe.data.actions],
             "clips": len(self.corpus.clips),
             "captions": sum(map(len, self.corpus.tokens)),
         }

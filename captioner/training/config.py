@@ -70,6 +70,8 @@ class DataConfig:
     retriever on pairs of captions of one clip."""
     rendered: tuple[str, ...] = ()
     """Manifests of rendered pictures (``python -m data pictures``), for the detector that ``decoder.rendered`` adds."""
+    actions: tuple[str, ...] = ()
+    """Manifests with labels that a sentence can say after "is" ("riding a horse"), for ``decoder.actions``."""
     views: int = setting(1, "cached views of each training clip (flipped, cropped, shifted in time)", low=1, high=64)
     """An epoch uses one a clip; 1 is the clip as it is."""
     stills: float = setting(
@@ -160,10 +162,11 @@ class Recipe:
                 self.task.kind == task or getattr(self, name) == unset,
                 f"the recipe has settings in [{name}], which task.kind = {self.task.kind!r} ignores; leave them out",
             )
-        require(
-            bool(self.data.rendered) == self.decoder.rendered,
-            "data.rendered names pictures for the detector that decoder.rendered adds; set both or neither",
-        )
+        for name in ("rendered", "actions"):
+            require(
+                bool(getattr(self.data, name)) == getattr(self.decoder, name),
+                f"data.{name} names clips for the detector that decoder.{name} adds; set both or neither",
+            )
         for name, kind in _STARTED.items():
             require(
                 not self.train.start or getattr(self, name) == kind(),
@@ -199,6 +202,7 @@ def _anchor(recipe: Recipe, folder: Path) -> Recipe:
         val=tuple(str(folder / p) for p in data.val),
         text=tuple(str(folder / p) for p in data.text),
         rendered=tuple(str(folder / p) for p in data.rendered),
+        actions=tuple(str(folder / p) for p in data.actions),
         cache=str(folder / data.cache),
     )
 

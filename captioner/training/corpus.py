@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -89,13 +90,20 @@ def training_clips(data: DataConfig, targets: Targets = "captions") -> tuple[lis
     return clips, repeat
 
 
-def rendered_pictures(recipe: Recipe, encoder: FrameEncoder, *, video: VideoConfig) -> list[np.ndarray]:
-    """The features of the ``train`` pictures of ``data.rendered``."""
+def detector_clips(
+    recipe: Recipe, encoder: FrameEncoder, *, name: Literal["rendered", "actions"], video: VideoConfig
+) -> tuple[list[Clip], list[np.ndarray]]:
+    """The ``train`` clips of the manifests in one setting of [data], and their features."""
     cache = FeatureCache(recipe.data.cache, video=video, encoder=encoder)
-    clips = [clip for path in recipe.data.rendered for clip in read_manifest(path, split="train") if clip.path]
+    clips = [clip for path in getattr(recipe.data, name) for clip in read_manifest(path, split="train") if clip.path]
     if failures := cache.fill(clips):
-        raise DataError(f"{len(failures)} pictures of data.rendered cannot be used; the first: {failures[0][1]}")
-    return [cache.load(clip) for clip in clips]
+        raise DataError(f"{len(failures)} clips of data.{name} cannot be used; the first: {failures[0][1]}")
+    return clips, [cache.load(clip) for clip in clips]
+
+
+def action_labels(data: DataConfig) -> list[str]:
+    """The labels of the ``train`` clips of ``data.actions``, sorted."""
+    return sorted({label for path in data.actions for c in read_manifest(path, split="train") for label in c.labels})
 
 
 def validation_sets(data: DataConfig, targets: Targets = "captions") -> dict[str, list[Clip]]:

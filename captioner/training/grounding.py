@@ -1,5 +1,5 @@
-"""Fits what grounds captions to the training clips: who is in a clip, which of the classifier's nouns to trust, and
-what was rendered."""
+"""Fits what grounds captions to the training clips: who is in a clip, what they do, which of the classifier's nouns to
+trust, and what was rendered."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ import torch
 
 from captioner.language.grounding import PEOPLE
 from captioner.language.tokenizer import normalise
+from captioner.manifest import Clip
+from captioner.metrics.content import content_words
 from captioner.model import CaptionModel
 from captioner.training.corpus import Corpus
 
 _RENDERED_RIDGE = 0.003
 """By pictures of kinds that were left out (docs/notebook)."""
+_ACTION_RIDGE = 0.01
+"""By the log-loss on validation clips with captions and photos with labels (docs/notebook)."""
 
 
 def learn_grounding(model: CaptionModel, corpus: Corpus) -> None:
@@ -31,11 +35,36 @@ def learn_grounding(model: CaptionModel, corpus: Corpus) -> None:
 def learn_rendered(model: CaptionModel, corpus: Corpus, pictures: Sequence[np.ndarray]) -> None:
     """Fit the detector of graphics to the features (T, P, D) of rendered ``pictures``, beside those of the clips."""
     assert model.rendered is not None
-
-    def means(arrays: Sequence[np.ndarray]) -> list[torch.Tensor]:
-        return [model.encoder.parts(torch.from_numpy(np.asarray(a)).float())[0].mean(dim=(0, 1)) for a in arrays]
-
-    features = means(corpus.arrays) + means(pictures)
+    features = torch.cat([_means(model, corpus.arrays), _means(model, pictures)])
     shares = torch.zeros(len(features))
     shares[len(corpus.arrays) :] = 1
-    model.rendered.learn(torch.stack(features), shares, strength=_RENDERED_RIDGE)
+    model.rendered.learn(features, shares, strength=_RENDERED_RIDGE)
+
+
+def learn_actions(model: CaptionModel, corpus: Corpus, labelled: Sequence[Clip], arrays: Sequence[np.ndarray]) -> None:
+    """Fit the detector of actions to ``labelled`` clips with features (T, P, D), and to the clips with captions.
+
+    A clip shows an action as often as its captions say all content words of the label (twice the share, at most 1).
+    Where they say only some of them it is not known.
+    """
+    assert model.actions is not None
+    wanted = [content_words(label) for label in model.actions.labels]
+    shares = torch.zeros(len(corpus.clips) + len(labelled), len(wanted))
+    known = torch.ones_like(shares, dtype=torch.bool)
+    for row, clip in enumerate(corpus.clips):
+        told = [content_words(normalise(caption)) for caption in clip.captions]
+        for column, words in enumerate(wanted):
+            said = sum(words <= one for one in told)
+            shares[row, column] = min(1.0, 2 * said / len(told))
+            known[row, column] = said > 0 or all(words.isdisjoint(one) for one in told)
+    for row, clip in enumerate(labelled, start=len(corpus.clips)):
+        for label in clip.labels:
+            shares[row, model.actions.labels.index(label)] = 1
+    features = torch.cat([_means(model, corpus.arrays), _means(model, arrays)])
+    model.actions.learn(features, shares, known=known, strength=_ACTION_RIDGE)
+
+
+def _means(model: CaptionModel, arrays: Sequence[np.ndarray]) -> torch.Tensor:
+    """The mean features (C, D) of clips (T, P, D), of the captioner's own CNN."""
+    parts = (model.encoder.parts(torch.from_numpy(np.asarray(array)).float())[0] for array in arrays)
+    return torch.stack([own.mean(dim=(0, 1)) for own in parts])

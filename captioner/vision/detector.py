@@ -1,9 +1,9 @@
-"""Linear detectors on the CNN's features: of the words that people would use of a clip, of people, of graphics.
+"""Linear detectors on the CNN's features: of words that people would use of a clip, of actions, people and graphics.
 
 The word detector (Fang et al. 2015) was trained word by word, without any sentence, as the CNN was fine-tuned
 (``training.words``), and knows things that the decoder does not. It is kept small: of the weights of some thousand
-words the part of ``rank`` that matters most. The others are logistic regressions: on what captions say of people, and
-on rendered pictures (slides, screens, charts, cartoons) beside photos and clips.
+words the part of ``rank`` that matters most. The others are logistic regressions: on labels of actions, on what
+captions say of people, and on rendered pictures (slides, screens, charts, cartoons) beside photos and clips.
 """
 
 from __future__ import annotations
@@ -80,22 +80,9 @@ class ClipDetector(nn.Module):
 
         ``strength`` is of the ridge on the weights of standardised features.
         """
-        middle, scale = features.mean(dim=0), features.std(dim=0) + 1e-6
-        standard = (features - middle) / scale
-        weight = torch.zeros(features.shape[1] + 1, requires_grad=True)
-        optimiser = torch.optim.LBFGS([weight], max_iter=100, line_search_fn="strong_wolfe")
-
-        def cost() -> Tensor:
-            optimiser.zero_grad()
-            logits = standard @ weight[:-1] + weight[-1]
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, shares) + strength * (weight[:-1] ** 2).sum()
-            loss.backward()
-            return loss
-
-        optimiser.step(cost)
-        with torch.no_grad():
-            self.weight.copy_(weight[:-1] / scale)
-            self.bias.copy_(weight[-1] - middle @ self.weight)
+        weight, bias = _logistic(features, shares[:, None], strength=strength)
+        self.weight.copy_(weight[0])
+        self.bias.copy_(bias[0])
 
     @torch.no_grad()
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
@@ -103,6 +90,63 @@ class ClipDetector(nn.Module):
         mean = mean_over_frames(features.float().mean(dim=2), mask)  # (B, D)
         logits = (mean * self.weight).sum(dim=1) + self.bias  # no product by a vector: an 8-bit export takes none
         return logits.sigmoid()
+
+
+class ActionDetector(nn.Module):
+    """Features of a clip to the probability of each of A actions, as ``labels`` ("riding a horse").
+
+    It is not trained with the decoder.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, labels: Sequence[str], *, width: int) -> None:
+        super().__init__()
+        self.labels = tuple(labels)
+        self.register_buffer("weight", torch.zeros(len(labels), width))
+        self.register_buffer("bias", torch.zeros(len(labels)))
+
+    def learn(self, features: Tensor, shares: Tensor, *, known: Tensor, strength: float) -> None:
+        """Fit it to clips: mean features (C, D), and which actions they show (C, A), 0 to 1.
+
+        ``known`` (C, A) is False where that is not known; ``strength`` is as of :class:`ClipDetector`.
+        """
+        weight, bias = _logistic(features, shares, known=known, strength=strength)
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+
+    @torch.no_grad()
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Probabilities (B, A) from features (B, T, P, D) and mask (B, T)."""
+        return (mean_over_frames(features.float().mean(dim=2), mask) @ self.weight.T + self.bias).sigmoid()
+
+
+def _logistic(
+    features: Tensor, shares: Tensor, *, known: Tensor | None = None, strength: float
+) -> tuple[Tensor, Tensor]:
+    """Logistic regressions of each column of ``shares`` (C, A) on features (C, D): weights (A, D) and bias (A,).
+
+    ``strength`` is of the ridge on the weights of standardised features.
+    """
+    middle, scale = features.mean(dim=0), features.std(dim=0) + 1e-6
+    standard = (features - middle) / scale
+    count = None if known is None else known.float()
+    weight = torch.zeros(features.shape[1] + 1, shares.shape[1], requires_grad=True)
+    optimiser = torch.optim.LBFGS([weight], max_iter=100, line_search_fn="strong_wolfe")
+
+    def cost() -> Tensor:
+        optimiser.zero_grad()
+        logits = standard @ weight[:-1] + weight[-1]
+        losses = nn.functional.binary_cross_entropy_with_logits(logits, shares, weight=count, reduction="none")
+        loss = losses.sum(dim=1).mean() + strength * (weight[:-1] ** 2).sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(cost)
+    with torch.no_grad():
+        slopes = (weight[:-1] / scale[:, None]).T.contiguous()
+        return slopes, weight[-1] - slopes @ middle
 
 
 def mean_over_frames(values: Tensor, mask: Tensor) -> Tensor:
