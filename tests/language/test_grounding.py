@@ -18,11 +18,13 @@ from captioner.language.config import SearchConfig
 from captioner.language.grounding import (
     NOUN_PRIOR,
     Condition,
-    Lexicon,
     clip_nouns,
     ground,
+    likely_actions,
     make_lexicon,
+    read_on,
     required_token,
+    spelled_out,
 )
 from captioner.language.pieces import Pieces
 from captioner.language.search import search
@@ -34,8 +36,9 @@ NAMES = ("dog", "cat", "horse", "zebra", "fire truck")
 ALIKE = np.eye(5) + np.array(
     [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0.1, 0.2, 0.9, 0, 0], [0.3, 0, 0, 0, 0]]
 )
-LEXICON = make_lexicon(PIECES, names=NAMES, alike=ALIKE, familiar={"a", "man", "is", "dog", "dogs", "cat"})
-DOG, HORSE, ZEBRA, FIRE_TRUCK = 8, 11, 15, 16
+FAMILIAR = {"a", "man", "is", "dog", "dogs", "cat"}
+IS, RIDING, DOG, HORSE, ZEBRA, FIRE_TRUCK, RIDING_A_HORSE = 6, 7, 8, 11, 15, 16, 17
+LEXICON = make_lexicon(PIECES, names=NAMES, alike=ALIKE, familiar=FAMILIAR, actions=[(RIDING, 4, HORSE), (RIDING,)])
 
 
 def test_a_lexicon_has_a_token_for_every_noun() -> None:
@@ -44,14 +47,23 @@ def test_a_lexicon_has_a_token_for_every_noun() -> None:
     assert LEXICON.tokens.tolist() == [HORSE, ZEBRA, FIRE_TRUCK]
     assert LEXICON.said.tolist() == [DOG, 9, 10, HORSE]  # the plural too
     assert LEXICON.people.tolist() == [5]
-    assert LEXICON.inputs.tolist() == [*range(15), HORSE, DOG]  # the nouns that look most alike
+    assert LEXICON.inputs.tolist() == [*range(15), HORSE, DOG, RIDING]  # the nouns that look most alike
     assert LEXICON.pieces.decode([4, ZEBRA, 6, 7, 4, FIRE_TRUCK]) == "a zebra is riding a fire truck"
     assert [word for word, *_ in LEXICON.pieces.words([4, FIRE_TRUCK])] == ["a", "fire", "truck"]
 
 
-def slowly(log_probs: np.ndarray, noun_probs: np.ndarray, nobody: bool) -> np.ndarray:
+def test_a_lexicon_has_a_token_for_every_action() -> None:
+    assert LEXICON.acts.tolist() == [RIDING_A_HORSE, RIDING]
+    assert LEXICON.rest.tolist() == [[4, HORSE]]
+    assert LEXICON.verbs.tolist() == [RIDING] and LEXICON.being.tolist() == [IS]
+    assert LEXICON.pieces.decode([4, 5, IS, RIDING_A_HORSE]) == "a man is riding a horse"
+
+
+def slowly(
+    log_probs: np.ndarray, noun_probs: np.ndarray, action_probs: np.ndarray, after_being: bool, nobody: bool
+) -> np.ndarray:
     """:func:`ground` of one hypothesis, token by token."""
-    probabilities = [*np.exp(log_probs).tolist(), 0.0, 0.0]
+    probabilities = [*np.exp(log_probs).tolist(), 0.0, 0.0, 0.0]
     if nobody:
         rest = 1 - sum(probabilities[token] for token in LEXICON.people)
         probabilities = [0 if i in LEXICON.people else p / rest for i, p in enumerate(probabilities)]
@@ -60,6 +72,11 @@ def slowly(log_probs: np.ndarray, noun_probs: np.ndarray, nobody: bool) -> np.nd
         probabilities[token] *= 1 - 0.9 * noun_probs.sum()
     for token, chance in zip(LEXICON.tokens, noun_probs, strict=True):
         probabilities[token] += of_nouns * 0.9 * chance
+    if after_being:
+        of_verbs = probabilities[RIDING]
+        probabilities[RIDING] *= 1 - 0.9 * action_probs.sum()
+        for token, chance in zip(LEXICON.acts, action_probs, strict=True):
+            probabilities[token] += of_verbs * 0.9 * chance
     return np.array(probabilities)
 
 
@@ -69,20 +86,32 @@ def test_numpy_torch_and_a_loop_agree_and_probabilities_sum_to_one(seed: int, no
     rng = np.random.default_rng(seed)
     log_probs = np.log(rng.dirichlet(np.ones(15), size=3)).astype(np.float32)
     noun_probs = (rng.dirichlet(np.ones(4))[:3]).astype(np.float32)
-    in_numpy = ground(log_probs.copy(), LEXICON, noun_probs=noun_probs, nobody=np.array(nobody))
+    action_probs = rng.dirichlet(np.ones(3))[:2].astype(np.float32)
+    after_being = rng.random(3) < 0.5
+    in_numpy = ground(
+        log_probs.copy(),
+        LEXICON,
+        noun_probs=noun_probs,
+        action_probs=action_probs,
+        after_being=after_being,
+        nobody=np.array(nobody),
+    )
     in_torch = ground(
         torch.from_numpy(log_probs)[None],
         LEXICON,
         noun_probs=torch.from_numpy(noun_probs)[None],
+        action_probs=torch.from_numpy(action_probs)[None],
+        after_being=torch.from_numpy(after_being)[None],
         nobody=torch.tensor([nobody]),
     )
     np.testing.assert_allclose(in_torch[0].numpy(), in_numpy, rtol=1e-4, atol=1e-5)
-    for row, found in zip(log_probs, np.exp(in_numpy), strict=True):
-        np.testing.assert_allclose(found, slowly(row, noun_probs, nobody), rtol=1e-4, atol=1e-6)
+    for row, after, found in zip(log_probs, after_being, np.exp(in_numpy), strict=True):
+        expected = slowly(row, noun_probs, action_probs, bool(after), nobody)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
         assert found.sum() == pytest.approx(1, abs=1e-4)
 
 
-TABLE = torch.randn(17, 31, 15, generator=torch.Generator().manual_seed(3))
+TABLE = torch.randn(15, 31, 15, generator=torch.Generator().manual_seed(3))
 
 
 def step(tokens: torch.Tensor, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
@@ -97,14 +126,20 @@ def in_numpy(tokens: np.ndarray, state: tuple[np.ndarray, ...]) -> tuple[np.ndar
 CONFIG = SearchConfig(beams=4, n_best=4, max_length=8)
 
 
-def condition(token: int, *, nobody: bool = False) -> Condition:
+def condition(token: int, *, nobody: bool = False, riding: float = 0.0) -> Condition:
     """Of numpy arrays."""
-    nouns = np.array([0.2, 0.3, 0.0], np.float32)
-    return Condition(lexicon=LEXICON, noun_probs=nouns, nobody=np.array(nobody), token=np.array(token))
+    return Condition(
+        lexicon=LEXICON,
+        noun_probs=np.array([0.2, 0.3, 0.0], np.float32),
+        action_probs=np.array([riding, 0.0], np.float32),
+        nobody=np.array(nobody),
+        token=np.array(token),
+    )
 
 
 def found_in_torch(given: Condition) -> list[Any]:
-    tensors = {name: torch.as_tensor(getattr(given, name))[None] for name in ("noun_probs", "nobody", "token")}
+    names = ("noun_probs", "action_probs", "nobody", "token")
+    tensors = {name: torch.as_tensor(getattr(given, name))[None] for name in names}
     batch = Condition(lexicon=to_tensors(LEXICON, torch.device("cpu")), **tensors)
     [found] = search(
         batch.step(step),
@@ -150,9 +185,10 @@ def test_a_required_noun_is_said_and_scored_like_any_other_word(find: Any, token
         )
 
 
+@pytest.mark.parametrize("riding", [0.0, 0.9])
 @pytest.mark.parametrize("token", [HORSE, ZEBRA, -1])
-def test_torch_and_numpy_require_alike(token: int) -> None:
-    in_torch, alike = found_in_torch(condition(token)), found_in_numpy(condition(token))
+def test_torch_and_numpy_search_alike(token: int, riding: float) -> None:
+    in_torch, alike = (find(condition(token, riding=riding)) for find in (found_in_torch, found_in_numpy))
     assert [h.tokens for h in in_torch] == [h.tokens for h in alike]
     assert [h.log_prob for h in in_torch] == pytest.approx([h.log_prob for h in alike], abs=1e-4)
 
@@ -214,6 +250,50 @@ def test_scores_are_plain_numbers_also_of_sentences_that_are_cut(token: int) -> 
 
 
 @pytest.mark.parametrize("find", [found_in_torch, found_in_numpy])
+def test_a_detected_action_is_said_after_is_as_one_word(find: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = TABLE.clone()
+    table[1, :, IS] += 2  # often begins a sentence
+    table[IS, :, RIDING] += 2
+    monkeypatch.setitem(globals(), "TABLE", table)
+    assert not any(RIDING_A_HORSE in h.tokens for h in find(condition(-1)))
+    acting = condition(-1, riding=0.9)
+    said = [h for h in find(acting) if RIDING_A_HORSE in h.tokens]
+    assert said
+    for hypothesis in said:
+        place = hypothesis.tokens.index(RIDING_A_HORSE)
+        assert place and hypothesis.tokens[place - 1] == IS
+
+
+def test_the_decoder_reads_an_action_piece_by_piece_beside_another_hypothesis() -> None:
+    start = (np.array([[3], [5]], np.int64),)
+    tokens = np.array([RIDING_A_HORSE, DOG])
+    log_probs, after = read_on(in_numpy, tokens, *in_numpy(LEXICON.inputs[tokens], start), lexicon=LEXICON)
+    slow: tuple[np.ndarray, ...] = (start[0][:1],)
+    for piece in (RIDING, 4, HORSE):
+        expected, slow = in_numpy(np.array([piece]), slow)
+    of_dog, dog = in_numpy(np.array([DOG]), (start[0][1:],))
+    np.testing.assert_array_equal(log_probs, np.concatenate([expected, of_dog]))
+    np.testing.assert_array_equal(after[0], np.concatenate([slow[0], dog[0]]))
+
+
+def test_a_sentence_is_spelled_out_and_of_two_that_become_the_same_one_is_left() -> None:
+    found = found_in_numpy(condition(-1))[:3]
+    said = [
+        dataclasses.replace(sentence, tokens=tokens)
+        for sentence, tokens in zip(
+            found, [(IS, RIDING_A_HORSE, DOG), (IS, RIDING, 4, HORSE, DOG), (DOG,)], strict=True
+        )
+    ]
+    spelled = spelled_out(said, LEXICON)
+    assert [sentence.tokens for sentence in spelled] == [(IS, RIDING, 4, HORSE, DOG), (DOG,)]
+    assert spelled[0].score == found[0].score and spelled[0].length == found[0].length
+
+
+def test_actions_that_are_likelier_than_not_count() -> None:
+    np.testing.assert_array_equal(likely_actions(np.array([0.2, 0.5, 0.9])), np.array([0, 0.5, 0.9], np.float32))
+
+
+@pytest.mark.parametrize("find", [found_in_torch, found_in_numpy])
 def test_nobody_says_a_person_where_nobody_is(find: Any) -> None:
     assert any(5 in h.tokens for h in find(condition(-1)))
     assert not any(5 in h.tokens for h in find(condition(-1, nobody=True)))
@@ -223,8 +303,7 @@ def test_the_likeliest_unfamiliar_noun_is_required_if_it_is_likely_at_all() -> N
     assert required_token(np.array([0.2, 0.3, 0.0]), LEXICON) == ZEBRA
     assert required_token(np.array([0.9, 0.0, 0.0]), LEXICON) == HORSE
     assert required_token(np.array([NOUN_PRIOR, 0.0, NOUN_PRIOR]), LEXICON) == -1
-    empty: dict[str, Any] = {name: np.zeros(0, np.int64) for name in ("columns", "tokens", "said", "people")}
-    nothing = Lexicon(names=NAMES, size=15, inputs=np.arange(15), pieces=PIECES, **empty)
+    nothing = make_lexicon(Pieces([b""] * 4), names=(), alike=np.zeros((0, 0)), familiar=())
     assert required_token(np.zeros(0), nothing) == -1
 
 
@@ -240,5 +319,13 @@ def test_a_vocabulary_without_nouns_is_left_as_it_is() -> None:
     lexicon = make_lexicon(pieces, names=NAMES, alike=ALIKE, familiar=())
     assert not len(lexicon.columns) and not len(lexicon.people) and len(lexicon.pieces) == 6
     log_probs = np.log(np.full((2, 6), 1 / 6, np.float32))
-    same = ground(log_probs.copy(), lexicon, noun_probs=np.zeros(0, np.float32), nobody=np.array(True))
+    nothing = np.zeros(0, np.float32)
+    same = ground(
+        log_probs.copy(),
+        lexicon,
+        noun_probs=nothing,
+        action_probs=nothing,
+        after_being=np.ones(2, bool),
+        nobody=np.array(True),
+    )
     assert np.array_equal(same, log_probs) and math.isfinite(float(same.sum()))

@@ -114,7 +114,7 @@ def test_words_that_are_none_are_refused(checkpoint: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text())
     loaded = load_checkpoint(checkpoint).model.detector
     assert loaded is not None and list(loaded.forms) == config["words"]
-    for words, said in (([7], "words must be a list of words"), (config["words"][1:], "detector")):
+    for words, said in (([7], "words must be a list of names"), (config["words"][1:], "detector")):
         (checkpoint / "config.json").write_text(json.dumps(config | {"words": words}))
         with pytest.raises(CheckpointError, match=said):
             load_checkpoint(checkpoint)
