@@ -1,13 +1,15 @@
 """How right are captions on footage that nobody trained on? Held-out nouns, and one data set held out.
 
-    python benchmarks/unseen.py first work/{msvd,flickr8k}/manifest.jsonl --text work/msrvtt/text.jsonl
+    python benchmarks/unseen.py first work/{msvd,flickr8k}/manifest.jsonl --text work/msrvtt/text.jsonl \
+        --actions work/stanford40/manifest.jsonl
 
 Of ``first`` and ``second`` each holds out twenty nouns (Hendricks et al. 2016): every clip and photo whose captions
 have one leaves the training of words, captions and trigrams, and is the test. Captions without clips (``--text``) keep
 them. ``msvd`` and ``flickr8k`` train on that data set alone and test on the other. The CNN is the packaged one, not
 fine-tuned, so that it never learned the words. Decide on ``first``; ``second`` is for the report. Test splits are never
 read. Rows: decoder and reranking alone; with the conditions of ``language/grounding.py``; with the match of sentence
-and clip by a retriever too. A captioner trains in some five minutes of one core and a retriever in four; both stay
+and clip by a retriever too; with the actions of labelled photos (``--actions``) too, but for labels that name a noun
+that is held out. A captioner trains in some five minutes of one core and a retriever in four; both stay
 in ``runs/unseen``.
 """
 
@@ -64,11 +66,14 @@ MATCHED = replace(SEARCH, match_weight=5.0)
 class Part:
     """A choice of what is held out: its training clips, and its test."""
 
-    def __init__(self, name: str, manifests: Sequence[str], text: str, folder: Path) -> None:
+    def __init__(self, name: str, manifests: Sequence[str], text: str, actions: str, folder: Path) -> None:
         self.folder, self.text = folder / name, text
         self.nouns = HELD_OUT.get(name, {})
         forms = "|".join(form for row in self.nouns.values() for form in row.split())
         self._held = re.compile(rf"\b({forms})\b") if forms else None
+        self.labelled = [
+            clip for clip in read_manifest(actions, split="train") if not any(map(self._names, clip.labels))
+        ]
         self.train: dict[str, list[Clip]] = {}
         self.test: list[Clip] = []
         for manifest in manifests:
@@ -84,7 +89,10 @@ class Part:
 
     def holds_out(self, clip: Clip) -> bool:
         """Whether a caption of the clip has a noun that is held out."""
-        return self._held is not None and any(self._held.search(caption.lower()) for caption in clip.captions)
+        return any(map(self._names, clip.captions))
+
+    def _names(self, text: str) -> bool:
+        return self._held is not None and self._held.search(text.lower()) is not None
 
 
 def fit_words(part: Part, cache: FeatureCache, encoder: FrameEncoder) -> Path:
@@ -134,6 +142,9 @@ def train(part: Part, words: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_manifest(path, clips)
         manifests.append(str(path.resolve()))
+    labelled = part.folder / "actions" / "manifest.jsonl"
+    labelled.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(labelled, part.labelled)
     text = part.folder / "text.jsonl"
     rng = np.random.default_rng(0)
     write_manifest(
@@ -145,6 +156,7 @@ def train(part: Part, words: Path) -> Path:
             repeat=tuple(1 if len(clips) > 1000 else 8 for clips in part.train.values()),
             val=(max(manifests, key=lambda path: len(part.train[Path(path).parent.name])),),
             text=(str(text.resolve()),),
+            actions=(str(labelled.resolve()),),
             cache=CACHE,
         ),
         video=VIDEO,
@@ -158,6 +170,7 @@ def train(part: Part, words: Path) -> Path:
             detector=64,
             phrases=96,
             grounding=True,
+            actions=True,
         ),
         search=SEARCH,
         train=TrainConfig(
@@ -198,7 +211,13 @@ def train_retriever(part: Part, captioner: Path) -> Path:
 
 
 def captions(
-    checkpoint: Path, clips: Sequence[Clip], cache: FeatureCache, *, grounded: bool, retriever: Path | None = None
+    checkpoint: Path,
+    clips: Sequence[Clip],
+    cache: FeatureCache,
+    *,
+    grounded: bool,
+    retriever: Path | None = None,
+    acting: bool = False,
 ) -> list[Caption]:
     """What the captioner says of the clips, from their features; the confidence is by the packaged calibration."""
     packaged = load_checkpoint()
@@ -206,6 +225,8 @@ def captions(
     assert loaded.model.evidence is not None
     if not grounded:
         loaded.model.evidence.reliability = None
+    if not acting:
+        loaded.model.actions = None
     match = None if retriever is None else load_retriever(retriever, encoder=loaded.model.encoder)
     captioner = Captioner(loaded, retriever=match)
     search = replace(MATCHED if match else SEARCH, min_confidence=packaged.search.min_confidence)
@@ -267,10 +288,11 @@ def main() -> None:
     parser.add_argument("part", choices=[*HELD_OUT, "msvd", "flickr8k"])
     parser.add_argument("manifests", nargs=2, help="work/msvd/manifest.jsonl work/flickr8k/manifest.jsonl")
     parser.add_argument("--text", required=True, help="manifest of captions without clips (python -m data msrvtt)")
+    parser.add_argument("--actions", required=True, help="manifest of photos with labels of actions")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    part = Part(options.part, options.manifests, options.text, options.out)
+    part = Part(options.part, options.manifests, options.text, options.actions, options.out)
     encoder = FrameEncoder.load(ENCODER)
     cache = FeatureCache(CACHE, video=VIDEO, encoder=encoder)
     cache.fill([*part.test, *(clip for own in part.train.values() for clip in own)])
@@ -281,9 +303,14 @@ def main() -> None:
         "F1, precision, recall, CIDEr held out, good, CIDEr others, good, no people, people, marked, good unmarked"
     )
     print("| | " + columns.replace(", ", " | ") + " |\n| --- " + "| ---: " * 11 + "|")
-    rows_of = {"without": (False, None), "grounded": (True, None), "grounded and matched": (True, retriever)}
-    for name, (grounded, matching) in rows_of.items():
-        told = captions(checkpoint, part.test, cache, grounded=grounded, retriever=matching)
+    rows_of = {
+        "without": (False, None, False),
+        "grounded": (True, None, False),
+        "grounded and matched": (True, retriever, False),
+        "with actions": (True, retriever, True),
+    }
+    for name, (grounded, matching, acting) in rows_of.items():
+        told = captions(checkpoint, part.test, cache, grounded=grounded, retriever=matching, acting=acting)
         said = [caption.text for caption in told]
         rows: list[float] = []
         for wanted in (True, False):

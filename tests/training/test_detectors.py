@@ -66,7 +66,9 @@ def test_actions_are_learned_from_labels_and_from_captions(tmp_path: Path) -> No
         return array
 
     told = {1: "A woman rides her horse .", 2: "a man and a horse", 3: "a dog runs"}  # 2 says half of it
-    clips = [Clip(id=str(i), path=None, split="train", captions=(text,)) for i, text in enumerate([*told.values()] * 10)]
+    clips = [
+        Clip(id=str(i), path=None, split="train", captions=(text,)) for i, text in enumerate([*told.values()] * 10)
+    ]
     corpus = Corpus(clips=clips, arrays=[features(place) for place in [*told] * 10], repeat=[], views=[])
     labelled = [Clip(id=str(i), path=None, split="train", labels=(labels[i % 2],)) for i in range(20)]
     learn_actions(model, corpus, labelled, [features(i % 2) for i in range(20)])
