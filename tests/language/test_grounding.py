@@ -286,7 +286,7 @@ def test_a_sentence_is_spelled_out_and_of_two_that_become_the_same_one_is_left()
     ]
     spelled = spelled_out(said, LEXICON)
     assert [sentence.tokens for sentence in spelled] == [(IS, RIDING, 4, HORSE, DOG), (DOG,)]
-    assert spelled[0].score == found[0].score and spelled[0].length == found[0].length
+    assert spelled[0] == dataclasses.replace(found[0], tokens=spelled[0].tokens)
 
 
 def test_actions_that_are_likelier_than_not_count() -> None:
