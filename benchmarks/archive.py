@@ -14,10 +14,8 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -27,6 +25,9 @@ from statistics import median
 import psutil
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.cluster import Ran, quarters, run
 from captioner import Captioner, VideoError
 from captioner.archive.engine import Settings, Task, caption_tasks
 from captioner.archive.fetched import Fetching, caption_fetched
@@ -102,7 +103,6 @@ def speed(paths: Sequence[str], rounds: int, threads: Sequence[int]) -> None:
 
 def store(paths: Sequence[str], rounds: int) -> None:
     """The same clips from disk and from S3; the server's own processor time is not counted."""
-    sys.path.insert(0, str(ROOT))
     from tests.s3_server import s3_server
 
     captioner = Captioner.load()
@@ -132,35 +132,9 @@ def store(paths: Sequence[str], rounds: int) -> None:
         print(f"store / disk in {what}: {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
-def watched(arguments: list[str], *, every_seconds: float = 1.0) -> tuple[int, list[tuple[float, float, float, int]]]:
-    """Run ``captioner caption``; its exit status and (seconds, MB of it, MB of its children, rows) as it went on."""
-    curve: list[tuple[float, float, float, int]] = []
-    rows = Path(arguments[arguments.index("-o") + 1])
-    began = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", "captioner", "caption", *arguments], cwd=ROOT)
-    seen = psutil.Process(process.pid)
-    while process.poll() is None:
-        try:
-            children = sum(child.memory_full_info().uss for child in seen.children())
-            own = seen.memory_full_info().uss
-        except psutil.Error:
-            continue
-        done = rows.read_bytes().count(b"\n") if rows.exists() else 0
-        curve.append((time.monotonic() - began, own / 1e6, children / 1e6, done))
-        threading.Event().wait(every_seconds)
-    return process.returncode, curve
-
-
-def show(curve: list[tuple[float, float, float, int]], points: int = 12) -> None:
-    print("seconds    rows   MB main   MB decoding children")
-    step = max(1, len(curve) // points)
-    for seconds, own, children, rows in [*curve[::step], curve[-1]]:
-        print(f"{seconds:7.0f} {rows:7} {own:9.0f} {children:12.0f}")
-    with_rows = [(rows, own + children) for _, own, children, rows in curve if rows]
-    first = [mb for rows, mb in with_rows if rows <= with_rows[-1][0] / 4]
-    last = [mb for rows, mb in with_rows if rows >= with_rows[-1][0] * 3 / 4]
-    if first and last:
-        print(f"median MB, first quarter of the rows {median(first):.0f}, last quarter {median(last):.0f}")
+def show(ran: Ran) -> None:
+    print(f"MB at most in each quarter of the run: {quarters(ran.main_mb)}; exit status {ran.status}")
+    print(f"and of the largest decoding process: {quarters(ran.largest_mb)}")
 
 
 def memory(paths: Sequence[str]) -> None:
@@ -174,13 +148,13 @@ def memory(paths: Sequence[str]) -> None:
                 names.append(str(name))
         listed = Path(folder) / "list"
         listed.write_text("\n".join(names))
-        status, curve = watched([f"@{listed}", "-o", str(Path(folder) / "out.jsonl"), "-q"])
-        print(f"{len(names)} names of {len(paths)} clips, exit status {status}")
-        show(curve)
+        out = Path(folder) / "out.jsonl"
+        ran = run([f"@{listed}", "-o", str(out)], Path(f"{out}.journal"))
+        print(f"{len(names)} names of {len(paths)} clips")
+        show(ran)
 
 
 def everything(paths: Sequence[str], out: Path) -> None:
-    sys.path.insert(0, str(ROOT))
     from tests.broken import broken_files
 
     out.mkdir(parents=True, exist_ok=True)
@@ -189,13 +163,13 @@ def everything(paths: Sequence[str], out: Path) -> None:
     half = len(paths) // 2
     named = [*paths[:half], *map(str, broken), *paths[half:]]
     listed.write_bytes(b"\0".join(map(os.fsencode, named)))
-    status, curve = watched(["--null", f"@{listed}", "-o", str(out / "out.jsonl"), "-q"])
+    ran = run(["--null", f"@{listed}", "-o", str(out / "out.jsonl")], out / "out.jsonl.journal")
     rows = [json.loads(line) for line in (out / "out.jsonl").read_text().splitlines()]
     ledger = [json.loads(line) for line in (out / "out.jsonl.failures.jsonl").read_text().splitlines()]
     assert [row["path"] for row in rows] == list(paths), "rows are not those of the clips, in order"
     assert [entry["path"] for entry in ledger] == [str(path) for path in broken], "the ledger is not that of the broken"
-    print(f"{len(rows)} rows, {len(ledger)} ledger entries, exit status {status}")
-    show(curve)
+    print(f"{len(rows)} rows, {len(ledger)} ledger entries")
+    show(ran)
 
 
 def main() -> None:

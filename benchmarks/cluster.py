@@ -45,6 +45,8 @@ class Ran:
     """Private memory of the command, as it went on."""
     largest_mb: tuple[float, ...]
     """And of the largest process below it."""
+    status: int
+    """Exit status."""
 
 
 def run(arguments: Sequence[str], journal: Path) -> Ran:
@@ -78,7 +80,22 @@ def run(arguments: Sequence[str], journal: Path) -> Ran:
         time.sleep(EVERY_SECONDS)
     rows = journal.read_bytes().count(b'\n{"key"')
     total = sum(spent.values())
-    return Ran(time.monotonic() - began, total, total - before, max(1, rows - first), tuple(main), tuple(largest))
+    return Ran(
+        seconds=time.monotonic() - began,
+        processor_seconds=total,
+        working_seconds=total - before,
+        rows=max(1, rows - first),
+        main_mb=tuple(main),
+        largest_mb=tuple(largest),
+        status=process.returncode,
+    )
+
+
+def quarters(megabytes: Sequence[float]) -> str:
+    """The most in each quarter of a run."""
+    size = len(megabytes)
+    most = [max(megabytes[size * k // 4 : max(1, size * (k + 1) // 4)]) for k in range(4)]
+    return ", ".join(f"{mb:.0f}" for mb in most)
 
 
 def ray(paths: Sequence[str], jobs: int) -> None:
@@ -113,8 +130,7 @@ def memory(files: int, jobs: int) -> None:
         ran = run([str(inputs), "-o", str(out), *options], Path(f"{out}.journal"))
         assert ran.rows + START >= files - 64, f"{ran.rows} rows"
     for name, sizes in (("driver", ran.main_mb), ("largest process of Ray", ran.largest_mb)):
-        quarters = [max(sizes[len(sizes) * k // 4 : max(1, len(sizes) * (k + 1) // 4)]) for k in range(4)]
-        print(f"{name}: at most {', '.join(f'{mb:.0f}' for mb in quarters)} MB in each quarter of {files} files")
+        print(f"{name}: at most {quarters(sizes)} MB in each quarter of {files} files")
 
 
 def cost(paths: Sequence[str], price: float) -> None:

@@ -25,7 +25,7 @@ class DecoderConfig:
     """Recurrent layers."""
     reset: Literal["before", "after"] = "after"
     """Where the reset gate acts: ``before`` the recurrent matrix product (Cho et al. 2014) or ``after`` it
-    (cuDNN, torch.nn.GRU). Neither is better (benchmarks/gru.py)."""
+    (cuDNN, torch.nn.GRU). Neither is better (docs/notebook)."""
     temporal: Literal["none", "gru", "bigru"] = "none"
     """Temporal encoder over the frame vectors before attention, in one direction or both; its cell is ``cell``."""
     evidence: str = ""
