@@ -52,14 +52,9 @@ def summarise(folder: Path) -> dict[str, Any]:
     """What a checkpoint of any task is and was trained on, as plain values. Raises CheckpointError."""
     from captioner.checkpoint.files import is_for
 
-    if is_for(folder, "actions"):
-        return _of_actions(folder)
-    if is_for(folder, "words"):
-        return _of_words(folder)
-    if is_for(folder, "retrieval"):
-        return _of_retrieval(folder)
-    if is_for(folder, "anomalies"):
-        return _of_anomalies(folder)
+    for task, describe in _TASKS.items():
+        if is_for(folder, task):
+            return {"task": task} | describe(folder)
     return _of_captions(folder)
 
 
@@ -99,7 +94,6 @@ def _of_actions(folder: Path) -> dict[str, Any]:
 
     loaded = load_recognizer(folder)
     return {
-        "task": "actions",
         **_identity(folder, loaded.fingerprint),
         "cnn_from": origin(loaded.model.encoder.config.source),
         "head_weights": sum(p.numel() for p in loaded.model.head.parameters()),
@@ -119,7 +113,6 @@ def _of_words(folder: Path) -> dict[str, Any]:
     tuned, saved = load_whole(folder)
     encoder = tuned.encoder
     return {
-        "task": "words",
         **_identity(folder, saved.fingerprint),
         "cnn_from": origin(encoder.config.source),
         "cnn_weights": sum(p.numel() for p in encoder.parameters()),
@@ -136,7 +129,6 @@ def _of_retrieval(folder: Path) -> dict[str, Any]:
 
     loaded = load_retriever(folder)
     return {
-        "task": "retrieval",
         **_identity(folder, loaded.fingerprint),
         "weights": sum(p.numel() for p in loaded.model.parameters()),
         "words": len(loaded.words),
@@ -151,7 +143,6 @@ def _of_anomalies(folder: Path) -> dict[str, Any]:
 
     loaded = load_detector(folder)
     return {
-        "task": "anomalies",
         **_identity(folder, loaded.fingerprint),
         "weights": sum(p.numel() for p in loaded.detector.parameters()),
         "footage": to_dict(loaded.detector.footage),
@@ -159,6 +150,10 @@ def _of_anomalies(folder: Path) -> dict[str, Any]:
         "tail": to_dict(loaded.tail),
         "learnt_from": loaded.learnt_from,
     }
+
+
+_TASKS = {"actions": _of_actions, "words": _of_words, "retrieval": _of_retrieval, "anomalies": _of_anomalies}
+"""What describes a checkpoint, by its task; one of captions has no task in it."""
 
 
 def _show(summary: dict[str, Any], *, as_json: bool) -> int:
