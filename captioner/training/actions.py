@@ -78,7 +78,7 @@ class ActionTask:
         )
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
-        """Photos and clips apart: a photo beside a clip would be padded to the clip's frames."""
+        """Batches of photos or of clips: in a mixed batch, photos would be padded to the frames of a clip."""
         visits = [i for i, times in enumerate(self.corpus.repeat) for _ in range(times)]
         batches = []
         for photos in (True, False):
@@ -98,7 +98,7 @@ class ActionTask:
         return self._cost(logits, self._targets(self.corpus, batch), smoothing=self.config.label_smoothing), {}
 
     def weight(self, stage: Stage, batch: Batch) -> float:
-        """Clips, each by the weight of its class where classes are weighted."""
+        """The number of clips, each weighted by its class where ``task.class_weights`` is set."""
         if self._weights is None or self.model.head.config.multi_label:
             return float(len(batch))
         return float((self._targets(self.corpus, batch) @ self._weights).sum())
@@ -141,7 +141,7 @@ class ActionTask:
         return torch.cat(found)
 
     def _fit_temperature(self, logits: Tensor, targets: Tensor) -> float:
-        """The temperature of least cross-entropy, of 200 from 0.1 to 10."""
+        """The temperature with the lowest cross-entropy, among 200 from 0.1 to 10."""
         candidates = torch.logspace(-1, 1, 200).tolist()
         return min(candidates, key=lambda t: self._cost(logits / t, targets).item())
 

@@ -135,7 +135,7 @@ class CaptionTask:
         return self._caption_loss(memory, [e.tokens for e in batch]), {}
 
     def weight(self, stage: Stage, batch: Batch) -> float:
-        """Words, eos included; of self-critical training clips."""
+        """The number of words, eos included; in self-critical training, the number of clips."""
         return float(len(batch) if stage.name == "selfcritical" else sum(len(e.tokens) + 1 for e in batch))
 
     def _caption_loss(self, memory: Memory, captions: list[tuple[int, ...]]) -> Tensor:
@@ -152,8 +152,8 @@ class CaptionTask:
         return "the loss chooses the epoch" if self.unsure == set(self.val) else "it does not count in the choice"
 
     def validate(self) -> Scores:
-        """CIDEr of each set where it can tell captions apart. The loss chooses where CIDEr of no set says enough, and
-        between epochs of the same CIDEr.
+        """CIDEr of each set where CIDEr can tell captions apart. The loss chooses between epochs of equal CIDEr, and
+        where no set is large enough for CIDEr.
         """
         validator = Validator(self.model, self.tokenizer, search=self.recipe.search)
         values = {

@@ -28,7 +28,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Change:
-    """What was said of a clip, and what is said now."""
+    """The captions of a clip before and after the training."""
 
     clip: Clip
     before: str
@@ -36,7 +36,7 @@ class Change:
 
 
 def compare(recipe: Recipe, checkpoint: Path, *, status: Status) -> list[Change]:
-    """The captions of what the recipe starts from, and of ``checkpoint``, which came of it."""
+    """The captions by the checkpoint that the recipe starts from, and by the trained ``checkpoint``."""
     before, after = Captioner.load(recipe.train.start), Captioner.load(checkpoint)
     clips = next(iter(validation_sets(recipe.data).values()))[:MOST_CLIPS]
     frozen = not recipe.train.train_encoder
@@ -59,7 +59,7 @@ def compare(recipe: Recipe, checkpoint: Path, *, status: Status) -> list[Change]
 
 
 def told(changes: Sequence[Change]) -> Iterator[str]:
-    """How many changed and what CIDEr makes of it, then some of them."""
+    """Lines that say how many captions changed and how CIDEr changed, then some examples."""
     if not changes:
         return
     changed = [change for change in changes if change.before != change.after]

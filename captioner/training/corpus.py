@@ -30,7 +30,7 @@ class Corpus:
     """Other views of each clip (training.views), for training only."""
 
     def draw(self, clip: int, rng: np.random.Generator, *, stills: float = 0.0) -> np.ndarray:
-        """One view of a clip, each as likely; of a photo, in a share ``stills`` of the draws, three views as a clip."""
+        """A random view of a clip. With probability ``stills``, three views of a photo become a clip of 16 frames."""
         own, others = self.arrays[clip], self.views[clip]
         if stills and len(own) == 1 and rng.random() < stills:
             return np.repeat(np.concatenate([own, others[1], others[3]]), [6, 5, 5], axis=0)  # none of them mirrored

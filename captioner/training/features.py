@@ -31,7 +31,7 @@ _AHEAD = 8  # clips decoded before the encoder needs them
 
 
 class Stored:
-    """An array on disk that is open only while it is read: a system lets a process hold some thousand files open."""
+    """An array on disk that opens its file for each read: a process may hold only some thousand files open."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -89,7 +89,7 @@ class FeatureCache:
     def fill(
         self, clips: Sequence[Clip], *, views: int = 1, on_clip: Callable[[Clip], None] | None = None
     ) -> list[tuple[Clip, VideoError]]:
-        """Make what is missing of the first ``views`` views; returns the clips that cannot be used, and why."""
+        """Compute the missing features of the first ``views`` views; returns the clips that failed, and why."""
         failures: list[tuple[Clip, VideoError]] = []
         decoded = work_ahead(
             clips, partial(self._decode, views=views), most=_AHEAD, threads=min(4, os.cpu_count() or 1)

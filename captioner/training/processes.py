@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class Processes:
-    """This process among all of a run; alone, everything is as if there were no others."""
+    """This process among those of a run. A process that runs alone needs no special case."""
 
     def __init__(self) -> None:
-        """Joins the others where torchrun (WORLD_SIZE, RANK, LOCAL_RANK) started several. Raises ConfigError."""
+        """Join the other processes that torchrun started (WORLD_SIZE, RANK, LOCAL_RANK). Raises ConfigError."""
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         self.cuda = torch.cuda.is_available()
@@ -36,27 +36,27 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this one writes."""
+        """Whether this process writes files and validates."""
         return self.rank == 0
 
     @property
     def device(self) -> torch.device:
-        """Where this one trains."""
+        """The device that this process trains on."""
         if not self.cuda:
             return torch.device("cpu")
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if self.count > 1 else torch.device("cuda")
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """What this process does of all; the shares are disjoint and together whole."""
+        """The items of this process: the processes divide all items among them."""
         return items[self.rank :: self.count]
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all processes have reached this call."""
         if self.count > 1:
             dist.barrier()
 
     def from_first(self, find: Callable[[], T]) -> T:
-        """What the first process finds, for all."""
+        """Call ``find`` in the first process, and give its result to all."""
         if self.count == 1:
             return find()
         box: list[T | None] = [find() if self.is_first else None]
@@ -64,7 +64,7 @@ class Processes:
         return cast(T, box[0])
 
     def average(self, model: nn.Module, values: Sequence[float], *, weight: float) -> list[float]:
-        """Make the gradients, and ``values``, the mean over all processes by weight; returns the values."""
+        """Average the gradients and ``values`` over all processes, weighted; returns the averaged values."""
         if self.count == 1:
             return list(values)
         parameters = [p for p in model.parameters() if p.requires_grad]

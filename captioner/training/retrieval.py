@@ -1,4 +1,4 @@
-"""Retrieval as a task: what people said of a clip must find it among others, on a captioner's own features."""
+"""Retrieval as a task: a caption must find its clip among others, by the features of a captioner."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class RetrievalTask:
         )
 
     def _pooled(self, corpus: Corpus) -> Tensor:
-        """The numbers of all clips (V, N, F), view by view."""
+        """The pooled features of all clips, by view: (V, N, F)."""
         views = [corpus.arrays, *zip(*corpus.views, strict=True)]
         return torch.stack([torch.cat([self._of(array) for array in view]) for view in views]).to(self.device)
 
@@ -88,7 +88,7 @@ class RetrievalTask:
         return [[self.words.numbers(words[:_MOST_WORDS]) for words in clip] for clip in captions]
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
-        """Pairs of a clip and one of its captions; of a text two of its captions."""
+        """Pairs of a clip and one of its captions; in the text stage, pairs of two captions of one clip."""
         size = self.config.batch_size
         if stage.name == "text":
             order = rng.permutation(len(self._text))
@@ -101,7 +101,7 @@ class RetrievalTask:
         yield from (batches[i] for i in rng.permutation(len(batches)))
 
     def _rounds(self, clips: list[int], rng: np.random.Generator) -> Iterator[Batch]:
-        """All clips of a manifest, each with a caption of its own, as often as its recipe says."""
+        """Pairs of all clips of a manifest with one of their captions, as many rounds as the recipe sets."""
         most = max(len(self._said[i]) for i in clips)
         per_clip = self.config.captions_per_clip or most
         order = {i: rng.permutation(len(self._said[i])) for i in clips}
@@ -125,7 +125,7 @@ class RetrievalTask:
         return float(len(batch))
 
     def _padded(self, sentences: Sequence[list[int]]) -> Tensor:
-        """(B, L)"""
+        """Sentences as padded numbers (B, L)."""
         rows = torch.zeros(len(sentences), max(map(len, sentences)), dtype=torch.long)
         for row, numbers in zip(rows, sentences, strict=True):
             row[: len(numbers)] = torch.tensor(numbers)
@@ -133,7 +133,7 @@ class RetrievalTask:
 
     @torch.inference_mode()
     def validate(self) -> Scores:
-        """Recall at 1 and at 10 of each set, a caption looking for its clip; their mean chooses."""
+        """Recall at 1 and at 10 of each set, from captions to clips. Their mean chooses the checkpoint."""
         values: dict[str, float] = {}
         for name, clips in self._val_clips.items():
             said = self._val_said[name]
@@ -174,7 +174,7 @@ def _texts(path: str) -> list[Clip]:
 
 
 def _by_manifest(clips: Sequence[Clip], manifests: Sequence[str]) -> list[list[int]]:
-    """The places of each manifest's clips: a clip of another data set would be told apart too easily."""
+    """The indices of each manifest's clips. A batch holds one manifest: clips of another are too easy to tell apart."""
     owner = {clip: number for number, path in enumerate(manifests) for clip in read_manifest(path, split="train")}
     groups: dict[int, list[int]] = {}
     for i, clip in enumerate(clips):

@@ -21,7 +21,7 @@ from captioner.training.config import Recipe
 
 @dataclass
 class Position:
-    """Where the run is. ``batch`` batches of the epoch are done."""
+    """How far a run is: ``batch`` batches of the epoch are done."""
 
     stage: int = 0
     epoch: int = 0
@@ -42,7 +42,7 @@ class Position:
 
 
 class Average:
-    """Exponential moving average of a model's weights; short at first, so that early weights are forgotten."""
+    """Exponential moving average of a model's weights. Its decay is smaller at first, to forget early weights."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -109,6 +109,6 @@ def plain(recipe: Recipe) -> dict[str, Any]:
 
 
 def digest(path: str) -> str:
-    """A manifest as its name and the head of its SHA-256, so that a reader can tell what was used."""
+    """The name of a manifest and the first digits of its SHA-256, for the record of a training."""
     file = Path(path)
     return f"{file.parent.name}/{file.name} sha256:{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"

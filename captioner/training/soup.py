@@ -85,13 +85,13 @@ def _load_mean(model: Any, states: Sequence[dict[str, Tensor]], shares: Sequence
 
 
 def _told(trained_on: dict[str, Any], fingerprints: Sequence[str], shares: Sequence[float]) -> dict[str, Any]:
-    """What the average says of itself."""
+    """The training record of an average."""
     averaged = [{"checkpoint": f, "weight": round(share, 4)} for f, share in zip(fingerprints, shares, strict=True)]
     return {key: value for key, value in trained_on.items() if key not in _OF_ONE} | {"average_of": averaged}
 
 
 _OF_ONE = {"validation", "chosen_at"}
-"""What is true of one checkpoint, and of none that it is mixed into."""
+"""Entries that hold for one checkpoint alone, and not for an average."""
 
 
 def _mean(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
@@ -104,7 +104,7 @@ def _mean(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 
 
 def _together(papers: Sequence[dict[str, bytes]]) -> dict[str, bytes]:
-    """The papers of all; where two have a name for different texts, the second gets another name."""
+    """The notices and licences of all. A second text under a name that is taken gets another name."""
     found: dict[str, bytes] = {}
     for name, content in (item for those in papers for item in those.items()):
         while found.get(name, content) != content:

@@ -32,7 +32,7 @@ class Start:
 
     @property
     def fingerprint(self) -> str:
-        """Of the checkpoint; empty without one."""
+        """Fingerprint of the checkpoint; empty without one."""
         return self.checkpoint.fingerprint if self.checkpoint else ""
 
 
@@ -73,7 +73,7 @@ def load_start(recipe: Recipe) -> Start:
 
 
 def _for_task(recipe: Recipe, encoder: FrameEncoder) -> FrameEncoder:
-    """What the original CNN sees tells nouns, which only captions have."""
+    """The encoder without the original CNN, unless the task reads nouns from it."""
     if not encoder.config.untuned:
         return encoder
     if encoder.config.source not in PACKAGED:

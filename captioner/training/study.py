@@ -115,7 +115,7 @@ class Study:
         return True
 
     def _train(self, trial: Any, of: int) -> None:
-        """One trial, whose end the study is told. Stopped before that, it can be taken up again."""
+        """Train one trial and record its end in the study. A trial that is killed before can resume."""
         from captioner.training.train import fit
 
         values = {name: _suggest(trial, name, choice) for name, choice in self._space.items()}
@@ -163,7 +163,7 @@ class Study:
                 path.unlink(missing_ok=True)
 
     def _abandoned(self, held: contextlib.ExitStack) -> Any:
-        """A trial whose process was killed, with its lock now in ``held``; None without one."""
+        """A trial whose process was killed; its lock goes to ``held``. None if there is no such trial."""
         running = (self._optuna.trial.TrialState.RUNNING,)
         for frozen in self._study.get_trials(deepcopy=False, states=running):
             age = (datetime.now() - frozen.datetime_start).total_seconds()
@@ -174,7 +174,7 @@ class Study:
         return None
 
     def _place(self, number: int, of: int) -> str:
-        """Which trial it is, and about how long the search takes yet."""
+        """The number of the trial, and an estimate of the time that is left."""
         took = [row.seconds for row in self.rows() if row.seconds is not None]
         left = f", about {duration(sum(took) / len(took) * (of - len(took)))} left" if took else ""
         return f"trial {number} ({len(took) + 1} of {of}{left})"

@@ -39,19 +39,19 @@ class Scores:
 
 
 class Task(Protocol):
-    """Reads its targets from the recipe's manifests, makes its network, and says what it costs and how good it is."""
+    """What the training loop needs from a task: a network, batches, a loss, a validation score and a checkpoint."""
 
     @property
     def model(self) -> nn.Module:
-        """On the device that it trains on; its CNN is in ``encoder``."""
+        """The network, on its device; its attribute ``encoder`` is the CNN."""
 
     @property
     def start(self) -> str:
-        """Fingerprint of the checkpoint that it goes on from; empty without one."""
+        """Fingerprint of the checkpoint that the training starts from; empty without one."""
 
     @property
     def stages(self) -> Sequence[Stage]:
-        """In their order."""
+        """The stages of the training, in order."""
 
     def batches(self, stage: Stage, rng: np.random.Generator) -> Iterator[Batch]:
         """The batches of one epoch."""
@@ -59,13 +59,13 @@ class Task(Protocol):
     def loss(
         self, stage: Stage, batch: Batch, *, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
-        """What a batch costs, and what else to log."""
+        """The loss of a batch, and other numbers for the log."""
 
     def weight(self, stage: Stage, batch: Batch) -> float:
-        """What the loss of a batch is a mean over, so that shares of a batch can be put together."""
+        """How many words or clips the loss of a batch is the mean over: its weight when processes are averaged."""
 
     def validate(self) -> Scores:
-        """How good the model is now, in eval mode, on the validation clips."""
+        """Score the model, in eval mode, on the validation clips."""
 
     def save(self, folder: Path, *, trained_on: dict[str, Any]) -> None:
         """Write a checkpoint folder; what the task was trained on is added to ``trained_on``."""

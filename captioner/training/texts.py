@@ -123,7 +123,7 @@ def _report(data: CaptionData, log: TrainingLog, *, longest: int) -> None:
 
 
 def _warn_of_unknown(data: CaptionData, log: TrainingLog) -> None:
-    """Say how much of the captions the tokenizer has no piece for: it may have been made for another language."""
+    """Warn where the tokenizer lacks many pieces of the captions: it may be for another language."""
     pieces = [piece for known in data.train.tokens for tokens in known for piece in tokens]
     share = pieces.count(data.tokenizer.unk_id) / len(pieces)
     if share > 0.01:

@@ -151,14 +151,14 @@ def environment(*, html: bool) -> Any:
 
 
 def markdown(value: Any) -> Any:
-    """Text that Markdown shows as it is: no formatting, no HTML, no table cells, nobody called by an @."""
+    """Text that Markdown shows literally: no formatting, no HTML, no table cells, no @mentions."""
     if not isinstance(value, str):
         return value
     return "".join(f"&#{ord(c)};" if c in _MARKS else c for c in " ".join(value.split()))
 
 
 def _top(evaluation: Evaluation, human: HumanLine | None) -> float:
-    """A round number above all scores, in points: the end of the lines that they are drawn on."""
+    """A round number above all scores, in points: the end of the charts' scale."""
     people = [] if human is None else list(human.scores.values())
     return plots.round_ticks(100 * max([s.high for s in evaluation.scores.values()] + people))[-1]
 

@@ -73,7 +73,7 @@ def histogram(values: Sequence[float], *, unit: str) -> Svg:
 
 
 def reliability(found: Reliability, *, what: str) -> Svg:
-    """What was promised (across) and what came (up), a dot a bin of ``what``; on the dashed line they are equal."""
+    """A reliability diagram: confidence (across) against the share that is good (up), with a dot for each bin."""
     points = [(one.confidence, one.good) for one in found.bins]
     label = f"Reliability of the confidence of {found.clips} {what}, in {len(found.bins)} bins"
     width, height, left, right, top, floor = 360, 240, 44, 348, 14, 190
@@ -110,14 +110,14 @@ def round_ticks(largest: float) -> list[float]:
 
 
 def heat(shares: Sequence[float], *, top: float, label: str) -> Svg:
-    """A strip of cells, one a frame, as strong as its share of the attention; ``top`` is as strong as can be."""
+    """A strip of cells, one for each frame. A cell is as dark as its share of the attention; ``top`` is darkest."""
     cells = [rect(i, 0, 1, 1, fill_opacity=min(1.0, share / top) if top > 0 else 0) for i, share in enumerate(shares)]
     width = max(1, len(shares))
     return picture(width, 1, title(label), *cells, class_="heat", preserveAspectRatio="none", label=label)
 
 
 def matrix(shares: np.ndarray, labels: Sequence[str]) -> Svg:
-    """A confusion matrix (C, C) of shares of each row, 0 to 1, as a picture; every cell tells itself on hovering."""
+    """A picture of a confusion matrix (C, C), shares of each row from 0 to 1. Each cell has a tooltip."""
     left, cell = 150, 14
     side = len(labels) * cell
     parts = []

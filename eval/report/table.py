@@ -46,7 +46,7 @@ def score_table(evaluation: Evaluation) -> str:
 
 
 def coverage_line(evaluation: Evaluation) -> str:
-    """Every kind of clip that is not simply scored, counted."""
+    """Counts of the clips that are scored, missing, failed, empty and so on."""
     coverage = evaluation.coverage
     counts = {
         "missing": coverage.missing,
@@ -93,12 +93,12 @@ def clip_csv(evaluation: Evaluation) -> str:
 
 
 def check_outputs(paths: Iterable[str | Path | None], *, overwrite: bool) -> None:
-    """Raise CaptionerError for an output that is there; ``-`` is stdout. Better before the work than after."""
+    """Raise CaptionerError, before any work, for an output file that exists; ``-`` is stdout."""
     refuse_to_replace([path for path in paths if path != "-"], overwrite=overwrite)
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool, make_folder: bool = False) -> None:
-    """Write a file, with ``make_folder`` its folder too; ``-`` is stdout. What is there stays unless ``overwrite``."""
+    """Write a file; ``-`` is stdout. ``make_folder`` makes its folder, ``overwrite`` replaces an existing file."""
     if path == "-":
         sys.stdout.write(text)
     else:

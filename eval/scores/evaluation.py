@@ -50,7 +50,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class ClipScore:
-    """One clip: what was said, what people said, and the scores of this clip alone."""
+    """One clip: its caption, its references, and its own scores."""
 
     id: str
     caption: str

@@ -16,7 +16,7 @@ _SHARE = 2 / 3
 
 
 def is_good(caption: str, references: Iterable[str]) -> bool:
-    """Whether people say the same of the clip, as :data:`GOOD` puts it. A caption without content words is not."""
+    """Whether a caption is good, as :data:`GOOD` defines it. A caption without content words is not."""
     return agrees(content_words(caption), map(content_words, references))
 
 

@@ -37,7 +37,7 @@ _FOLDS, _REPEATS = 10, 10
 
 @dataclass(frozen=True)
 class Bin:
-    """Captions of like confidence, an equal number in each bin: what was promised and what came."""
+    """One bin of a reliability diagram: captions of similar confidence, equally many in each bin."""
 
     clips: int
     low: float
@@ -51,7 +51,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Kept:
-    """What is left when captions below a threshold are held back."""
+    """How many captions have at least a threshold of confidence, and how many of those are good."""
 
     threshold: float
     kept: float
@@ -62,7 +62,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far the confidence of a set of captions can be relied on."""
+    """How well the confidence of a set of captions is calibrated."""
 
     clips: int
     good: float
@@ -100,7 +100,7 @@ def fit(signals: Floats, good: Booleans) -> tuple[float, ...]:
 
 
 def fit_offset(logits: Floats, good: Booleans) -> float:
-    """What to add to the ``logits`` of some clips, likeliest where a standard normal is expected: few say little."""
+    """The offset of the ``logits`` of some clips, with a standard normal prior: few clips move it little."""
     offset = 0.0
     for _ in range(50):
         chance = _logistic(logits + offset)

@@ -15,7 +15,7 @@ CUTS = (1, 5, 10)
 
 @dataclass(frozen=True)
 class RetrievalScores:
-    """How a system scored: all N clips for each of Q sentences, each of which belongs to one clip."""
+    """A system's scores of N clips for each of Q sentences; each sentence belongs to one clip."""
 
     scores: Floats
     """(Q, N)"""

@@ -31,7 +31,7 @@ Missing = Literal["skip", "empty"]
 
 @dataclass(frozen=True)
 class PreparedReferences:
-    """References made ready once, for any number of systems."""
+    """References, tokenised once to score any number of systems."""
 
     references: References
     tokens: dict[str, list[list[str]]]

@@ -47,7 +47,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much one system is above another on the same clips, and whether that may be chance."""
+    """How much one system scores above another on the same clips, and how likely chance explains it."""
 
     difference: float
     low: float
