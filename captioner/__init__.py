@@ -38,7 +38,19 @@ _HOMES = {
     "VideoError": "captioner.errors",
     "Watcher": "captioner.anomalies.watcher",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "Archive",
+    "Caption",
+    "Captioner",
+    "CaptionerError",
+    "Found",
+    "Recognizer",
+    "SearchConfig",
+    "VideoConfig",
+    "VideoError",
+    "Watcher",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
