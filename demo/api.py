@@ -19,19 +19,28 @@ from captioner.outputs.writers import srt, vtt
 from demo.components.panel import settings
 from demo.engine import Engine, Seen, Strategy, sliders
 from demo.finder import Finder
-from demo.limits import Limits, refusals
+from demo.limits import refusals
 from demo.tabs.timeline import parts
 
 
 def endpoints(engine: Engine, finder: Finder, *, caption: list[Any], timeline: list[Any]) -> None:
     """Add the endpoints. The lists are the settings of a request of each tab: the components check what is sent."""
     video = gr.Video(visible=False, label="video")
-    _caption_endpoint(engine, [video, *caption])
-    _timeline_endpoint(engine, [video, *timeline])
-    _find_endpoint(finder, engine.limits)
+    clips, films = engine.limits.clips_at_once, engine.limits.films_at_once
+    query = [gr.Textbox(visible=False, label="query"), gr.Number(10, visible=False, label="count")]
+    _add(_described(_captions(engine)), [video, *caption], name="caption", line="clips", places=clips)
+    _add(_described(_timelines(engine)), [video, *timeline], name="timeline", line="films", places=films)
+    _add(_finds(finder), query, name="find", line="clips", places=clips)
 
 
-def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
+def _add(endpoint: Callable[..., Any], request: list[Any], *, name: str, line: str, places: int) -> None:
+    answer = gr.JSON(visible=False, label=name)
+    gr.Button(visible=False).click(
+        endpoint, request, answer, api_name=name, concurrency_id=line, concurrency_limit=places
+    )
+
+
+def _captions(engine: Engine) -> Callable[..., Any]:
     def caption(
         video: str,
         checkpoint: str = "",
@@ -56,22 +65,13 @@ def _caption_endpoint(engine: Engine, request: list[Any]) -> None:
         """
         with refusals():
             chosen = settings(checkpoint, strategy, *rest)
-            with engine.clips.join() as places:
-                for _ in places:
-                    continue
-                return named_row(engine.caption(video, chosen).caption)
+            with engine.clips.turn():
+                return named_row(row(engine.caption(video, chosen).caption))
 
-    gr.Button(visible=False).click(
-        _described(caption),
-        request,
-        gr.JSON(visible=False, label="caption"),
-        api_name="caption",
-        concurrency_id="clips",
-        concurrency_limit=engine.limits.clips_at_once,
-    )
+    return caption
 
 
-def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
+def _timelines(engine: Engine) -> Callable[..., Any]:
     def timeline(
         video: str,
         parts_by: str = "shots",
@@ -99,19 +99,29 @@ def _timeline_endpoint(engine: Engine, request: list[Any]) -> None:
         """
         with refusals():
             chosen = settings(checkpoint, strategy, *rest)
-            with engine.films.join() as places:
-                for _ in places:
-                    continue
+            with engine.films.turn():
                 yield from _timeline(engine.timeline(video, chosen, segments=parts(parts_by, part_seconds)))
 
-    gr.Button(visible=False).click(
-        _described(timeline),
-        request,
-        gr.JSON(visible=False, label="timeline"),
-        api_name="timeline",
-        concurrency_id="films",
-        concurrency_limit=engine.limits.films_at_once,
-    )
+    return timeline
+
+
+def _finds(finder: Finder) -> Callable[..., Any]:
+    def find(query: str, count: float = 10) -> list[dict[str, Any]]:
+        """Find the clips of the server's index that fit a sentence best.
+
+        Args:
+            query: A sentence or words; "exact words", -without, path:holiday/*, after:2024.
+            count: Results, 1 to 100.
+
+        Returns:
+            A list, best first: file, seconds (the moment), start_seconds, end_seconds, caption, confidence, score,
+            similarity and the reasons, each a word with its source, probability and moment.
+        """
+        with refusals():
+            results = finder.search(query, count=max(1, min(100, int(count)))).results
+            return [named_row(found_row(found)) for found in results]
+
+    return find
 
 
 def _described(endpoint: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,40 +139,10 @@ def _described(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
-def _find_endpoint(finder: Finder, limits: Limits) -> None:
-    def find(query: str, count: float = 10) -> list[dict[str, Any]]:
-        """Find the clips of the server's index that fit a sentence best.
-
-        Args:
-            query: A sentence or words; "exact words", -without, path:holiday/*, after:2024.
-            count: Results, 1 to 100.
-
-        Returns:
-            A list, best first: file, seconds (the moment), start_seconds, end_seconds, caption, confidence, score,
-            similarity and the reasons, each a word with its source, probability and moment.
-        """
-        with refusals():
-            results = finder.search(query, count=max(1, min(100, int(count)))).results
-            return [{"file": Path(found.path).name} | _without_path(found_row(found)) for found in results]
-
-    gr.Button(visible=False).click(
-        find,
-        [gr.Textbox(visible=False, label="query"), gr.Number(10, visible=False, label="count")],
-        gr.JSON(visible=False, label="found"),
-        api_name="find",
-        concurrency_id="clips",
-        concurrency_limit=limits.clips_at_once,
-    )
-
-
-def _without_path(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name != "path"}
-
-
-def named_row(caption: Caption) -> dict[str, Any]:
-    """The row of a caption with ``file`` in place of ``path``, which gradio_client would take for a file to fetch."""
-    values = row(caption)
-    return {"file": values.pop("path")} | values
+def named_row(values: dict[str, Any]) -> dict[str, Any]:
+    """A row with the name of the ``file`` in place of its ``path``, which visitors are not told, and which
+    gradio_client would take for a file to fetch."""
+    return {"file": Path(values.pop("path")).name} | values
 
 
 def _timeline(films: Iterator[Seen]) -> Iterator[dict[str, Any]]:
@@ -174,8 +154,8 @@ def _timeline(films: Iterator[Seen]) -> Iterator[dict[str, Any]]:
             certain, held = merge_next(held, seen.caption)
             captions += [certain] if certain else []
             known = {"done_seconds": held.end_seconds, "duration_seconds": seen.frames.duration_seconds}
-            state |= known | {"captions": [named_row(caption) for caption in captions]}
+            state |= known | {"captions": [named_row(row(caption)) for caption in captions]}
             yield dict(state)  # gradio compares it with the next
     captions += [held] if held else []
-    said = {"captions": [named_row(caption) for caption in captions]}
+    said = {"captions": [named_row(row(caption)) for caption in captions]}
     yield state | said | {"finished": True, "vtt": "".join(vtt(captions)), "srt": "".join(srt(captions))}

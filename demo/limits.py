@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import gradio as gr
 
@@ -78,6 +79,15 @@ def sentence(error: CaptionerError) -> str:
         return str(error)
     log.error("refused: %s", error)
     return strings.BROKEN
+
+
+def check_files(uploads: list[str] | None, limits: Limits) -> list[Path]:
+    """The files of a run. Raises Refusal where there are none, and where there are too many."""
+    if not uploads:
+        raise Refusal(strings.NO_FILES)
+    if len(uploads) > limits.batch_files:
+        raise Refusal(strings.TOO_MANY.format(count=len(uploads), limit=limits.batch_files))
+    return [Path(upload) for upload in uploads]
 
 
 def check_length(duration_seconds: float | None, limits: Limits) -> None:

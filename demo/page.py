@@ -50,7 +50,7 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits, source: Source
             with gr.Tab(strings.TAB_ACTIONS, id="actions"):
                 actions = actions_tab(engine, samples=clips, shelf=shelf)
             with gr.Tab(strings.TAB_ANOMALIES, id="anomalies"):
-                anomalies_tab(engine)
+                anomalies = anomalies_tab(engine, shelf=shelf)
             with gr.Tab(strings.TAB_TIMELINE, id="timeline"):
                 timeline = timeline_tab(engine, samples=films, shelf=shelf, corrections=corrections)
             with gr.Tab(strings.TAB_FIND, id="find"):
@@ -60,10 +60,11 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits, source: Source
             with gr.Tab(strings.TAB_COMPARE, id="compare"):
                 compare = compare_tab(engine, samples=clips, shelf=shelf, corrections=corrections)
             with gr.Tab(strings.TAB_EVALUATE, id="evaluate"):
-                evaluate_tab(limits)
+                evaluate = evaluate_tab(limits, shelf=shelf)
         _show_what_the_address_names(
             page,
-            [caption, actions, timeline, batch, compare],
+            corrections,
+            [caption, actions, anomalies, timeline, batch, compare, evaluate],
             tabs=tabs,
             gone=gone,
             shelf=shelf,
@@ -80,7 +81,14 @@ def build(captioners: Mapping[str, Captioner], *, limits: Limits, source: Source
 
 
 def _show_what_the_address_names(
-    page: gr.Blocks, kinds: list[Tab], *, tabs: gr.Tabs, gone: gr.HTML, shelf: Shelf, minutes: float
+    page: gr.Blocks,
+    corrections: gr.State,
+    kinds: list[Tab],
+    *,
+    tabs: gr.Tabs,
+    gone: gr.HTML,
+    shelf: Shelf,
+    minutes: float,
 ) -> None:
     """``?result=NAME`` shows a result again, in its tab."""
 
@@ -92,9 +100,10 @@ def _show_what_the_address_names(
         if kept is None:
             return {gone: refused(strings.GONE.format(minutes=minutes))}
         kind = next(kind for kind in kinds if kind.id == kept.tab)
-        return {tabs: gr.Tabs(selected=kind.id), **dict(zip(kind.restored, kept.values, strict=True))}
+        shown = dict(zip(kind.restored, kept.values, strict=True))
+        return {tabs: gr.Tabs(selected=kind.id), corrections: kept.corrections, **shown}
 
-    outputs = [gone, tabs, *(component for kind in kinds for component in kind.restored)]
+    outputs = [gone, tabs, corrections, *(component for kind in kinds for component in kind.restored)]
     page.load(restore, None, outputs, **QUIET)
 
 

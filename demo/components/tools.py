@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -16,6 +17,7 @@ from demo.child import Child
 from demo.components.downloads import files_of, links, stem
 from demo.components.result import refused, said_aloud, working
 from demo.components.runs import waiting
+from demo.components.wiring import QUIET
 from demo.engine import Engine
 from demo.limits import Limits, Refusal, told
 from demo.visit.correction import Corrections, Told
@@ -45,10 +47,15 @@ def learnt(corrections: Corrections) -> str:
 
 
 def kept(result: Told, tab: str) -> str:
-    """What makes the browser note a result among those of this visit, as HTML."""
+    """What makes the browser note captions among the results of this visit, as HTML."""
     first = result.captions[0]
-    title = strings.TITLE_OF.format(tab=tab, name=first.path, said=first.told)
-    return f'<span hidden data-result="{result.name}" data-title="{escape(title)}"></span>'
+    return noted(result.name, tab=tab, file=first.path, said=first.told)
+
+
+def noted(name: str, *, tab: str, file: str, said: str) -> str:
+    """What makes the browser note the result of that name, as HTML."""
+    title = strings.TITLE_OF.format(tab=tab, name=file, said=said)
+    return f'<span hidden data-result="{name}" data-title="{escape(title)}"></span>'
 
 
 def correct_button(caption: Caption, index: int, *, of: str = "") -> str:
@@ -61,17 +68,21 @@ def correct_button(caption: Caption, index: int, *, of: str = "") -> str:
     )
 
 
-def burn(result: Told, held: str, engine: Engine) -> Iterator[str]:
-    """Draws the captions into the video in a process of its own; how far it is, and at last the file, as HTML."""
-    if not result.captions or not held:
-        yield refused(strings.BURN_STALE)
-        return
-    try:
-        with engine.films.join() as places:
-            yield from waiting(places)
-            yield from _burn(result, Path(held), engine.limits)
-    except Exception as error:
-        yield refused(told(error))
+def wire_burn(button: Any, made: Any, engine: Engine, *, result: gr.State, held: gr.State) -> None:
+    """Let the ``burn`` of ``button`` draw the captions into the video, and show in ``made`` how far that is."""
+
+    def burn(result: Told, held: str) -> Iterator[str]:
+        if not result.captions or not held:
+            yield refused(strings.BURN_STALE)
+            return
+        try:
+            with engine.films.join() as places:
+                yield from waiting(places)
+                yield from _burn(result, Path(held), engine.limits)
+        except Exception as error:
+            yield refused(told(error))
+
+    button.burn(burn, [result, held], made, **QUIET)
 
 
 def _burn(captions: Told, video: Path, limits: Limits) -> Iterator[str]:
@@ -92,8 +103,25 @@ def _burn(captions: Told, video: Path, limits: Limits) -> Iterator[str]:
     )
 
 
-def correct(result: Told, event: gr.EventData, corrections: Corrections, shelf: Shelf) -> tuple[Told, Corrections]:
-    """The result and the visit's corrections with the sentence that a ``corrected`` event brings."""
-    result = result.correct(int(event._data["index"]), str(event._data["text"]))
-    result = replace(result, name=result.name or shelf.name())
-    return result, {**corrections, **result.corrections()}
+Keep = Callable[..., tuple[Any, ...]]
+"""Puts a result on the shelf and gives what the tab shows of it. Takes the visitor, the result, the visit's corrections
+and what else the tab holds."""
+
+
+def wire_corrections(
+    buttons: Any, keep: Keep, shelf: Shelf, *, states: list[gr.State], held: Any, shown: list[Any]
+) -> None:
+    """Let the ``buttons`` in a component put the visitor's sentence in place of a caption's.
+
+    ``states``: the result, and the corrections of the visit; ``held``: what ``keep`` takes beside them.
+    """
+
+    def correct(
+        visitor: gr.Request, event: gr.EventData, now: Told, corrected: Corrections, held: Any
+    ) -> tuple[Any, ...]:
+        now = now.correct(int(event._data["index"]), str(event._data["text"]))
+        now = replace(now, name=now.name or shelf.name())
+        corrected = {**corrected, **now.corrections()}
+        return *keep(str(visitor.session_hash), now, corrected, held), now, corrected
+
+    buttons.corrected(correct, [*states, held], [*shown, *states], **QUIET)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -20,14 +19,17 @@ from demo.child import Child
 from demo.components.curve import as_curve
 from demo.components.downloads import links, stem
 from demo.components.player import player, shown
-from demo.components.result import empty, progress, working
+from demo.components.result import empty, progress, said_aloud, working
 from demo.components.runs import LongRun, turn
+from demo.components.tools import noted
 from demo.components.wiring import QUIET, area, columns
 from demo.components.words import clock
 from demo.engine import Engine
-from demo.limits import Limits, Refusal
+from demo.limits import Limits, Refusal, check_files
+from demo.visit.shelf import Kept, Shelf, Tab
 from demo.visit.uploads import swept_folder
 
+ID = "anomalies"
 PLAYER = "anomalies-player"
 ALARMS = 6.0
 """False alarms an hour: clips are short here."""
@@ -37,10 +39,10 @@ ENDING_SECONDS = 60.0
 """That a learning which is cancelled has, to tell its threshold and to save."""
 
 
-def anomalies_tab(engine: Engine) -> None:
+def anomalies_tab(engine: Engine, *, shelf: Shelf) -> Tab:
     """Draw the tab inside the running Blocks."""
     limits = engine.limits
-    left, right = columns("anomalies")
+    left, right = columns(ID)
     with left:
         files = gr.File(label=strings.NORMAL, file_count="multiple", elem_id="anomalies-files", height=160)
         steps = gr.Slider(10, MOST_STEPS, STEPS, step=10, label=strings.STEPS, info=strings.STEPS_INFO)
@@ -52,25 +54,27 @@ def anomalies_tab(engine: Engine) -> None:
         score = gr.Button(strings.RUN_SCORE, variant="primary", elem_id="anomalies-run")
     with right:
         found = area(empty(strings.EMPTY_ANOMALIES), elem_id="anomalies-result")
-    learnt = gr.State("", time_to_live=limits.keep_seconds, delete_callback=_forget)
+    learnt = gr.State("")  # a folder, which is swept as uploads are
 
-    def learn(
-        _: str, stopped: threading.Event, uploads: list[str] | None, steps: float, held: str
-    ) -> Iterator[tuple[Any, str]]:
-        yield from _learn([Path(upload) for upload in uploads or []], steps, held, stopped, limits)
+    def learn(_: str, stopped: threading.Event, uploads: list[str] | None, steps: float) -> Iterator[tuple[Any, str]]:
+        yield from _learn(check_files(uploads, limits), steps, stopped, limits)
 
     def show(upload: str, alarms: float, held: str) -> Iterator[tuple[Any, ...]]:
         def work() -> tuple[str]:
             if not held or not Path(held).is_dir():
                 raise Refusal(strings.NOTHING_LEARNT)
-            return (_score(Path(upload), f"{held}/model", alarms, limits),)
+            html, name = _score(Path(upload), f"{held}/model", alarms, limits), shelf.name()
+            html += noted(name, tab=strings.TAB_ANOMALIES, file=Path(upload).name, said=strings.CURVE)
+            shelf.put(name, Kept(tab=ID, values=(upload, shown(upload), html, held)))
+            return (html,)
 
         yield from turn(engine.films, upload, work, blank=(empty(strings.EMPTY_ANOMALIES),))
 
-    run.wire(learn, [files, steps, learnt], [learnt])
+    run.wire(learn, [files, steps], [learnt])
     score.click(show, [video.held, alarms, learnt], [video.note, found], **QUIET)
     video.opened.then(lambda: empty(strings.EMPTY_ANOMALIES), None, found, **QUIET)
     sample.click(_sample, None, [files, video.held, video.stage], api_visibility="private")
+    return Tab(ID, [video.held, video.stage, found, learnt])
 
 
 def _child(limits: Limits, arguments: list[str], names: list[Path]) -> Child:
@@ -79,34 +83,20 @@ def _child(limits: Limits, arguments: list[str], names: list[Path]) -> Child:
     return Child(arguments, names=names, seconds=limits.run_seconds, late=late)
 
 
-def _learn(
-    paths: list[Path], steps: float, held: str, stopped: threading.Event, limits: Limits
-) -> Iterator[tuple[Any, str]]:
+def _learn(paths: list[Path], steps: float, stopped: threading.Event, limits: Limits) -> Iterator[tuple[Any, str]]:
     """What the page shows while it learns in a process of its own; at the end the folder of what was learnt."""
-    if not paths:
-        raise Refusal(strings.NO_FILES)
-    if len(paths) > limits.batch_files:
-        raise Refusal(strings.TOO_MANY.format(count=len(paths), limit=limits.batch_files))
     work, folder = strings.LEARNING.format(count=len(paths)), str(swept_folder("captioner-normal-"))
     child = _child(
         limits, ["learn", *map(str, paths), "-o", f"{folder}/model", f"--steps={steps:.0f}", "--quiet"], paths
     )
     for seconds in child.wait(stopped, ending_seconds=ENDING_SECONDS):
-        said = working(work, seconds, child.progress, ending=stopped.is_set())
-        yield gr.skip(), said
+        yield gr.skip(), working(work, seconds, child.progress, ending=stopped.is_set())
     if Path(folder, "model").is_dir():
-        _forget(held)
         yield folder, _learnt(Watcher.load(f"{folder}/model"), child.said)
         return
-    _forget(folder)
     if not stopped.is_set():
         raise Refusal(child.said)
     yield gr.skip(), progress(strings.LEARN_STOPPED, None)
-
-
-def _forget(folder: str) -> None:
-    if folder:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _learnt(watcher: Watcher, refused: str) -> str:
@@ -161,7 +151,7 @@ def shown_scores(
         said = strings.NOTHING_ABNORMAL.format(seconds=seconds, share=highest)
     broken = f'<p class="cap-refused">{escape(refused)}</p>' if refused else ""
     return (
-        f'<section data-player="{PLAYER}"><p class="cap-sentence">{said}</p>{broken}'
+        f'<section data-player="{PLAYER}"{said_aloud(said)}><p class="cap-sentence">{said}</p>{broken}'
         + as_curve(moments, events, threshold=threshold)
         + f'<p class="cap-note">{strings.CURVE_NOTE.format(threshold=strings.ALARM_LINE)}</p>'
         f'<ol class="cap-timeline" aria-label="{strings.EVENTS}">{"".join(map(_event, events))}</ol>'

@@ -20,11 +20,11 @@ from demo.components.downloads import as_csv, as_json, links, subtitles_of
 from demo.components.panel import panel, settings
 from demo.components.result import empty, progress, said, sure, table
 from demo.components.runs import LongRun, Pace
-from demo.components.tools import correct, correct_button, kept, learnt
-from demo.components.wiring import QUIET, area, columns
+from demo.components.tools import correct_button, kept, learnt, wire_corrections
+from demo.components.wiring import area, columns
 from demo.components.words import clock
 from demo.engine import Engine, Settings
-from demo.limits import Refusal, sentence
+from demo.limits import Refusal, check_files, sentence
 from demo.visit.correction import Corrections, Told
 from demo.visit.shelf import Clip, Kept, Shelf, Tab
 
@@ -35,13 +35,8 @@ ID = "batch"
 class Outcome:
     """What became of one file: a caption, which stands in :class:`Told`, or the reason why there is none."""
 
-    file: str
+    file: Path
     reason: str = ""
-
-    @property
-    def name(self) -> str:
-        """The file's, without its folder."""
-        return Path(self.file).name
 
 
 Outcomes = tuple[Outcome, ...]
@@ -62,7 +57,7 @@ def batch_tab(engine: Engine, *, shelf: Shelf, corrections: gr.State) -> Tab:
     work = _Work(engine, shelf)
     shown = [listed, made, outcomes, result]
     run.wire(work.batch, [files, corrections, *chosen.components], shown)
-    listed.corrected(work.correct, [outcomes, result, corrections], [*shown, corrections], **QUIET)
+    wire_corrections(listed, work.keep, shelf, states=[result, corrections], held=outcomes, shown=[listed, made])
     return Tab(ID, shown)
 
 
@@ -79,37 +74,32 @@ class _Work:
         outcomes: Outcomes = ()
         now = blank = Told(name=self._shelf.name())
         status: Any = gr.skip()
+        files = check_files(uploads, self._engine.limits)
         try:
-            for outcomes, now, status in _run(self._engine, uploads or [], settings(*values), stopped, blank):
+            for outcomes, now, status in _run(self._engine, files, settings(*values), stopped, blank):
                 yield _table(outcomes, now, finished=False), "", gr.skip(), gr.skip(), status
         finally:
-            shown = self._keep(visitor, outcomes, now, corrected)
-        yield *shown, status
+            shown = self.keep(visitor, now, corrected, outcomes)
+        yield *shown, outcomes, now, status
 
-    def correct(
-        self, visitor: gr.Request, event: gr.EventData, outcomes: Outcomes, now: Told, corrected: Corrections
-    ) -> tuple[Any, ...]:
-        """Put the visitor's sentence in place of a caption's."""
-        now, corrected = correct(now, event, corrected, self._shelf)
-        return *self._keep(str(visitor.session_hash), outcomes, now, corrected), corrected
-
-    def _keep(self, visitor: str, outcomes: Outcomes, now: Told, corrected: Corrections) -> tuple[Any, ...]:
-        """Put the result on the shelf; returns what the page shows of it."""
-        made = _downloads(outcomes, now) + learnt(corrected) + (kept(now, strings.TAB_BATCH) if now.captions else "")
-        values = _table(outcomes, now), made, outcomes, now
-        clips = tuple(Clip(file=o.file, captions=(caption,)) for o, caption in _paired(outcomes, now) if caption)
+    def keep(self, visitor: str, now: Told, corrected: Corrections, outcomes: Outcomes) -> tuple[str, str]:
+        """Put the result on the shelf; returns the table, and what stands above it."""
+        above = _downloads(outcomes, now) + learnt(corrected) + (kept(now, strings.TAB_BATCH) if now.captions else "")
+        shown = _table(outcomes, now), above
+        clips = tuple(Clip(file=str(o.file), captions=(caption,)) for o, caption in _paired(outcomes, now) if caption)
         if outcomes:
-            self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips))
-        return values
+            values = (*shown, outcomes, now)
+            self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips, corrections=corrected))
+        return shown
 
 
 def _run(
-    engine: Engine, uploads: list[str], wanted: Settings, stopped: threading.Event, now: Told
+    engine: Engine, files: list[Path], wanted: Settings, stopped: threading.Event, now: Told
 ) -> Iterator[tuple[Outcomes, Told, str]]:
     """What became of the files so far, their captions, and the progress."""
-    pace, count, outcomes = Pace(), len(uploads), list[Outcome]()
-    for upload, made in _captions(engine, uploads, wanted):
-        outcomes.append(Outcome(upload, made if isinstance(made, str) else ""))
+    pace, count, outcomes = Pace(), len(files), list[Outcome]()
+    for file, made in _captions(engine, files, wanted):
+        outcomes.append(Outcome(file, made if isinstance(made, str) else ""))
         now = now if isinstance(made, str) else replace(now, captions=(*now.captions, made))
         if stopped.is_set():
             break
@@ -123,22 +113,18 @@ def _run(
     yield tuple(outcomes), now, last
 
 
-def _captions(engine: Engine, uploads: list[str], wanted: Settings) -> Iterator[tuple[str, Caption | str]]:
+def _captions(engine: Engine, files: list[Path], wanted: Settings) -> Iterator[tuple[Path, Caption | str]]:
     """Each file with its caption, or with the reason why there is none."""
     limits = engine.limits
-    if not uploads:
-        raise Refusal(strings.NO_FILES)
-    if len(uploads) > limits.batch_files:
-        raise Refusal(strings.TOO_MANY.format(count=len(uploads), limit=limits.batch_files))
     late = time.monotonic() + limits.run_seconds
-    for upload in uploads:
+    for file in files:
         if time.monotonic() > late:
-            yield upload, strings.RUN_TOO_LONG.format(minutes=limits.run_seconds / 60)
+            yield file, strings.RUN_TOO_LONG.format(minutes=limits.run_seconds / 60)
             continue
         try:
-            yield upload, engine.caption(upload, wanted).caption
+            yield file, engine.caption(str(file), wanted).caption
         except (VideoError, Refusal) as error:
-            yield upload, sentence(error)
+            yield file, sentence(error)
 
 
 def _paired(outcomes: Outcomes, now: Told) -> list[tuple[Outcome, Caption | None]]:
@@ -150,11 +136,11 @@ def _table(outcomes: Outcomes, now: Told, *, finished: bool = True) -> str:
     """A row for each file; once the run is ``finished``, each caption can be corrected."""
     rows, number = [], 0
     for outcome, caption in _paired(outcomes, now):
-        name = escape(outcome.name)
+        name = escape(outcome.file.name)
         if caption is None:
             rows.append((name, f'<span class="cap-refused">{escape(outcome.reason)}</span>', ""))
             continue
-        button = correct_button(caption, number, of=outcome.name) if finished else ""
+        button = correct_button(caption, number, of=outcome.file.name) if finished else ""
         rows.append((name, f"{said(caption)} {button}{_scene(caption)}", sure(now, number)))
         number += 1
     return table(strings.BATCH_COLUMNS, rows, label=strings.BATCH)
@@ -171,12 +157,10 @@ def _downloads(outcomes: Outcomes, now: Told) -> str:
     if not outcomes:
         return ""
     paired = _paired(outcomes, now)
-    found = [row(caption) if caption else {"path": o.name, "error": o.reason} for o, caption in paired]
+    found = [row(caption) if caption else {"path": o.file.name, "error": o.reason} for o, caption in paired]
     rows = (
-        (o.name, c.text, f"{c.confidence:.4f}", c.start_seconds, c.end_seconds, _seconds(c.scene_seconds), "", c.model)
-        if c
-        else (o.name, *[""] * 5, o.reason, "")
-        for o, c in paired
+        (o.file.name, *_facts(caption), "", caption.model) if caption else (o.file.name, *[""] * 5, o.reason, "")
+        for o, caption in paired
     )
     files: dict[str, str | bytes] = {
         "captions.csv": as_csv(strings.BATCH_CSV_COLUMNS, rows),
@@ -186,6 +170,6 @@ def _downloads(outcomes: Outcomes, now: Told) -> str:
     return links(files, label=strings.DOWNLOAD)
 
 
-def _seconds(scene: tuple[float, float] | None) -> str:
-    """As ``captioner caption -f csv`` writes it."""
-    return " ".join(f"{seconds:.3f}" for seconds in scene or ())
+def _facts(caption: Caption) -> tuple[Any, ...]:
+    scene = " ".join(f"{seconds:.3f}" for seconds in caption.scene_seconds or ())  # as captioner caption -f csv has it
+    return caption.text, f"{caption.confidence:.4f}", caption.start_seconds, caption.end_seconds, scene

@@ -16,7 +16,7 @@ from demo.components.player import player, shown
 from demo.components.result import empty, reasons, sentence, ways
 from demo.components.runs import Stops, turn
 from demo.components.samples import Sample
-from demo.components.tools import burn, correct, kept, tools
+from demo.components.tools import kept, tools, wire_burn, wire_corrections
 from demo.components.wiring import QUIET, area, columns
 from demo.engine import Engine, Seen
 from demo.limits import Refusal
@@ -29,37 +29,35 @@ PLAYER = "caption-player"
 
 def caption_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corrections: gr.State) -> Tab:
     """Draw the tab inside the running Blocks."""
-    first, seen = _example(engine, samples)
-    below = reasons(seen, player=PLAYER) if seen else ""
+    first, example, greeting = _example(engine, samples)
     left, right, more = columns(ID, more=True)
     with left:
         video = player(PLAYER, engine, samples=samples, first=first)
         run = gr.Button(strings.RUN_CAPTION, variant="primary", elem_id="caption-run")
     with right:
-        said = area(_greeting(first, seen), events=("corrected", "burn"))
-        made, why = area(elem_id="caption-made"), area(below)
+        said = area(greeting, events=("corrected", "burn"))
+        made, why = area(elem_id="caption-made"), area("".join(example.reasons))
     with more:
         chosen = panel(engine)
         side_by_side = gr.Button(strings.RUN_WAYS, elem_id="ways-run")
         compared = area(elem_id="ways-result")
-    result = gr.State(Told(captions=(seen.caption,), meaning=seen.meaning) if seen else Told())
-    work = _Work(engine, shelf, below)
+    result = gr.State(example)
+    work = _Work(engine, shelf)
     request = [video.held, corrections, *chosen.components]
     outputs = [video.note, said, made, why, compared, result]
     video.opened.then(work.dropped, request, outputs, **QUIET)
     run.click(work.again, request, outputs, **QUIET)
     side_by_side.click(work.ways, [video.held, *chosen.components], [video.note, compared], **QUIET)
-    said.corrected(work.correct, [video.held, result, corrections], [said, result, corrections], **QUIET)
-    said.burn(work.draw, [result, video.held], made, **QUIET)
+    wire_corrections(said, work.keep, shelf, states=[result, corrections], held=video.held, shown=[said])
+    wire_burn(said, made, engine, result=result, held=video.held)
     return Tab(ID, [video.held, video.stage, said, why, result], request=chosen.components)
 
 
 class _Work:
     """What the tab does."""
 
-    def __init__(self, engine: Engine, shelf: Shelf, below: str) -> None:
-        """``below``: the reasons of the caption that stands there from the start."""
-        self._engine, self._shelf, self._below = engine, shelf, below
+    def __init__(self, engine: Engine, shelf: Shelf) -> None:
+        self._engine, self._shelf = engine, shelf
         self._stops = Stops()
 
     def dropped(self, visitor: gr.Request, held: str, *values: Any) -> Iterator[tuple[Any, ...]]:
@@ -77,29 +75,19 @@ class _Work:
             seen = self._engine.caption(held, settings(*values))
             if overtaken.is_set():
                 return None
-            now = Told(captions=(seen.caption,), meaning=seen.meaning, name=self._shelf.name())
-            html, below = _said(now, corrected), reasons(seen, player=PLAYER)
-            self._keep(visitor, held, html, below, now)
-            return html, "", below, "", now
+            now = _told(seen, name=self._shelf.name())
+            return *self.keep(visitor, now, corrected, held), "", *now.reasons, "", now
 
         blank = (empty(strings.EMPTY_CAPTION), "", "", "", Told())
         with self._stops.run(visitor) as overtaken:
             yield from turn(self._engine.clips, held, work, blank=blank, pressed=pressed)
 
-    def _keep(self, visitor: str, held: str, html: str, below: str, now: Told) -> None:
-        values, clips = (held, shown(held), html, below, now), (Clip(file=held, captions=now.captions),)
-        self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips))
-
-    def correct(
-        self, visitor: gr.Request, event: gr.EventData, held: str, now: Told, corrected: Corrections
-    ) -> tuple[Any, ...]:
-        """Put the visitor's sentence in place of the caption's."""
-        kept = self._shelf.get(now.name)
-        below = kept.values[3] if kept else "" if now.name else self._below
-        now, corrected = correct(now, event, corrected, self._shelf)
-        html = _said(now, corrected)
-        self._keep(str(visitor.session_hash), held, html, below, now)
-        return html, now, corrected
+    def keep(self, visitor: str, now: Told, corrected: Corrections, held: str) -> tuple[str]:
+        """Put the result on the shelf; returns what the page shows of it."""
+        html = sentence(now, player=PLAYER) + tools(now, corrected) + kept(now, strings.TAB_CAPTION)
+        values, clips = (held, shown(held), html, *now.reasons, now), (Clip(file=held, captions=now.captions),)
+        self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips, corrections=corrected))
+        return (html,)
 
     def ways(self, held: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Greedy, beam and diverse side by side."""
@@ -109,29 +97,17 @@ class _Work:
 
         yield from turn(self._engine.clips, held, work, blank=("",))
 
-    def draw(self, now: Told, held: str) -> Iterator[str]:
-        """Make a clip with the captions in the picture."""
-        yield from burn(now, held, self._engine)
 
-
-def _example(engine: Engine, samples: Sequence[Sample]) -> tuple[Sample | None, Seen | None]:
-    """The first sample that can be captioned, and its caption: they are there before anything was dropped."""
+def _example(engine: Engine, samples: Sequence[Sample]) -> tuple[Sample | None, Told, str]:
+    """The first sample that can be captioned, its caption and what is said of it, there before anything is dropped."""
     for sample in samples:
         with contextlib.suppress(CaptionerError, Refusal):
-            return sample, engine.caption(str(sample.path), engine.defaults())
-    return None, None
+            now = _told(engine.caption(str(sample.path), engine.defaults()))
+            note = f'<p class="cap-note">{escape(strings.EXAMPLE.format(name=sample.name))}</p>'
+            return sample, now, note + sentence(now, player=PLAYER) + tools(now, {})
+    return None, Told(), empty(strings.EMPTY_CAPTION)
 
 
-def _greeting(sample: Sample | None, seen: Seen | None) -> str:
-    if sample is None or seen is None:
-        return empty(strings.EMPTY_CAPTION)
-    note = strings.EXAMPLE.format(name=sample.name)
-    return f'<p class="cap-note">{escape(note)}</p>' + _told(Told(captions=(seen.caption,), meaning=seen.meaning), {})
-
-
-def _said(now: Told, corrected: Corrections) -> str:
-    return _told(now, corrected) + kept(now, strings.TAB_CAPTION)
-
-
-def _told(now: Told, corrected: Corrections) -> str:
-    return sentence(now, player=PLAYER) + tools(now, corrected)
+def _told(seen: Seen, *, name: str = "") -> Told:
+    why = reasons(seen, player=PLAYER)
+    return Told(captions=(seen.caption,), reasons=(why,), meaning=seen.meaning, name=name)

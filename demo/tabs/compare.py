@@ -14,7 +14,7 @@ from demo.components.player import player, shown
 from demo.components.result import empty, reasons, said, said_aloud, sure
 from demo.components.runs import turn
 from demo.components.samples import Sample
-from demo.components.tools import correct, correct_button, kept, learnt
+from demo.components.tools import correct_button, kept, learnt, wire_corrections
 from demo.components.wiring import QUIET, area
 from demo.engine import Engine
 from demo.visit.correction import Corrections, Told
@@ -53,7 +53,7 @@ def compare_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, corr
     request = [video.held, corrections, *left.components, *right.components]
     shown = [said, *sides, result]
     run.click(work.compare, request, [video.note, *shown], **QUIET)
-    said.corrected(work.correct, [video.held, result, corrections], [said, result, corrections], **QUIET)
+    wire_corrections(said, work.keep, shelf, states=[result, corrections], held=video.held, shown=[said])
     video.opened.then(lambda: NOTHING, None, shown, **QUIET)
     return Tab(ID, [video.held, video.stage, *shown])
 
@@ -67,29 +67,27 @@ class _Work:
     def __init__(self, engine: Engine, shelf: Shelf) -> None:
         self._engine, self._shelf = engine, shelf
 
-    def compare(self, held: str, corrected: Corrections, *values: Any) -> Iterator[tuple[Any, ...]]:
+    def compare(
+        self, visitor: gr.Request, held: str, corrected: Corrections, *values: Any
+    ) -> Iterator[tuple[Any, ...]]:
         """Caption the video twice; the settings of both sides follow each other in ``values``."""
 
         def work() -> tuple[Any, ...]:
             half = len(values) // 2
             seen = [self._engine.caption(held, settings(*part)) for part in (values[:half], values[half:])]
-            now = Told(captions=tuple(each.caption for each in seen), name=self._shelf.name())
-            below = [reasons(each, player=PLAYER, side=side) for each, side in zip(seen, SIDES, strict=True)]
-            return self._keep(held, now, corrected, below), *below, now
+            why = tuple(reasons(each, player=PLAYER, side=side) for each, side in zip(seen, SIDES, strict=True))
+            now = Told(captions=tuple(each.caption for each in seen), reasons=why, name=self._shelf.name())
+            return *self.keep(str(visitor.session_hash), now, corrected, held), *why, now
 
         yield from turn(self._engine.clips, held, work, blank=NOTHING)
 
-    def correct(self, event: gr.EventData, held: str, now: Told, corrected: Corrections) -> tuple[Any, ...]:
-        """Put the visitor's sentence in place of that of a side."""
-        kept = self._shelf.get(now.name)
-        now, corrected = correct(now, event, corrected, self._shelf)
-        return self._keep(held, now, corrected, kept.values[3:5] if kept else ("", "")), now, corrected
-
-    def _keep(self, held: str, now: Told, corrected: Corrections, below: Sequence[str]) -> str:
+    def keep(self, visitor: str, now: Told, corrected: Corrections, held: str) -> tuple[str]:
         """Put the result on the shelf; returns what the page shows of both sentences."""
         html = difference(now) + learnt(corrected) + kept(now, strings.TAB_COMPARE)
-        self._shelf.put(now.name, Kept(tab=ID, values=(held, shown(held), html, *below, now)))
-        return html
+        self._shelf.put(
+            now.name, Kept(tab=ID, values=(held, shown(held), html, *now.reasons, now), corrections=corrected)
+        )
+        return (html,)
 
 
 def difference(now: Told) -> str:

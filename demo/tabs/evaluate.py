@@ -11,16 +11,20 @@ import gradio as gr
 from demo import strings
 from demo.child import Child
 from demo.components.downloads import links
-from demo.components.result import empty, refused, table
+from demo.components.result import empty, refused, said_aloud, table
+from demo.components.tools import noted
 from demo.components.wiring import area, columns
 from demo.limits import Limits, Refusal, told
+from demo.visit.shelf import Kept, Shelf, Tab
 from eval.report.table import coverage_line, diversity_lines, points
 from eval.scores.evaluation import Evaluation, load_evaluation
 
+ID = "evaluate"
 
-def evaluate_tab(limits: Limits) -> None:
+
+def evaluate_tab(limits: Limits, *, shelf: Shelf) -> Tab:
     """Draw the tab inside the running Blocks."""
-    left, right = columns("evaluate")
+    left, right = columns(ID)
     with left:
         predictions = gr.File(label=strings.PREDICTIONS, elem_id="evaluate-predictions", height=140)
         references = gr.File(label=strings.REFERENCES, elem_id="evaluate-references", height=140)
@@ -37,7 +41,13 @@ def evaluate_tab(limits: Limits) -> None:
                 raise Refusal(strings.NO_TEXTS)
             options = [f"--split={split.strip()}"] * bool(split.strip())
             options += ["--missing=empty"] * empties + ["--tokenize=char"] * characters
-            return _score(Path(predictions), Path(references), options, limits)
+            evaluation, files = _score(Path(predictions), Path(references), options, limits)
+            html = _report(evaluation, files)
+            best, name = next(iter(evaluation.scores.items())), shelf.name()
+            said = f"{best[0]} {points(best[1].score)}"
+            html += noted(name, tab=strings.TAB_EVALUATE, file=Path(predictions).name, said=said)
+            shelf.put(name, Kept(tab=ID, values=(html,)))
+            return html
         except Exception as error:
             return refused(told(error)) + empty(strings.EMPTY_EVALUATE)
 
@@ -49,10 +59,13 @@ def evaluate_tab(limits: Limits) -> None:
         concurrency_limit=1,
         api_visibility="private",
     )
+    return Tab(ID, [shown])
 
 
-def _score(predictions: Path, references: Path, options: list[str], limits: Limits) -> str:
-    """Score in a process of its own, which can be killed, and show what it wrote."""
+def _score(
+    predictions: Path, references: Path, options: list[str], limits: Limits
+) -> tuple[Evaluation, dict[str, str]]:
+    """Score in a process of its own, which can be killed; the scores, and the files that it wrote."""
     if max(path.stat().st_size for path in (predictions, references)) > limits.text_megabytes * 2**20:
         raise Refusal(strings.TEXT_TOO_LARGE.format(limit=limits.text_megabytes))
     with tempfile.TemporaryDirectory(prefix="captioner-scores-") as folder:
@@ -68,7 +81,7 @@ def _score(predictions: Path, references: Path, options: list[str], limits: Limi
         if child.code:
             raise Refusal(child.said)
         files = {name: (out / name).read_text("utf-8") for name in ("report.html", "report.json", "clips.csv")}
-        return _report(load_evaluation(out / "report.json"), files)
+        return load_evaluation(out / "report.json"), files
 
 
 def _report(evaluation: Evaluation, files: dict[str, str]) -> str:
@@ -80,7 +93,8 @@ def _report(evaluation: Evaluation, files: dict[str, str]) -> str:
     facts = "".join(f"<li>{escape(line)}</li>" for line in lines)
     warnings = "".join(f'<p class="cap-refused">{escape(warning)}</p>' for warning in evaluation.warnings)
     return (
-        f"<section><h2>{strings.SCORES}</h2>{table(strings.SCORE_COLUMNS, rows, label=strings.SCORES)}{warnings}"
+        f"<section{said_aloud(strings.SCORES)}><h2>{strings.SCORES}</h2>"
+        f"{table(strings.SCORE_COLUMNS, rows, label=strings.SCORES)}{warnings}"
         f'<ul class="cap-lines">{facts}</ul><p class="cap-note">{strings.SIGNATURE}: '
         f"<code>{escape(evaluation.signature)}</code></p>"
         f'{links(files, label=strings.DOWNLOAD)}<p class="cap-note">{strings.REPORT_NOTE}</p></section>'

@@ -20,7 +20,7 @@ from demo.components.player import player, shown
 from demo.components.result import cue, empty, end_of, progress, said, sure
 from demo.components.runs import LongRun, Pace
 from demo.components.samples import Sample
-from demo.components.tools import burn, correct, correct_button, kept, tools
+from demo.components.tools import correct_button, kept, tools, wire_burn, wire_corrections
 from demo.components.wiring import QUIET, area, columns
 from demo.components.words import clock
 from demo.engine import Engine, Seen
@@ -53,9 +53,8 @@ def timeline_tab(engine: Engine, *, samples: Sequence[Sample], shelf: Shelf, cor
     work = _Work(engine, shelf)
     how.change(lambda value: gr.update(visible=value == "fixed"), how, seconds, api_visibility="private")
     run.wire(work.show, [video.held, corrections, how, seconds, *chosen.components], [listed, files, made, result])
-    corrected = [listed, files, result, corrections]
-    listed.corrected(work.correct, [video.held, result, corrections], corrected, **QUIET)
-    files.burn(work.draw, [result, video.held], made, **QUIET)
+    wire_corrections(listed, work.keep, shelf, states=[result, corrections], held=video.held, shown=[listed, files])
+    wire_burn(files, made, engine, result=result, held=video.held)
     blank = (empty(strings.EMPTY_TIMELINE), "", "", Told(), "")
     video.opened.then(lambda: blank, None, [listed, files, made, result, status], **QUIET)
     return Tab(ID, [video.held, video.stage, listed, files, result], request=[how, seconds, *chosen.components])
@@ -80,30 +79,18 @@ class _Work:
         """Caption the film part by part."""
         films = self._engine.timeline(held, settings(*values), segments=parts(how, seconds))
         for html, status, now in run_timeline(films, stopped):
-            below = ""
+            above = ""
             if now.captions:
                 now = replace(now, name=self._shelf.name())
-                below = self._keep(visitor, held, html, now, corrected)
-            yield html, below, "", now, status
+                _, above = self.keep(visitor, now, corrected, held)
+            yield html, above, "", now, status
 
-    def _keep(self, visitor: str, held: str, html: str, now: Told, corrected: Corrections) -> str:
-        """Put the result on the shelf; returns what stands above the list."""
-        below = tools(now, corrected) + kept(now, strings.TAB_TIMELINE)
-        values, clips = (held, shown(held), html, below, now), (Clip(file=held, captions=now.captions),)
-        self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips))
-        return below
-
-    def correct(
-        self, visitor: gr.Request, event: gr.EventData, held: str, now: Told, corrected: Corrections
-    ) -> tuple[Any, ...]:
-        """Put the visitor's sentence in place of a caption's."""
-        now, corrected = correct(now, event, corrected, self._shelf)
-        html = as_list(now)
-        return html, self._keep(str(visitor.session_hash), held, html, now, corrected), now, corrected
-
-    def draw(self, now: Told, held: str) -> Iterator[str]:
-        """Make a film with the captions in the picture."""
-        yield from burn(now, held, self._engine)
+    def keep(self, visitor: str, now: Told, corrected: Corrections, held: str) -> tuple[str, str]:
+        """Put the result on the shelf; returns the list, and what stands above it."""
+        html, above = as_list(now), tools(now, corrected) + kept(now, strings.TAB_TIMELINE)
+        values, clips = (held, shown(held), html, above, now), (Clip(file=held, captions=now.captions),)
+        self._shelf.put(now.name, Kept(tab=ID, values=values, visitor=visitor, clips=clips, corrections=corrected))
+        return html, above
 
 
 def parts(how: str, seconds: float | None) -> Literal["shots"] | float:

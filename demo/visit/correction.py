@@ -22,6 +22,8 @@ class Told:
     captions: tuple[Caption, ...] = ()
     pictures: tuple[str, ...] = ()
     """One for each caption, as ``data:`` URIs, where they are shown as a list."""
+    reasons: tuple[str, ...] = ()
+    """Why it says so, one for each caption, as HTML; where they are shown one by one."""
     meaning: str = ""
     """What their confidence is the chance of; empty where it is not calibrated."""
     corrected: frozenset[int] = frozenset()

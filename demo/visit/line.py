@@ -57,6 +57,14 @@ class Line:
                     self._took.append(time.monotonic() - self._inside.pop(ticket))
                 self._changed.notify_all()
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait, and have the turn for the block. Raises Refusal."""
+        with self.join() as places:
+            for _ in places:
+                continue
+            yield
+
     def _until_its_turn(self, ticket: object) -> Iterator[Place]:
         while True:
             with self._changed:

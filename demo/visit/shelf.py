@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from captioner.caption.result import Caption
+from demo.visit.correction import Corrections
 
 MOST = 400
 """Results that are held; a caption takes about 200 KB."""
@@ -34,6 +35,8 @@ class Kept:
     """Whose it is."""
     clips: tuple[Clip, ...] = ()
     """For this visitor to find."""
+    corrections: Corrections = field(default_factory=dict)
+    """Of the visit until then: a reload goes on with them."""
 
 
 @dataclass(frozen=True)

@@ -305,6 +305,8 @@ def test_learn_what_is_normal_and_find_what_is_not(page: Any, clips: list[Path],
     with page.expect_download() as download:
         page.click("#anomalies-result a:has-text('CSV')")
     assert Path(download.value.path()).read_text(encoding="utf-8").count("\n") == 101
+    page.reload()
+    page.wait_for_selector("#anomalies-out:visible .cap-event")
     fresh(page)
 
 
@@ -349,13 +351,13 @@ def test_batch_with_one_bad_file(page: Any, clips: list[Path], tmp_path: Path) -
     page.reload()  # and a reload loses nothing
     rows.nth(2).get_by_text("a clip <b> of shapes").wait_for()
     assert "corrected by you" in rows.nth(2).inner_text() and rows.count() == 3
+    rewrite(page, rows.nth(0), "another clip of shapes")
     look(page)
     with page.expect_download() as download:
         page.click("#batch-files-made a:has-text('JSONL')")
     lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
-    assert {"id": "clip1.mp4", "path": "clip1.mp4", "split": "train", "captions": ["a clip <b> of shapes"]} in map(
-        json.loads, lines
-    )
+    said = {line["path"]: line["captions"] for line in map(json.loads, lines)}
+    assert (said["clip0.mp4"], said["clip1.mp4"]) == (["another clip of shapes"], ["a clip <b> of shapes"])
 
 
 def test_timeline_cancel_jump_subtitles_and_download(page: Any, tmp_path: Path) -> None:
@@ -420,6 +422,9 @@ def test_evaluate(page: Any, tmp_path: Path) -> None:
     with page.expect_download() as download:
         page.click("#evaluate-result a:has-text('HTML')")
     assert "<!doctype html>" in Path(download.value.path()).read_text(encoding="utf-8")
+    page.reload()
+    page.wait_for_selector("#evaluate-result:visible .cap-list")
+    assert "Evaluate: said.csv:" in page.text_content(".cap-visit li")
 
 
 def test_a_link_finds_and_a_choice_plays(demo: Demo, page: Any, tmp_path: Path) -> None:

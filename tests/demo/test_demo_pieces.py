@@ -65,7 +65,7 @@ def test_a_caption_of_one_scene_says_which(checkpoint: Path, tmp_path: Path) -> 
     assert "It describes 0.5 s to 1.2 s" in alone and 'class="cap-scene" data-seek="0.500"' in alone
     assert 'data-seek="0.500" data-end="1.250" data-text' in alone
     assert "It describes" not in sentence(Told(captions=now.captions[:1]), player="player")
-    outcomes = (batch.Outcome("a.mp4"), batch.Outcome("b.mp4", "no"), batch.Outcome("c.mp4"))
+    outcomes = (batch.Outcome(Path("a.mp4")), batch.Outcome(Path("b.mp4"), "no"), batch.Outcome(Path("c.mp4")))
     assert batch._table(outcomes, now).count("It describes 0.5 s to 1.2 s") == 1
     files = re.findall(r"base64,([^\"]+)", batch._downloads(outcomes, now))
     table = list(csv.DictReader(io.StringIO(base64.b64decode(files[0]).decode())))
