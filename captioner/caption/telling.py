@@ -25,7 +25,7 @@ from captioner.video.frames import Frames
 from captioner.vision.nouns import nouns
 
 BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
-UNCALIBRATED = "min_confidence is a bare number here: the confidence of this checkpoint is not calibrated"
+UNCALIBRATED = "min_confidence is not a probability here: this checkpoint's confidence is not calibrated"
 _LEAST = 0.05
 """Nouns less probable than this are not told."""
 _MOST = 5

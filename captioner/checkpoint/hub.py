@@ -42,7 +42,7 @@ def located(name: str | Path) -> Path:
         raise CheckpointError(f"{repo} on the Hugging Face hub has no revision {revision}") from error
     except LocalEntryNotFoundError as error:
         why = (
-            "HF_HUB_OFFLINE=1 forbids to fetch it; unset that"
+            "HF_HUB_OFFLINE=1 forbids fetching it; unset it"
             if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
             else "the Hugging Face hub cannot be reached; check the connection"
         )
@@ -107,7 +107,7 @@ tags: [captioner, {tags}]
 {licence}---
 # {name.partition("/")[2]}
 
-A checkpoint of captioner for {task}: a CNN looks at frames, a GRU reads them.
+A checkpoint of captioner for {task}: a CNN encodes frames, a GRU reads the features.
 
     captioner {command} -m {name} clip.mp4
 

@@ -105,7 +105,7 @@ def learn(options: argparse.Namespace) -> int:
     if "-" in paths:
         raise UsageError("normal footage is read from files; a stream (-) can only be scored")
     if missing := next((path for path in paths if not Path(path).exists()), None):
-        raise CaptionerError(f"there is no file {missing}; nothing was learnt")
+        raise CaptionerError(f"there is no file {missing}; nothing was learned")
     announce(f"learning from {len(paths)} files", quiet=options.quiet)
     monitor, status = Monitor(quiet=options.quiet), Status(quiet=options.quiet)
     from captioner.anomalies.learning import learn as learn_from
@@ -134,14 +134,14 @@ def learn(options: argparse.Namespace) -> int:
 def _say_learnt(learnt: Learnt, folder: Path, files: int, monitor: Monitor) -> None:
     """What a person should know of what was learnt."""
     if learnt.failures:
-        monitor.say(f"{folder} was learnt from the other {files - len(learnt.failures)} of {files} files")
+        monitor.say(f"{folder} was learned from the other {files - len(learnt.failures)} of {files} files")
     if learnt.tail.seconds < 600:
         monitor.say(
-            f"the threshold rests on {learnt.tail.seconds:.0f} seconds of footage; with half an hour or more of normal "
-            "footage the number of false alarms can be relied on"
+            f"the threshold comes from {learnt.tail.seconds:.0f} seconds of footage; the rate of false alarms is "
+            "reliable from half an hour of normal footage on"
         )
     if learnt.stopped:
-        monitor.say(f"stopped in {learnt.stopped}; what was learnt so far is kept, --overwrite learns anew")
+        monitor.say(f"stopped in {learnt.stopped}; what was learned so far is kept; --overwrite learns again")
 
 
 def score(options: argparse.Namespace) -> int:
@@ -223,7 +223,7 @@ def _score_one(watcher: Watcher, path: str, stem: str, options: argparse.Namespa
                 monitor.say(str(place))
     if not events:
         share = highest / watcher.threshold
-        print(f"{visible(path)}: nothing abnormal in {last:.0f} seconds (at most {share:.2f} of the threshold)")
+        print(f"{visible(path)}: no anomaly in {last:.0f} seconds (highest score: {share:.2f} of the threshold)")
 
 
 def _stems(paths: Sequence[str]) -> list[tuple[str, str]]:

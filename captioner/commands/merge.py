@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         _write(merge, form, options)
         missing = merge.missing_shards()
         if missing:
-            monitor.say(f"no file is of shard {', '.join(missing)}")
+            monitor.say(f"no file has shard {', '.join(missing)}")
         monitor.say(_summary(merge, malformed=malformed, lacking=lacking, output=options.output, failures=failures))
     return 1 if malformed or lacking or missing else 0
 
@@ -159,9 +159,9 @@ def _write(merge: Merge, form: str, options: argparse.Namespace) -> None:
 def _summary(merge: Merge, *, malformed: int, lacking: dict[str, int], output: str, failures: Path) -> str:
     parts = [f"{output} has {merge.rows} rows from {len(merge.files)} files"]
     if merge.repeated:
-        parts.append(f"{merge.repeated} rows that stand twice left out")
+        parts.append(f"{merge.repeated} duplicate rows left out")
     if merge.unexpected:
-        parts.append(f"{merge.unexpected} rows of files that are not expected, at the end")
+        parts.append(f"{merge.unexpected} rows of unexpected files, at the end")
     if malformed:
         parts.append(f"{malformed} malformed lines left out")
     if lacking:

@@ -107,7 +107,9 @@ def _parts(
     """The file's segments, or the whole; a decoder that hangs on the whole, and so cannot raise, ends the program."""
 
     def give_up() -> None:
-        monitor.failure(item.path, "timeout", f"{item.path} took longer than {options.timeout} seconds; it hung")
+        monitor.failure(
+            item.path, "timeout", f"{item.path} took longer than {options.timeout} seconds; its decoder hung"
+        )
         os._exit(1)
 
     timer = threading.Timer(options.timeout + GRACE_SECONDS, give_up)

@@ -161,7 +161,7 @@ def _summary(ended: str, counts: Counts, inputs: Inputs, *, journal: Path | None
         before = f"; {counts.failed_before} of them before, --retry-failed tries again" if counts.failed_before else ""
         parts.append(f"{failed} failed{where}{before}")
     if counts.malformed:
-        parts.append(f"{counts.malformed} malformed records of {journal} passed over and done again")
+        parts.append(f"{counts.malformed} malformed records of {journal} skipped and done again")
     if counts.unwritten:
         parts.append(f"{counts.unwritten} outputs could not be written")
     if counts.kept:
@@ -175,6 +175,6 @@ def _summary(ended: str, counts: Counts, inputs: Inputs, *, journal: Path | None
     text = ", ".join(parts)
     if ended != "done":
         left = counts.total - counts.settled
-        on = "; the same command goes on from here" if journal else ""
+        on = "; the same command resumes" if journal else ""
         text = f"stopped with {left} of {counts.total} to do{on}: {text}"
     return text

@@ -40,7 +40,9 @@ def fault_of(error: BaseException, name: str, *, doing: str = "read") -> Fault:
     causes = list(_causes(error))
     kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
     if any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes):
-        return Fault(code=None, message=f"the disk of --scratch is full: {name} cannot be fetched; give one with room")
+        return Fault(
+            code=None, message=f"the disk of --scratch is full: {name} cannot be fetched; give one with more space"
+        )
     if kinds & {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "CredentialRetrievalError"}:
         return Fault(code=None, message=f"{name} needs credentials: set AWS_PROFILE, or {_ANONYMOUS} for a public one")
     status = next((number for cause in causes if (number := _status(cause))), 0)

@@ -129,7 +129,7 @@ class FolderArrivals(Arrivals):
             if self._polling:
                 raise CaptionerError(f"the folders cannot be watched: {error}") from error
             self._polling = True
-            self._wanted.say(f"the system does not tell of changes ({error}); the folders are looked at instead")
+            self._wanted.say(f"the system reports no changes ({error}); the folders are scanned instead")
 
     def _here(self) -> dict[str, tuple[int, int]]:
         """Device and inode of each folder that is there."""

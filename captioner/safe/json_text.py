@@ -13,7 +13,7 @@ from captioner.safe.text import LARGEST_BYTES, read_text
 
 DEEPEST = 64
 """Lists and objects inside each other; captions, settings and annotations need ten."""
-_TOO_DEEP = f"it is nested more than {DEEPEST} deep, which is taken for a mistake"
+_TOO_DEEP = f"it is nested more than {DEEPEST} deep; deeper JSON is refused"
 _LARGEST_SETTINGS = 64 * 2**20
 
 

@@ -164,7 +164,7 @@ def _child(pool: DecodePool) -> str:
     with tempfile.TemporaryDirectory() as folder:
         job = DecodeJob(path=str(_render(Path(folder) / "clip.avi")), video=VideoConfig(frames=4, size=64))
         [(_, frames)] = pool.decode(job)
-    return f"starts and decodes: {len(frames.pixels)} frames of a made-up clip"
+    return f"starts and decodes: {len(frames.pixels)} frames of a rendered clip"
 
 
 def _caption(captioner: Captioner | Runner) -> str:

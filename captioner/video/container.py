@@ -226,7 +226,7 @@ def video_stream(path: Path, container: Any, form: str | None) -> Any:
         stream = max(streams, key=lambda s: s.frames)
     context = stream.codec_context
     if context is None:
-        raise why_undecodable(path, f"{path} is coded in a way that cannot be decoded here", code="unsupported")
+        raise why_undecodable(path, f"{path} uses a codec that cannot be decoded here", code="unsupported")
     _check_size(path, context.width, context.height)
     context.options = {"max_pixels": str(MAX_PIXELS)}  # the option given on opening only guards the opening
     context.thread_count = 1  # one clip a core beats many cores a clip, and errors come where they belong

@@ -217,7 +217,7 @@ def _report(
             f"{calibration.moving:+.3f} for clips), x the mean log-probability of a token, s the probability of the "
             "likeliest noun seen, d the mean one of the words by the detector, m the match; cross-validated log-loss "
             f"{calibration.log_loss:.3f}, of a constant {calibration.constant_log_loss:.3f}",
-            "the tables above are of the clips it was fitted to; see others with --check",
+            "the tables above show the clips it was fitted to; --check measures others",
         ]
     values = {
         "calibration": dataclasses.asdict(calibration),

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {measure:<14}{100 * interval.score:6.2f}  ({100 * interval.low:.2f}-{100 * interval.high:.2f})")
     for kind, value in kinds.items():
         print(f"  AUC {kind:<10}{100 * value:6.2f}")
-    print(f"  {alarms} false alarms in {hours:.2f} hours of normal footage; {args.alarms_per_hour:g} an hour may be")
+    print(f"  {alarms} false alarms in {hours:.2f} hours of normal footage; {args.alarms_per_hour:g} an hour accepted")
     values = {
         "name": name,
         "checkpoint": watcher.checkpoint.fingerprint,

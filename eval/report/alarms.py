@@ -84,7 +84,9 @@ def _collapse(found: Diversity) -> Alarm:
         return Alarm("Caption collapse", "unknown", text + f" Under {COLLAPSE_CLIPS} clips that says little.")
     rings = found.most_common_share > COLLAPSE
     return Alarm(
-        "Caption collapse", "alarm" if rings else "fine", text + f" It rings above {100 * COLLAPSE:.0f} % for one."
+        "Caption collapse",
+        "alarm" if rings else "fine",
+        text + f" The limit for one caption is {100 * COLLAPSE:.0f} %.",
     )
 
 
@@ -110,7 +112,7 @@ def _copied(found: Diversity) -> Alarm:
         return Alarm(title, "unknown", "Not checked: name the training manifest with --train.")
     copied = 1 - found.novel_share
     text = (
-        f"{100 * copied:.1f} % of the captions are training captions word for word; above {100 * COPIED:.0f} % rings."
+        f"{100 * copied:.1f} % of the captions are training captions word for word; the limit is {100 * COPIED:.0f} %."
     )
     return Alarm(title, "alarm" if copied > COPIED else "fine", text)
 

@@ -206,7 +206,7 @@ def _calibration(calibration: Calibration | None) -> dict[str, str]:
     if calibration is None:
         return {"calibrated": "no: it ranks captions, but is not a probability"}
     return {
-        "is the chance that": calibration.good,
+        "is the probability that": calibration.good,
         "fitted on": f"{calibration.clips:,} clips of {', '.join(calibration.fitted_on)}",
         "of which good": f"{100 * calibration.good_share:.1f} %",
     }

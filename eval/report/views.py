@@ -84,7 +84,7 @@ def _words(row: Mapping[str, Any]) -> tuple[WordView, ...]:
             heat=heat(
                 word["attention"],
                 top=top,
-                label=f"{word['text']}: looks most at {word['peak_seconds']:.1f} s "
+                label=f"{word['text']}: most attention at {word['peak_seconds']:.1f} s "
                 f"({100 * max(word['attention'], default=0):.0f} %)",
             ),
         )

@@ -329,7 +329,7 @@ def test_what_was_learnt_is_kept_when_it_is_stopped(
     normal = [str(path) for path in sorted(walk.glob("clips/train-*.mp4"))]
     assert main(["anomalies", "learn", *normal, "-o", str(tmp_path / "cam")]) == 130
     where = f"training {part} of 3, step {step} of 8"
-    assert f"stopped in {where}; what was learnt so far is kept" in capsys.readouterr().err
+    assert f"stopped in {where}; what was learned so far is kept" in capsys.readouterr().err
     assert Watcher.load(tmp_path / "cam").checkpoint.learnt_from["stopped"] == where
     assert "of normal footage read 1.00" in [text for text in shown if "read" in text][-1]
     assert any(text.startswith("training 1 of 3: step 2 of 8, error ") and text.endswith(" 0.08") for text in shown)

@@ -506,7 +506,7 @@ def test_stopped_and_killed_the_command_goes_on(checkpoint: Path, clips: list[Pa
     assert whole.returncode == 0, whole.stderr
     stopped = run("out.jsonl", "-c", SIGNALLED, "8", str(int(signal.SIGINT)))
     assert stopped.returncode == 130 and not left_behind(stopped)
-    assert "the same command goes on from here" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert "the same command resumes" in stopped.stderr and "Traceback" not in stopped.stderr
     killed = run("out.jsonl", "-c", SIGNALLED, "8", str(int(signal.SIGKILL)))
     assert killed.returncode == -signal.SIGKILL and not left_behind(killed)
     last = run("out.jsonl", "-m", "captioner")

@@ -103,7 +103,7 @@ def test_equal_rows_stand_once_and_different_ones_are_refused(
     for prefer, told in (("first", "a cat"), ("last", "a cow")):
         assert merge(one, two, "--prefer", prefer, "--overwrite") == 0
         assert [each["caption"] for each in read(Path("all.jsonl"))] == ["a dog runs", told, "a dog runs"]
-        assert "3 rows from 2 files; 2 rows that stand twice left out" in capsys.readouterr().err
+        assert "3 rows from 2 files; 2 duplicate rows left out" in capsys.readouterr().err
     assert merge(two, two) == 1 and "exists" in capsys.readouterr().err
     before = Path(two).read_bytes()
     assert main(["merge", one, two, "-o", two, "--overwrite"]) == 1 and Path(two).read_bytes() == before
@@ -140,7 +140,7 @@ def test_a_shard_that_is_missing_is_named(
         with Journal(f"{file}.journal", shard="9/9"):  # the first run counts
             pass
     assert merge(files[0], files[2]) == 1
-    assert "no file is of shard 2/4, 4/4" in capsys.readouterr().err
+    assert "no file has shard 2/4, 4/4" in capsys.readouterr().err
     assert merge(*files, "--overwrite") == 0  # the last has no journal: it may be any shard
 
 

@@ -75,7 +75,7 @@ def test_what_the_hub_refuses_is_one_line(server: Hub, checkpoint: Path, tmp_pat
     assert (
         away.returncode == 1
         and away.stderr.count("\n") == 1
-        and "HF_HUB_OFFLINE=1 forbids to fetch it; unset that" in away.stderr
+        and "HF_HUB_OFFLINE=1 forbids fetching it; unset it" in away.stderr
     )
     refused = captioner(server, home, "push", str(checkpoint), "me/tiny", HF_TOKEN="wrong")
     assert refused.returncode == 1 and refused.stderr.startswith("captioner: cannot push to me/tiny: "), refused.stderr

@@ -73,7 +73,7 @@ def test_a_decoder_that_hangs_ends_the_program(
     monkeypatch.setattr("captioner.commands.one.segment_frames", hang)
     clip = render_clip(tmp_path / "clip.mp4")
     assert main(["caption", str(clip), "-m", str(checkpoint), "--timeout", "0.1"]) == 1
-    assert statuses == [1] and f"{clip} took longer than 0.1 seconds; it hung" in capsys.readouterr().err
+    assert statuses == [1] and f"{clip} took longer than 0.1 seconds; its decoder hung" in capsys.readouterr().err
 
 
 def test_captions_go_to_stdout_and_failures_to_stderr(checkpoint: Path, tmp_path: Path) -> None:
