@@ -126,7 +126,7 @@ def test_holes_are_said(archive: list[str], tmp_path: Path, capsys: pytest.Captu
     missing = [(archive[n], "missing") for n in (3, 7)]
     assert ledger == [(archive[5], "damaged"), (archive[6], "failed"), *missing]  # archive[4] was captioned later
     assert all(f"{path}" in said and f"[{code}]" in said for path, code in ledger)
-    assert "2 failed, 2 missing" in said and "1 rows of files that are not expected" in said
+    assert "2 failed, 2 missing" in said and "1 rows of unexpected files" in said
     assert [each["path"] for each in read(Path("all.jsonl"))] == [*archive[:3], archive[4], "elsewhere.mp4"]
 
 
