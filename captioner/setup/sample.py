@@ -22,6 +22,7 @@ from captioner.video.frames import iter_frames, scale
 PACKAGE = "scikit-image"
 _FRAMES_PER_SECOND = 24
 _SECONDS = 4
+_WIDTH, _HEIGHT = 480, 360
 _GREEN, _BROWN = np.array([0.55, 0.85, 0.35]), np.array([120.0, 75.0, 40.0])
 _SCENE = (720, 1500)
 _ZENITH, _HORIZON = np.array([110.0, 160.0, 220.0]), np.array([235.0, 240.0, 250.0])
@@ -71,20 +72,19 @@ def photographs() -> Path:
     return Path(next(iter(found.submodule_search_locations))) / "data"
 
 
-def render_sample(path: Path, shots: Sequence[Shot] = SHOTS, *, side: int = 360, overwrite: bool = False) -> Path:
-    """Write the shots one after another as an H.264 clip of 4:3, ``side`` pixels high. Raises CaptionerError."""
+def render_sample(path: Path, shots: Sequence[Shot] = SHOTS, *, overwrite: bool = False) -> Path:
+    """Write the shots one after another as an H.264 clip of 4:3. Raises CaptionerError."""
     folder = photographs()
-    width = side * 4 // 3
     with (
         whole_path(path, overwrite=overwrite, make_folder=True, suffix=".mp4") as temporary,
         av.open(str(temporary), "w") as out,
     ):
         stream = out.add_stream("libx264", rate=_FRAMES_PER_SECOND)
-        stream.width, stream.height, stream.pix_fmt = width, side, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = _WIDTH, _HEIGHT, "yuv420p"
         stream.options = {"preset": "ultrafast", "crf": "20"}
         stream.thread_count = 1
         for shot in shots:
-            for pixels in _views(_picture(folder, shot), shot, width=width, height=side):
+            for pixels in _views(_picture(folder, shot), shot):
                 out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         out.mux(stream.encode(None))
     return path
@@ -110,15 +110,15 @@ def _picture(folder: Path, shot: Shot) -> np.ndarray:
     return scene.clip(0, 255).astype(np.uint8)
 
 
-def _views(picture: np.ndarray, shot: Shot, *, width: int, height: int) -> Iterator[np.ndarray]:
+def _views(picture: np.ndarray, shot: Shot) -> Iterator[np.ndarray]:
     """What the camera sees, (height, width, 3) uint8 each: it starts and stops gently."""
     count = _SECONDS * _FRAMES_PER_SECOND
     for number in range(count):
         share = (1 - math.cos(math.pi * number / (count - 1))) / 2
         x, y, size = (a + (b - a) * share for a, b in zip(shot.begin, shot.end, strict=True))
-        rows = min(size * picture.shape[0], picture.shape[1] * height / width)
-        columns = rows * width / height
+        rows = min(size * picture.shape[0], picture.shape[1] * _HEIGHT / _WIDTH)
+        columns = rows * _WIDTH / _HEIGHT
         top = min(max(y * picture.shape[0] - rows / 2, 0), picture.shape[0] - rows)
         left = min(max(x * picture.shape[1] - columns / 2, 0), picture.shape[1] - columns)
         window = picture[int(top) : int(top + rows), int(left) : int(left + columns)]
-        yield scale(window, height, width)
+        yield scale(window, _HEIGHT, _WIDTH)
