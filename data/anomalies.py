@@ -147,11 +147,9 @@ def _folder(source: Path) -> list[Clip]:
         if not 0 <= start < end < float("inf"):
             raise DataError(f"{source / 'abnormal.csv'}, line {line}: start and end must be seconds, start first")
         listed.setdefault(row["file"].strip(), []).append((start, end))
-    found = {
-        split: [path for path in sorted((source / name).glob("*")) if path.suffix.lower() in VIDEO_SUFFIXES]
-        for split, name in (("train", "normal"), ("test", "test"))
-    }
+    found = {}
     for split, name in (("train", "normal"), ("test", "test")):
+        found[split] = [path for path in sorted((source / name).glob("*")) if path.suffix.lower() in VIDEO_SUFFIXES]
         if not found[split]:
             raise DataError(f"{source / name} holds no video")
     if unknown := set(listed) - {path.name for path in found["test"]}:

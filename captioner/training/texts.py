@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from captioner.errors import DataError
-from captioner.language.config import TokenizerConfig
 from captioner.language.tokenizer import CaptionTokenizer, normalise
-from captioner.manifest import Clip, read_manifest
+from captioner.manifest import read_manifest
 from captioner.metrics.characters import tokenizer_for
 from captioner.metrics.cider import CiderScorer
 from captioner.metrics.content import content_words
-from captioner.training.config import DataConfig, Recipe
+from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora, training_clips
 from captioner.training.log import TrainingLog
 from captioner.video.config import VideoConfig
@@ -68,39 +67,33 @@ def load_caption_data(
     Without an encoder the clips are pixels. Captions that are too long are left out and reported; raises DataError when
     nothing is left.
     """
-    text = _text_captions(recipe.data)
+    texts = [c for path in recipe.data.text for clip in read_manifest(path, split="train") for c in clip.captions]
     clips, _ = training_clips(recipe.data)
-    said = [normalise(c) for clip in clips for c in clip.captions] + text
-    if tokenizer is None:
-        tokenizer = _tokenizer(recipe.tokenizer, said)
+    said = [normalise(c) for c in (*(c for clip in clips for c in clip.captions), *texts)]
+    if tokenizer is None and recipe.tokenizer.source:
+        tokenizer = CaptionTokenizer.from_pretrained(recipe.tokenizer.source, said)
+    tokenizer = tokenizer or CaptionTokenizer.train(said, vocab_size=recipe.tokenizer.vocab_size)
     train, val = load_corpora(recipe, encoder, video=video, log=log, in_memory=encoder is not None)
     longest = recipe.search.max_length - 1
 
-    def with_tokens(corpus: Corpus) -> CaptionCorpus:
-        return CaptionCorpus(**vars(corpus), tokens=_encoded(corpus.clips, tokenizer, longest=longest))
+    def encoded(captions: Iterable[str]) -> list[tuple[int, ...]]:
+        """The tokens of captions that have a word and are not too long."""
+        tokens = (tuple(tokenizer.encode(normalise(caption))) for caption in captions)
+        return [caption for caption in tokens if 0 < len(caption) <= longest]
 
-    coded = (tuple(tokenizer.encode(c)) for c in text)
+    def with_tokens(corpus: Corpus) -> CaptionCorpus:
+        return CaptionCorpus(**vars(corpus), tokens=[encoded(clip.captions) for clip in corpus.clips])
+
     data = CaptionData(
         tokenizer=tokenizer,
         train=with_tokens(train),
         val={name: with_tokens(corpus) for name, corpus in val.items()},
-        text=[c for c in coded if 0 < len(c) <= longest],
+        text=encoded(texts),
         said=said,
     )
     _report(data, log, longest=longest)
     _warn_of_unknown(data, log)
     return data
-
-
-def _encoded(clips: Sequence[Clip], tokenizer: CaptionTokenizer, *, longest: int) -> list[list[tuple[int, ...]]]:
-    coded = [[tuple(tokenizer.encode(normalise(c))) for c in clip.captions] for clip in clips]
-    return [[c for c in captions if 0 < len(c) <= longest] for captions in coded]
-
-
-def _tokenizer(config: TokenizerConfig, captions: list[str]) -> CaptionTokenizer:
-    if config.source:
-        return CaptionTokenizer.from_pretrained(config.source, captions)
-    return CaptionTokenizer.train(captions, vocab_size=config.vocab_size)
 
 
 def _report(data: CaptionData, log: TrainingLog, *, longest: int) -> None:
@@ -131,11 +124,6 @@ def _warn_of_unknown(data: CaptionData, log: TrainingLog) -> None:
             f"warning: the tokenizer lacks {100 * share:.0f} % of the pieces of the captions, which can never be said; "
             "for another language or script train without train.start, so that a tokenizer is made of these captions"
         )
-
-
-def _text_captions(data: DataConfig) -> list[str]:
-    """The ``train`` captions of all text manifests, normalised."""
-    return [normalise(c) for path in data.text for clip in read_manifest(path, split="train") for c in clip.captions]
 
 
 def word_forms(stems: Sequence[str], captions: Iterable[str]) -> list[str]:
