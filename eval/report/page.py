@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from eval.inputs.references import References
 from eval.report import plots
 from eval.report.alarms import alarms
 from eval.report.table import coverage_line, diversity_lines, write_text
-from eval.report.views import ClipView, view
+from eval.report.views import ClipView, seen
 from eval.scores.evaluation import ClipScore, Evaluation
 from eval.scores.goodness import GOOD, is_good
 from eval.scores.human import HumanLine, leave_one_out
@@ -127,10 +128,13 @@ def write_report(
 def _views(subject: Subject, images: bool, some: Sequence[ClipScore]) -> list[ClipView]:
     sources = {clip.id: clip for clip in subject.clips}
     video = subject.checkpoint.video if subject.checkpoint else VideoConfig()
-    return [
-        view(clip, row=subject.rows.get(clip.id, {}), source=sources.get(clip.id), video=video, images=images)
-        for clip in some
-    ]
+    views = []
+    for clip in some:
+        row = subject.rows.get(clip.id, {})
+        looked = seen(row, source=sources.get(clip.id), video=video, images=images)
+        references = tuple(Counter(clip.references).most_common())
+        views.append(ClipView(clip=clip, confidence=row.get("confidence"), seen=looked, references=references))
+    return views
 
 
 def environment(*, html: bool) -> Any:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from captioner.manifest import Clip
+from captioner.outputs.svg import Svg
 from captioner.video.config import VideoConfig
+from eval.report.plots import heat
+from eval.report.strips import try_strip
 from eval.scores.evaluation import ClipScore
-
-if TYPE_CHECKING:
-    from captioner.outputs.svg import Svg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,24 +48,10 @@ class ClipView:
     """Each different reference and how many people gave it, the commonest first."""
 
 
-def view(
-    clip: ClipScore, *, row: Mapping[str, Any], source: Clip | None, video: VideoConfig, images: bool = True
-) -> ClipView:
-    """The view of one clip; ``row`` is its line in predictions.jsonl, ``source`` where its frames come from."""
-    return ClipView(
-        clip=clip,
-        confidence=row.get("confidence"),
-        seen=seen(row, source=source, video=video, images=images),
-        references=tuple(Counter(clip.references).most_common()),
-    )
-
-
 def seen(row: Mapping[str, Any], *, source: Clip | None, video: VideoConfig, images: bool = True) -> SeenView:
     """Frames and attention of the captioned ``row``."""
     picture, note = None, "left out with --no-images"
     if images:
-        from eval.report.strips import try_strip
-
         picture, note = (None, "the references name no file for it") if source is None else try_strip(source, video)
     times = row.get("times_seconds") or [0.0]
     saw = ", ".join(f"{s['noun']} {100 * s['probability']:.0f} %" for s in row.get("evidence", []))
@@ -74,8 +59,6 @@ def seen(row: Mapping[str, Any], *, source: Clip | None, video: VideoConfig, ima
 
 
 def _words(row: Mapping[str, Any]) -> tuple[WordView, ...]:
-    from eval.report.plots import heat
-
     spoken = row.get("words", [])
     top = max((share for word in spoken for share in word["attention"]), default=0.0)
     return tuple(
