@@ -26,7 +26,7 @@ FEWEST = 30
 """Captions of an evaluation below which a reliability curve would say nothing."""
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
-RIGHT = 0.68
+GOOD_SHARE = 0.68
 """Share of the captions not marked as unsure that is to be good. On nouns and data that nobody trained on it is then
 60 % (benchmarks/unseen.py)."""
 
@@ -164,7 +164,7 @@ def confidence_of(evaluation: Evaluation, rows: Mapping[str, Mapping[str, Any]])
     return measure(confidence, np.array([is_good(clip.caption, clip.references) for clip in clips]))
 
 
-def unsure_below(confidence: Floats, good: Booleans, *, share: float = RIGHT) -> float:
+def unsure_below(confidence: Floats, good: Booleans, *, share: float = GOOD_SHARE) -> float:
     """The least threshold, in hundredths, above which at least ``share`` of the captions is good; 0 is none needed.
 
     1 where no threshold does.
