@@ -198,7 +198,8 @@ def report(result: Join) -> str:
         (result.captions_without_clip, "captioned videos without a clip"),
         (result.captions_without_split, "captioned videos in no split, left out"),
     ):
-        lines.append(f"{len(count):,} {what}{_examples(count)}")
+        if count:
+            lines.append(f"{len(count):,} {what}{_examples(count)}")
     if result.text:
         captions = sum(len(clip.captions) for clip in result.text)
         lines.append(f"{captions:,} captions of {len(result.text):,} train videos without a clip kept as text")

@@ -136,7 +136,10 @@ def export(
         def begin(name: str, *, part: float = 1.0) -> None:
             nonlocal done
             if status is not None:
-                status.show(f"{name} of {', '.join(names)}" + " in 8 bits" * (part < 1), share=done / total)
+                status.show(
+                    f"writing {name} ({names.index(name) + 1} of {len(names)})" + " in 8 bits" * (part < 1),
+                    share=done / total,
+                )
             done += part * _COSTS[name]
 
         _write(checkpoint, temporary, begin)

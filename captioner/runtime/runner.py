@@ -61,7 +61,7 @@ class Runner:
             known = values["runtime"]
         except (CheckpointError, KeyError):
             raise CheckpointError(
-                f"{folder} is not what `captioner export` writes: it has no {CONFIG} of one"
+                f"{folder} is not what `captioner export` writes: it lacks the {CONFIG} of an export"
             ) from None
         if known != FORMAT:
             raise CheckpointError(f"{folder} has export format {known!r}; this version of captioner reads {FORMAT}")

@@ -94,7 +94,7 @@ def fit(signals: Floats, good: Booleans) -> tuple[float, ...]:
     if len(good) < LEAST_CLIPS or few < LEAST_EACH:
         raise DataError(
             f"{int(good.sum())} of {len(good)} captions are good: too few to calibrate on; "
-            f"it takes {LEAST_CLIPS} clips, {LEAST_EACH} of them with a good caption and {LEAST_EACH} without"
+            f"calibration needs {LEAST_CLIPS} clips, at least {LEAST_EACH} with a good caption and {LEAST_EACH} without"
         )
     return _platt(signals, good)
 
