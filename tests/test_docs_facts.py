@@ -57,3 +57,9 @@ def test_the_design_lists_every_room_and_layer() -> None:
     assert [re.split(r" \| |, ", line) for line in listed] == [re.split(r" \| ", layer) for layer in layers[1:]]
     rooms = {path.parent.name for path in (ROOT / "captioner").glob("*/__init__.py")}
     assert set(re.findall(r"^\| `(\w+)/` \|", design, re.MULTILINE)) == rooms
+
+
+def test_the_readme_has_the_scores_of_the_model_card() -> None:
+    readme, card = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/why/model-card.md"))
+    scores = re.findall(r"CIDEr ([\d.]+) (\([\d.]+-[\d.]+\))", readme)
+    assert len(scores) == 2 and all(f"| **{score}** {interval} |" in card for score, interval in scores), scores
