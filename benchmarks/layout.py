@@ -40,10 +40,7 @@ def main() -> None:
 
     @torch.inference_mode()
     def say(model: CaptionModel, clip: torch.Tensor) -> tuple[int, ...]:
-        [[best, *_]] = model.generate(
-            model.observe(clip, mask).memory,
-            loaded.search,
-        )
+        [[best, *_]] = model.generate(model.observe(clip, mask).memory, loaded.search)
         return best.tokens
 
     total = {"rows": 0.0, "columns": 0.0}
