@@ -146,3 +146,11 @@ def test_at_five_bits_each_one_in_ten_is_mistaken() -> None:
     phrases.add(f"w{i} x{i} y{i}" for i in range(1700))  # three sequences each
     mistaken = sum(3 - phrases.unknown(f"u{i} v{i} z{i}") for i in range(2000)) / 6000
     assert 0.05 < mistaken < 0.16
+
+
+def test_a_trigram_has_the_bits_that_checkpoints_hold() -> None:
+    """Their tables were filled by earlier versions, and are read by later ones."""
+    table = np.zeros(512, dtype=np.uint8)
+    Trigrams(table).add(["a dog runs"])
+    bits = np.unpackbits(table, bitorder="little").nonzero()[0]
+    assert bits.tolist() == [433, 542, 639, 1056, 1087, 1370, 1642, 1825, 2726]
