@@ -264,12 +264,15 @@ def _embedding(caption: Caption) -> dict[str, Any]:
     """What an index keeps beside the caption, where there is anything."""
     if caption.embedding is None:
         return {}
-    vector, thumbnail = (base64.b64encode(b).decode() for b in (caption.embedding.vector, caption.embedding.thumbnail))
+    kept = caption.embedding
+    vector, thumbnail, features = (
+        base64.b64encode(each).decode() for each in (kept.vector, kept.thumbnail, kept.features)
+    )
     words = [
         {"word": sight.noun, "probability": sight.probability, "peak_seconds": sight.peak_seconds}
-        for sight in caption.embedding.words
+        for sight in kept.words
     ]
-    return {"embedding": {"vector": vector, "words": words, "thumbnail": thumbnail}}
+    return {"embedding": {"vector": vector, "words": words, "thumbnail": thumbnail, "features": features}}
 
 
 def outcome_of(task: Task, record: dict[str, Any]) -> Outcome:

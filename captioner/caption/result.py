@@ -69,6 +69,8 @@ class Embedding:
     """Detected words, likeliest first."""
     thumbnail: bytes = b""
     """A WebP picture; empty where none is kept."""
+    features: bytes = b""
+    """Means of the captioner's features over the frames, float16; empty where they are not kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

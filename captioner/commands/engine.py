@@ -69,7 +69,7 @@ def _cluster(options: argparse.Namespace, settings: Settings) -> Engine:
         from captioner.index.indexer import Indexer
         from captioner.retrieval.checkpoint import retriever_folder
 
-        load = partial(Indexer.load, thumbnails=options.thumbnails, device=options.device)
+        load = partial(Indexer.load, thumbnails=options.thumbnails, features=options.features, device=options.device)
         folders["retriever"] = retriever_folder(options.retriever)
     else:
         from captioner.caption.captioner import Captioner

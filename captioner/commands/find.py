@@ -39,10 +39,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-f", "--format", choices=FORMATS, default="txt", help="default: txt")
     parser.add_argument("--like", metavar="FILE", help="find what looks like a photo, a clip or @ROW of the index")
+    parser.add_argument(
+        "--rerank", action="store_true", help="rerank the best hundred by the captioner's decoder (index --features)"
+    )
     parser.add_argument("--open", action="store_true", help="show thumbnails in the browser, without a server")
     parser.add_argument("--play", action="store_true", help="play the best result in the system's player")
     parser.add_argument("--retriever", metavar="DIR", help="retriever's folder (default: the one in the package)")
-    parser.add_argument("-m", "--model", metavar="DIR", help="with --like FILE: the captioner that made the index")
+    parser.add_argument("-m", "--model", metavar="DIR", help="with --like FILE or --rerank: the captioner that made it")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
@@ -55,8 +58,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("give either a QUERY or --like")
     if options.count < 1:
         raise UsageError(f"-n is {options.count}; it must be at least 1")
+    if options.rerank and options.like:
+        raise UsageError("--rerank is for a QUERY; leave it out with --like")
     with Archive.open(options.index, retriever=options.retriever) as archive:
-        results = _like(archive, options) if options.like else archive.find(query, **_limits(options))
+        results = _like(archive, options) if options.like else _find(archive, query, options)
         _say(archive, query, results, quiet=options.quiet)
         if results:
             with StandardOutput() as out:
@@ -67,6 +72,20 @@ def run(options: argparse.Namespace) -> int:
     if options.play and results:
         _play(results.found[0])
     return 0
+
+
+def _find(archive: Archive, query: str, options: argparse.Namespace) -> Results:
+    if not options.rerank:
+        return archive.find(query, **_limits(options))
+    from captioner.commands.models import loading
+    from captioner.index.archive import RERANKED
+
+    with loading():
+        from captioner.index.likelihood import Likelihood
+
+        likelihood = Likelihood.load(options.model)
+    found = archive.find(query, count=max(RERANKED, options.count), least_score=options.min_score)
+    return archive.rerank(found, query, likelihood).first(options.count)
 
 
 def _limits(options: argparse.Namespace) -> dict[str, Any]:

@@ -42,6 +42,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--parquet", metavar="FILE", help="write all rows and vectors to FILE too; without PATH, those of INDEX"
     )
     group.add_argument("--no-thumbnails", dest="thumbnails", action="store_false", help="keep no thumbnails")
+    group.add_argument(
+        "--features", action="store_true", help="keep features for captioner find --rerank: 28 KB a clip or shot"
+    )
     group.add_argument("--failures", metavar="FILE", help="list failures here (default: INDEX.failures.jsonl)")
     group.add_argument("--overwrite", action="store_true", help="index everything again and replace the file")
     group.add_argument("--retry-failed", action="store_true", help="retry files that failed in an earlier run")

@@ -40,7 +40,11 @@ def load_model(options: argparse.Namespace) -> ClipModel:
         from captioner.index.indexer import Indexer
 
         return Indexer.load(
-            options.model, retriever=options.retriever, thumbnails=options.thumbnails, device=options.device
+            options.model,
+            retriever=options.retriever,
+            thumbnails=options.thumbnails,
+            features=options.features,
+            device=options.device,
         )
     from captioner.caption.captioner import Captioner
 

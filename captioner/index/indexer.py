@@ -13,6 +13,7 @@ from captioner.caption.captioner import Captioner
 from captioner.caption.clips import EncodedClip
 from captioner.caption.result import Caption, DetectedNoun, Embedding
 from captioner.checkpoint.captioning import Checkpoint, load_checkpoint
+from captioner.index.likelihood import kept_features
 from captioner.index.schema import Facts
 from captioner.index.thumbnails import thumbnail
 from captioner.language.config import SearchConfig
@@ -35,10 +36,12 @@ class Indexer:
         *,
         retriever: str | Path | None = None,
         thumbnails: bool = True,
+        features: bool = False,
         device: str | None = None,
         captioner: Captioner | None = None,
     ) -> None:
-        """``captioner`` is one of this checkpoint that is there already.
+        """``features`` are kept for :class:`~captioner.index.likelihood.Likelihood`. ``captioner`` is one of this
+        checkpoint that is there already.
 
         Raises CheckpointError where the retriever does not read this captioner's features.
         """
@@ -46,7 +49,7 @@ class Indexer:
         self.checkpoint, self.device = checkpoint, self._captioner.device
         self.video, self.search = checkpoint.video, checkpoint.search
         self.retriever = load_retriever(retriever, encoder=checkpoint.model.encoder)
-        self._thumbnails = thumbnails
+        self._thumbnails, self._features = thumbnails, features
         detector = checkpoint.model.detector
         self._words = [min(form.split(), key=len) for form in detector.forms] if detector else []
 
@@ -57,10 +60,12 @@ class Indexer:
         *,
         retriever: str | Path | None = None,
         thumbnails: bool = True,
+        features: bool = False,
         device: str | None = None,
     ) -> Indexer:
         """A captioner's folder and a retriever's; by default those inside the package."""
-        return cls(load_checkpoint(folder), retriever=retriever, thumbnails=thumbnails, device=device)
+        checkpoint = load_checkpoint(folder)
+        return cls(checkpoint, retriever=retriever, thumbnails=thumbnails, features=features, device=device)
 
     @property
     def facts(self) -> Facts:
@@ -95,6 +100,7 @@ class Indexer:
             return []
         captions = self._captioner.caption_encoded(clips, search=search, shape=shape)
         batch = self._captioner.encoder.batch([clip.features for clip in clips], shape)
+        places = self.checkpoint.model.encoder.places
         return [
             replace(
                 caption,
@@ -102,6 +108,7 @@ class Indexer:
                     vector=vector.tobytes(),
                     words=self._detected(clip.features, clip.frames.times_seconds),
                     thumbnail=thumbnail(clip.frames.pixels, clip.frames.width, clip.frames.height),
+                    features=kept_features(clip.features, places=places) if self._features else b"",
                 ),
             )
             for caption, vector, clip in zip(captions, self.retriever.model.vectors(*batch), clips, strict=False)

@@ -3,7 +3,7 @@
 One SQLite file with six tables. ``files`` has a name, or a part of a file, and what became of it. ``contents`` has what
 files hold, by a key of content, model and settings. ``moments`` has a row for each clip or shot of a content, and
 ``words`` full text over these. ``vectors`` (float16) has :data:`BLOCK` moments a blob, each at the place of its number.
-The last is ``thumbnails``.
+The sixth is ``thumbnails``. A run that keeps features adds a seventh, ``features``.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ CREATE VIRTUAL TABLE words USING fts5 (
 CREATE TABLE vectors (block INTEGER PRIMARY KEY, numbers BLOB NOT NULL);
 CREATE TABLE thumbnails (moment INTEGER PRIMARY KEY, webp BLOB NOT NULL);
 """
+
+FEATURES_TABLE = "CREATE TABLE IF NOT EXISTS features (moment INTEGER PRIMARY KEY, numbers BLOB NOT NULL)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,11 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
         # A folder that cannot be written to has no room for SQLite's shared memory, and no run can write there.
         return sqlite3.connect(f"{name}?immutable=1", uri=True, check_same_thread=False)
     return connection
+
+
+def has_features(connection: sqlite3.Connection) -> bool:
+    """Whether a run kept features in this index."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'features'").fetchone())
 
 
 def read_facts(connection: sqlite3.Connection) -> Facts:

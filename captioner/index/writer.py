@@ -15,7 +15,16 @@ from captioner.archive.engine import Outcome
 from captioner.archive.journal import Entry
 from captioner.errors import CaptionerError
 from captioner.index.rows import columns_of, row_of
-from captioner.index.schema import BLOCK, Facts, check_ours, connect, create, read_facts
+from captioner.index.schema import (
+    BLOCK,
+    FEATURES_TABLE,
+    Facts,
+    check_ours,
+    connect,
+    create,
+    has_features,
+    read_facts,
+)
 from captioner.io.addresses import protocol
 from captioner.io.platform import BINARY, try_lock
 
@@ -206,6 +215,9 @@ class IndexWriter:
         if kept["thumbnail"]:
             webp = base64.b64decode(kept["thumbnail"])
             self._connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, webp))
+        if kept.get("features"):
+            self._connection.execute(FEATURES_TABLE)
+            self._connection.execute("INSERT INTO features VALUES (?, ?)", (number, base64.b64decode(kept["features"])))
 
     def _put_vector(self, number: int, vector: bytes) -> None:
         """At the moment's place in its block; an empty vector as zeros."""
@@ -244,7 +256,8 @@ class IndexWriter:
                 (number, *texts),
             )
             self._put_vector(number, b"")
-        for table, column in (("thumbnails", "moment"), ("moments", "id")):
+        of_moments = ["thumbnails", *(["features"] if has_features(self._connection) else [])]
+        for table, column in (*((name, "moment") for name in of_moments), ("moments", "id")):
             self._connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(row[0],) for row in rows])
         self._connection.execute(f"DELETE FROM contents WHERE id IN ({unused})")
 

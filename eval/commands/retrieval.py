@@ -1,7 +1,8 @@
 """``python -m eval retrieval``: does a sentence find its clip among all in an index, and a clip its sentences?
 
 Every system scores all clips for each sentence: the retriever alone, BM25 over captions, BM25 over captions and the
-words seen, and what ``captioner find`` does by default.
+words seen, and what ``captioner find`` does by default. Where the index keeps features, the decoder's likelihood
+reranks the best hundred too.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from pathlib import Path
 import numpy as np
 
 from captioner.errors import DataError
-from captioner.index.archive import WORDS_WEIGHT, Archive
+from captioner.index.archive import LIKELIHOOD_WEIGHT, WORDS_WEIGHT, Archive
+from captioner.index.likelihood import Likelihood
+from captioner.index.schema import has_features
 from captioner.manifest import Clip, read_manifest
 from eval.commands.arguments import add_overwrite
-from eval.inputs.index import bm25, rows_by_file, similarities, word_shares
+from eval.inputs.index import bm25, likelihoods, rows_by_file, similarities, word_shares
 from eval.report.table import check_outputs, columns, write_text
 from eval.scores.retrieval import RetrievalScores
 from eval.scores.statistics import Floats, Interval
 
+_LIKELIHOODS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 _WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2)
 
 
@@ -32,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--captions", type=int, default=5, metavar="N", help="sentences of each clip (default: 5)")
     parser.add_argument("--retriever", metavar="DIR", help="retriever's folder (default: the one in the package)")
-    parser.add_argument("--weights", action="store_true", help="score with other weights of the words too")
+    parser.add_argument("-m", "--model", metavar="DIR", help="captioner that made the index (default: the package's)")
+    parser.add_argument("--weights", action="store_true", help="score with other weights too")
     parser.add_argument("--out", metavar="FILE", help="write the figures as JSON")
     add_overwrite(parser)
 
@@ -54,6 +59,11 @@ def run(args: argparse.Namespace) -> int:
         }
         if args.weights:
             systems |= {f"{w} x words": lambda w=w: near + w * words for w in _WEIGHTS}  # type: ignore[misc]
+        if has_features(archive.connection):
+            default = near + WORDS_WEIGHT * words
+            likely = likelihoods(archive, Likelihood.load(args.model), sentences, rows, default)
+            chosen = _LIKELIHOODS if args.weights else (LIKELIHOOD_WEIGHT,)
+            systems |= {f"reranked ({w} x likelihood)": lambda w=w: default + w * likely for w in chosen}  # type: ignore[misc]
         measured = {name: RetrievalScores(score(), owners).measures() for name, score in systems.items()}
     print(f"{len(clips)} clips, {len(sentences)} sentences ({args.split}); 95 % intervals by resampling clips")
     print(table(measured))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.index.archive import Archive
+from captioner.index.archive import RERANKED, Archive
 from captioner.index.evidence import Row, terms_of
+from captioner.index.likelihood import Likelihood
 from captioner.index.rows import unpack
 from captioner.metrics.text import tokenize
 
@@ -48,6 +49,21 @@ def word_shares(archive: Archive, sentences: Sequence[str], rows: NDArray[np.int
             shares[number] += term.weight * known[term.stem]
         shares[number] /= sum(term.weight for term in terms) or 1.0
     return shares
+
+
+def likelihoods(
+    archive: Archive, likelihood: Likelihood, sentences: Sequence[str], rows: NDArray[np.int64], scores: Floats
+) -> Floats:
+    """The decoder's likelihood (Q, N) of each sentence for the rows with the best ``RERANKED`` of the scores (Q, N).
+
+    It is so low for the others that they follow.
+    """
+    kept = dict(archive.connection.execute("SELECT * FROM features"))
+    found = np.full(scores.shape, -1e6)
+    for number, text in enumerate(sentences):
+        best = np.argsort(-scores[number], kind="stable")[:RERANKED]
+        found[number, best] = likelihood.of(text, [kept[int(rows[place])] for place in best])
+    return found
 
 
 _TEXTS = "SELECT id, caption, others, seen, marks FROM moments"
