@@ -18,7 +18,7 @@ Writer = Callable[[Sequence[Found]], Iterator[str]]
 
 CSV_FIELDS = (
     *("row", "path", "seconds", "start_seconds", "end_seconds", "caption", "confidence", "score", "similarity"),
-    "reasons",
+    *("likelihood", "reasons"),
 )
 _SPOKEN = {"caption": "the caption", "others": "another sentence"}
 
@@ -62,6 +62,7 @@ def row(found: Found) -> dict[str, Any]:
         "unsure": found.unsure,
         "score": round(found.score, 4),
         "similarity": round(found.similarity, 4),
+        "likelihood": None if found.likelihood is None else round(found.likelihood, 4),
         "reasons": [
             {"word": reason.word, "source": reason.source}
             | ({} if reason.probability is None else {"probability": round(reason.probability, 4)})

@@ -75,6 +75,35 @@ def test_clips_are_indexed_once_and_found(
     assert rows(models, made, capsys, "a red circle") == first
 
 
+def test_the_decoder_reranks_what_was_found_where_features_are_kept(
+    models: tuple[Path, Path], clips: Path, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index, captioner = tmp_path / "kept.db", str(models[0])
+    assert index_of(models, clips, index, "--features") == 1, "one file is broken"
+    plain = rows(models, index, capsys, "a red circle")
+    assert plain == rows(models, made, capsys, "a red circle") and all(row["likelihood"] is None for row in plain)
+    reranked = rows(models, index, capsys, "a red circle", "--rerank", "-m", captioner)
+    assert {row["row"]: row["score"] for row in reranked} == {row["row"]: row["score"] for row in plain}
+    worth = [row["score"] + 0.2 * row["likelihood"] for row in reranked]
+    assert worth == sorted(worth, reverse=True) and len(set(worth)) == 3
+    assert rows(models, index, capsys, "a red circle", "--rerank", "-m", captioner, "-n", "1") == reranked[:1]
+    capsys.readouterr()
+    for database, options, says in (
+        (made, ["a circle", "--rerank", "-m", captioner], "keeps no features to rerank by; index anew with --features"),
+        (index, ["a circle", "--rerank"], "give the one that it was made with (-m)"),
+        (index, ["--like", "@1", "--rerank"], "--rerank is for a QUERY"),
+    ):
+        assert main(["find", str(database), *options, "--retriever", str(models[1])]) in (1, 2)
+        told = capsys.readouterr().err
+        assert says in told and told.count("\n") == 1
+    (clips / "0.mp4").rename(tmp_path / "0.mp4")
+    try:
+        assert index_of(models, clips, index, "--features") == 1
+        assert len(rows(models, index, capsys, "a red circle", "--rerank", "-m", captioner)) == 2
+    finally:
+        (tmp_path / "0.mp4").rename(clips / "0.mp4")
+
+
 def test_a_dry_run_says_what_would_be_done(
     models: tuple[Path, Path], clips: Path, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
