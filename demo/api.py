@@ -47,7 +47,7 @@ def _captions(engine: Engine) -> Callable[..., Any]:
         strategy: Strategy = "beam",
         *rest: Any,
     ) -> dict[str, Any]:
-        """Say in one sentence what a video shows, with the moment that made it say each word.
+        """Say in one sentence what a video shows, with the moment that led to each word.
 
         Args:
             video: A video file: MP4, WebM, MOV, MKV, AVI and others.
