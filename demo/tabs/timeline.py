@@ -101,7 +101,7 @@ def parts(how: str, seconds: float | None) -> Literal["shots"] | float:
 def run_timeline(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tuple[Any, ...]]:
     """The list, the progress and, at the end, what was told; a refusal after some parts keeps these, and so does
     stopping."""
-    now, pace = Told(), Pace()
+    now, pace = Told(parts=True), Pace()
     html, held, picture, failed, began = as_list(now), None, "", "", time.monotonic()
     yield html, progress(strings.TIMELINE_START, 0.0), now
     with contextlib.closing(films):  # type: ignore[type-var]

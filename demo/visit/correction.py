@@ -26,6 +26,8 @@ class Told:
     """Why it says so, one for each caption, as HTML; where they are shown one by one."""
     meaning: str = ""
     """What their confidence is the chance of; empty where it is not calibrated."""
+    parts: bool = False
+    """Whether each is of a part of a video; else only one that starts late is."""
     corrected: frozenset[int] = frozenset()
     name: str = ""
     """Of the result on the shelf."""
@@ -60,8 +62,7 @@ class Told:
 
     def _span(self, caption: Caption) -> dict[str, float]:
         """Where a part of a video lies in it; nothing for a whole video."""
-        starts = {each.start_seconds for each in self.captions if each.path == caption.path}
-        if starts == {0.0}:
+        if not self.parts and not caption.start_seconds:
             return {}
         span = {"start_seconds": caption.start_seconds, "end_seconds": caption.end_seconds}
         return {name: round(seconds, 3) for name, seconds in span.items() if seconds is not None}

@@ -142,7 +142,7 @@ def test_corrections_are_a_manifest_that_training_reads(tmp_path: Path) -> None:
     one = Told(captions=(caption("a cat is eating"),)).correct(0, "  a cat\nlooks <b> ")
     assert one.captions[0].told == "a cat looks <b>" and one.corrected == {0}
     assert one.correct(0, " ") == one and one.correct(1, "a dog") == one and one.correct(-1, "a dog") == one
-    two = Told(captions=(caption("a"), caption("b", start=2.0, end=3.5))).correct(1, "a dog runs")
+    two = Told(captions=(caption("a"), caption("b", start=2.0, end=3.5)), parts=True).correct(1, "a dog runs")
     lines = {**one.corrections(), **two.corrections()}
     manifest = tmp_path / "corrections.jsonl"
     manifest.write_text("".join(lines.values()), encoding="utf-8")
@@ -157,6 +157,8 @@ def test_corrections_are_a_manifest_that_training_reads(tmp_path: Path) -> None:
     assert [json.loads(line) for line in several.corrections().values()] == [
         {"id": "other.mp4", "path": "other.mp4", "split": "train", "captions": ["a dog"]}
     ]
+    stopped = Told(captions=(caption("a"),), parts=True).correct(0, "a dog").corrections()["clip.mp4@0.0"]
+    assert json.loads(stopped)["end_seconds"] == 2.0, "a timeline that was stopped after its first part"
     part = Told(captions=(caption("a", start=2.0),)).correct(0, "a dog").corrections()["clip.mp4@2.0"]
     assert json.loads(part)["start_seconds"] == json.loads(part)["end_seconds"] == 2.0
     page = tools(one, lines)
@@ -171,7 +173,8 @@ def test_a_captioner_learns_from_the_corrections_of_a_visit(
         render_clip(tmp_path / f"{name}.mp4", frames=24)
     one = Told(captions=(caption("a red square grows", path="one.mp4"),)).correct(0, "a blue circle moves left")
     film = Told(
-        captions=tuple(caption("a red square grows", path="film.mp4", start=s, end=s + 0.5) for s in (0.0, 0.5))
+        captions=tuple(caption("a red square grows", path="film.mp4", start=s, end=s + 0.5) for s in (0.0, 0.5)),
+        parts=True,
     )
     film = film.correct(0, "two green crosses grow").correct(1, "a man \u201ccooks\u201d\nsoup \U0001f372")
     (tmp_path / "corrections.jsonl").write_text("".join({**one.corrections(), **film.corrections()}.values()), "utf-8")
