@@ -18,7 +18,7 @@ from captioner.model import CaptionModel
 from captioner.training.batch import Example, bucket, collate_captions, collate_clips, draw_examples
 from captioner.training.config import Recipe
 from captioner.training.corpus import action_labels, detector_clips
-from captioner.training.grounding import learn_actions, learn_grounding, learn_rendered
+from captioner.training.grounding import check_labels, learn_actions, learn_grounding, learn_rendered
 from captioner.training.log import TrainingLog
 from captioner.training.losses import CiderReward, cross_entropy, self_critical_loss
 from captioner.training.runstate import digest
@@ -69,6 +69,7 @@ class CaptionTask:
         words, decoder = begun.words, self.recipe.decoder
         forms = word_forms(words.stems, said) if words and decoder.detector else []
         labels = action_labels(self.recipe.data)
+        check_labels(labels, self.tokenizer)
         model = CaptionModel(begun.encoder, decoder, vocabulary=len(self.tokenizer), forms=forms, actions=labels)
         if model.evidence is not None:
             model.evidence.learn_words(self.tokenizer)

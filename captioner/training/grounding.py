@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from captioner.errors import DataError
 from captioner.language.grounding import PEOPLE
-from captioner.language.tokenizer import normalise
+from captioner.language.pieces import UNK
+from captioner.language.tokenizer import CaptionTokenizer, normalise
 from captioner.manifest import Clip
 from captioner.metrics.content import content_words
 from captioner.model import CaptionModel
@@ -62,6 +64,17 @@ def learn_actions(model: CaptionModel, corpus: Corpus, labelled: Sequence[Clip],
             shares[row, model.actions.labels.index(label)] = 1
     features = torch.cat([_means(model, corpus.arrays), _means(model, arrays)])
     model.actions.learn(features, shares, known=known, strength=_ACTION_RIDGE)
+
+
+def check_labels(labels: Sequence[str], tokenizer: CaptionTokenizer) -> None:
+    """Raise DataError for a label that the captioner could not say."""
+    for label in labels:
+        tokens = tokenizer.encode(label)
+        if not tokens or UNK in tokens:
+            raise DataError(
+                f"data.actions has the label {label!r}, which the captions' pieces cannot spell; "
+                "name it in words of their letters, or leave its clips out"
+            )
 
 
 def _means(model: CaptionModel, arrays: Sequence[np.ndarray]) -> torch.Tensor:

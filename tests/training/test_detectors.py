@@ -11,11 +11,12 @@ import torch
 
 from captioner.errors import ConfigError, DataError
 from captioner.language.config import DecoderConfig
+from captioner.language.tokenizer import CaptionTokenizer
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.model import CaptionModel
 from captioner.training.config import DataConfig, Recipe
 from captioner.training.corpus import Corpus, action_labels, detector_clips
-from captioner.training.grounding import learn_actions, learn_rendered
+from captioner.training.grounding import check_labels, learn_actions, learn_rendered
 from captioner.video.config import VideoConfig
 from tests.media import render_image
 from tests.tiny import tiny_model
@@ -84,6 +85,14 @@ def probabilities(model: CaptionModel, features: np.ndarray) -> list[float]:
     assert model.actions is not None
     mask = torch.ones(1, len(features), dtype=torch.bool)
     return [float(p) for p in model.actions(torch.from_numpy(features)[None], mask)[0]]
+
+
+def test_a_label_that_no_piece_spells_is_named() -> None:
+    tokenizer = CaptionTokenizer.train(["a man rides a horse", "a woman brushes her teeth"], vocab_size=40)
+    check_labels(["rides a horse", "brushes teeth"], tokenizer)
+    for label in ("juggling", "42!"):
+        with pytest.raises(DataError, match=f"data.actions has the label '{label}'"):
+            check_labels(["a horse", label], tokenizer)
 
 
 def test_labels_are_those_of_train_clips(tmp_path: Path) -> None:
