@@ -97,6 +97,10 @@ def _plain(value: Any, columns: dict[str, Kind]) -> Iterator[tuple[str, Any]]:
 
 def _read(values: dict[str, Any], columns: dict[str, Kind]) -> Iterator[tuple[str, Any]]:
     for name, kind in columns.items():
-        if name in values or name not in _OPTIONAL:
-            part = values[name]
-            yield "text" if name == "caption" else name, None if part is None else kind.read(part)
+        part = None if name in _OPTIONAL and name not in values else values[name]
+        if part is not None:
+            yield "text" if name == "caption" else name, kind.read(part)
+        elif name == "end_seconds":
+            yield name, None
+        elif name not in _OPTIONAL:
+            raise TypeError(f"{name} is null")

@@ -11,6 +11,7 @@ import re
 import pytest
 
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
+from captioner.errors import DataError
 from captioner.outputs.rows import from_row
 from captioner.outputs.writers import FORMATS, named_txt
 
@@ -56,6 +57,17 @@ def test_what_was_seen_is_written_and_read_back() -> None:
     assert "evidence" not in json.loads(written("jsonl", caption()))
     judged = json.loads(written("jsonl", caption(support=0.25, match=0.125)))
     assert (judged["support"], judged["match"], from_row(judged).match) == (0.25, 0.125, 0.125)
+
+
+@pytest.mark.parametrize("name", ["caption", "times_seconds", "words", "alternatives", "warnings"])
+def test_a_row_with_null_where_a_value_must_be_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match=f"not a caption row.*{name} is null"):
+        from_row(json.loads(written("jsonl", caption())) | {name: None})
+
+
+def test_null_in_an_optional_column_is_as_if_it_were_absent() -> None:
+    row = json.loads(written("jsonl", caption(end_seconds=None)))
+    assert from_row(row | {"evidence": None, "scene_seconds": None, "support": None}) == from_row(row)
 
 
 def test_the_scene_that_a_caption_describes_is_written_and_read_back() -> None:
