@@ -31,15 +31,17 @@ def settings_of(model: ClipModel, options: argparse.Namespace) -> Settings:
 
 
 def decode_pool(
-    options: argparse.Namespace, *, most: int = MOST_JOBS
+    options: argparse.Namespace, *, most: int | None = None
 ) -> contextlib.AbstractContextManager[DecodePool | None]:
-    """The decoding processes, ``most`` where there are so many files; None where this machine decodes nothing.
+    """The decoding processes, at most one for each of ``most`` files; None where this machine decodes nothing.
 
     Make it before the model is loaded: the processes start meanwhile.
     """
     if options.engine == "ray" or options.dry_run:
         return contextlib.nullcontext()
-    jobs = min(options.jobs or MOST_JOBS, cores(), max(1, most))
+    jobs = min(options.jobs or MOST_JOBS, cores())
+    if most is not None:
+        jobs = min(jobs, max(1, most))
     return DecodePool(workers=jobs, timeout_seconds=options.timeout)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
@@ -30,6 +31,7 @@ from captioner.archive.pool import DecodePool
 from captioner.archive.run import Archive
 from captioner.caption.result import Caption
 from captioner.cli import main
+from captioner.commands.engine import decode_pool
 from captioner.io.files import ResumedFile
 from captioner.io.inputs import Item
 from captioner.outputs.rows import from_row, row
@@ -464,6 +466,7 @@ import os, sys
 import psutil
 from captioner.archive.journal import Journal
 from captioner.cli import main
+from captioner.commands.engine import decode_pool
 
 records, number = int(sys.argv[1]), int(sys.argv[2])
 append = Journal.append
@@ -533,3 +536,13 @@ def test_there_are_no_more_children_than_files_or_cores(
             main(["caption", *files, "-m", str(checkpoint), "--jobs", "64", "-o", str(tmp_path / f"{number}.csv")]) == 0
         )
     assert started == [2, 3]
+
+
+def test_a_watch_has_as_many_children_as_jobs_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    monkeypatch.setattr("captioner.commands.engine.DecodePool", lambda *, workers, timeout_seconds: workers)
+    monkeypatch.setattr("captioner.commands.engine.cores", lambda: 64)
+    for jobs in (None, 24, 100):
+        options = argparse.Namespace(engine="local", dry_run=False, jobs=jobs, timeout=60.0)
+        started.append(decode_pool(options))
+    assert started == [16, 24, 64]
