@@ -55,7 +55,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def _asking_for_help(arguments: list[str]) -> list[str]:
     """``captioner`` alone, and ``captioner help COMMAND``, as argparse spells them."""
-    if not arguments or (arguments[0] == "help" and not os.path.lexists("help")):
+    if not arguments or arguments[0] == "help":
         return [*arguments[1:], "--help"]
     return arguments
 
@@ -129,12 +129,19 @@ def _mistaken_name(arguments: Sequence[str], commands: Iterable[str]) -> str:
     return f"{first} is not a command{meant} (commands: {', '.join(commands)})"
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    formatter = argparse.HelpFormatter(prog)
+    formatter._action_max_length = 13  # argparse forgets the indent of commands, and breaks the line after anomalies
+    return formatter
+
+
 def make_parser() -> Parser:
     """The whole command line."""
     parser = Parser(
         prog="captioner",
         description="Turn videos into sentences, offline, on an ordinary machine.",
         epilog=EXIT + "; CAPTIONER_DEBUG=1 shows tracebacks",
+        formatter_class=_formatter,
     )
     parser.add_argument("--version", action="version", version=f"captioner {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)

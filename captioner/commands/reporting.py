@@ -157,7 +157,7 @@ def _summary(ended: str, counts: Counts, inputs: Inputs, *, journal: Path | None
     if counts.done:
         parts.append(f"{counts.done} known already")
     if failed:
-        where = f", see {failures}" if failures else ""
+        where = f" (see {failures})" if failures else ""
         before = f"; {counts.failed_before} of them before, --retry-failed tries again" if counts.failed_before else ""
         parts.append(f"{failed} failed{where}{before}")
     if counts.malformed:

@@ -57,6 +57,11 @@ class Found:
     """Of a reranked result: the mean log-probability of a token of the query, by the decoder."""
 
     @property
+    def order(self) -> float:
+        """What results are sorted by: the score, and what a likelihood adds to it."""
+        return self.score + LIKELIHOOD_WEIGHT * (self.likelihood or 0.0)
+
+    @property
     def seconds(self) -> float:
         """The moment to show: where a word of the query was detected best, else the start."""
         times = [(r.probability or 0.0, r.seconds) for r in self.reasons if r.seconds is not None]
@@ -169,7 +174,7 @@ class Archive:
         of_row = dict(zip(kept, likelihood.of(text, list(kept.values())).tolist(), strict=True))
         least = min(of_row.values())
         found = [replace(each, likelihood=of_row.get(each.row, least)) for each in results]
-        found.sort(key=lambda each: (-each.score - LIKELIHOOD_WEIGHT * (each.likelihood or 0.0), each.row))
+        found.sort(key=lambda each: (-each.order, each.row))
         return replace(results, found=tuple(found))
 
     def like(self, vector: np.ndarray, *, count: int = 10, least_score: float = -1.0, without: int = 0) -> Results:

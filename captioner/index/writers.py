@@ -32,7 +32,7 @@ def moment(seconds: float) -> str:
 def why(found: Found) -> str:
     """The reasons in words: "dog 92 % at 0:14; beach in the caption"; without reasons, the similarity."""
     said = [_reason(reason) for reason in found.reasons]
-    return "; ".join(said) or f"looks like it ({found.similarity:.2f})"
+    return "; ".join(said) or f"similarity {found.similarity:.2f}"
 
 
 def _reason(reason: Reason) -> str:
@@ -73,9 +73,9 @@ def row(found: Found) -> dict[str, Any]:
 
 
 def txt(found: Sequence[Found]) -> Iterator[str]:
-    """For people: score, file and moment, then the caption and why it was found."""
+    """For people: what they are sorted by, file and moment, then the caption and why it was found."""
     for each in found:
-        yield f"{each.score:.2f}  {visible(shown_path(each.path))}  {moment(each.seconds)}\n"
+        yield f"{each.order:.2f}  {visible(shown_path(each.path))}  {moment(each.seconds)}\n"
         yield f"      {each.caption}\n      {why(each)}\n"
 
 

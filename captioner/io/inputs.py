@@ -80,6 +80,7 @@ class _Collector:
     items: dict[tuple[str, float | None, float | None], Item] = field(default_factory=dict)
     hidden: int = 0
     others: int = 0
+    photos: int = 0  # of the others
     duplicates: int = 0
     unreadable: list[Unlisted] = field(default_factory=list)
     subfolders: int = 0
@@ -126,10 +127,14 @@ class _Collector:
                 if os.path.splitext(name)[1].lower() in self.suffixes:
                     self.add(self.make(os.path.join(where, name)))
                 else:
-                    self.others += 1
+                    self.skip(name)
             if not self.recursive:
                 self.subfolders += len(folders)
                 break
+
+    def skip(self, file: str) -> None:
+        self.others += 1
+        self.photos += os.path.splitext(file)[1].lower() in IMAGE_SUFFIXES
 
     def add_address(self, name: str, stores: Stores) -> None:
         """An object in a store, all below an address, or those that a pattern matches; a web address is of one file."""
@@ -164,7 +169,7 @@ class _Collector:
                 elif os.path.splitext(file)[1].lower() in self.suffixes:
                     found.append(("".join(f"\1{part}\0" for part in folders) + f"\0{file}", remote))
                 else:
-                    self.others += 1
+                    self.skip(file)
         except VideoError as error:
             self.unreadable.append(Unlisted(path=shown(folder), reason=str(error), code=error.code))
         self.hidden += len(hidden)
@@ -225,7 +230,7 @@ def find_inputs(
     for manifest in manifests:
         found.add_manifest(manifest, split)
     if not found.items and not found.unreadable:
-        raise CaptionerError(_nothing(found))
+        raise CaptionerError(_nothing(found, [*arguments, *map(str, manifests)]))
     only = arguments[0] if len(arguments) == 1 and not manifests else ""
     return Inputs(
         items=tuple(found.items.values()),
@@ -255,12 +260,16 @@ def _read(path: str) -> bytes:
         ) from None
 
 
-def _nothing(found: _Collector) -> str:
-    said = "there is nothing to caption"
+def _nothing(found: _Collector, named: Sequence[str]) -> str:
+    """What to do when no file was found: the folders are named, and the option that would find one."""
+    places = ["stdin" if name == "-" else shown(name.removeprefix("@")) for name in named]
+    said = f"no videos in {', '.join(places[:3])}" + (" ..." if len(places) > 3 else "")
     if found.hidden or found.others:
-        said += f": {found.hidden} hidden and {found.others} other files were skipped"
+        said += f" ({found.hidden} hidden and {found.others} other files skipped)"
+    if found.photos:
+        said += f"; captioner caption takes the {found.photos} photos with --images"
     if found.subfolders:
-        said += "; add -r to look into sub-folders"
+        said += "; add -r to search subfolders"
     return said
 
 

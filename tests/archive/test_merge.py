@@ -198,7 +198,7 @@ def test_rows_are_not_held(tmp_path: Path) -> None:
         (["gone.jsonl"], 1, "cannot read gone.jsonl: No such file"),
         (["."], 1, "cannot read .: Is a directory"),
         (["one.jsonl", "-r"], 2, "--expect"),
-        (["one.jsonl", "--expect", "."], 1, "nothing to caption"),
+        (["one.jsonl", "--expect", "."], 1, "no videos in . "),
     ],
 )
 def test_mistakes_are_one_line(

@@ -87,6 +87,8 @@ def test_the_decoder_reranks_what_was_found_where_features_are_kept(
     worth = [row["score"] + 0.2 * row["likelihood"] for row in reranked]
     assert worth == sorted(worth, reverse=True) and len(set(worth)) == 3
     assert rows(models, index, capsys, "a red circle", "--rerank", "-m", captioner, "-n", "1") == reranked[:1]
+    shown = found(models, index, capsys, "a red circle", "--rerank", "-m", captioner).splitlines()[::3]
+    assert [float(line.split()[0]) for line in shown] == pytest.approx(worth, abs=0.006), "a score that is out of order"
     capsys.readouterr()
     for database, options, says in (
         (made, ["a circle", "--rerank", "-m", captioner], "keeps no features to rerank by; index anew with --features"),

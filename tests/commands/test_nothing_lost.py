@@ -92,7 +92,7 @@ def shell(command: str, folder: Path, checkpoint: Path, *, data: bytes = b"") ->
         ("$CAPTION - < a.mp4", "stdin is not a list of names but binary data"),
         ("$CAPTION - --null < a.mp4", "stdin is not a list of names but binary data"),
         ("$CAPTION @a.mp4", "a.mp4 is not a list of names but binary data"),
-        ("$CAPTION - <&-", "nothing to caption|stdin: it is closed"),
+        ("$CAPTION - <&-", "no videos in stdin|stdin: it is closed"),
         ("$CAPTION a.mp4 >&-", "stdout: it is closed; give -o FILE"),
         ("$CAPTION a.mp4 b.mp4 >&-", "stdout: it is closed; give -o FILE"),
         (f"$CAPTION a.mp4 -o {'x' * 300}", "File name too long"),

@@ -110,7 +110,7 @@ def test_names_are_the_keys_to_the_letter(s3: S3, proxy: Proxy, tmp_path: Path) 
         assert item.remote
         stores.fetch(item.remote, tmp_path / "x")
         assert f"s3://letters/in/{(tmp_path / 'x').read_text()}" == item.path
-    with pytest.raises(CaptionerError, match="add -r to look into sub-folders"):
+    with pytest.raises(CaptionerError, match="add -r to search subfolders"):
         find_inputs(["s3://letters/"], stores=Stores())
 
 
