@@ -140,14 +140,13 @@ def ground(
     can be said.
     """
     lib = _library(log_probs)
-    new = lib.full_like(log_probs[..., : len(lexicon.inputs) - lexicon.size], _NEVER)
+    never = lib.full_like(log_probs[..., :1], _NEVER)
+    new = lib.broadcast_to(never, (*never.shape[:-1], len(lexicon.inputs) - lexicon.size))
     log_probs = lib.concatenate([log_probs, new], -1)
     if len(lexicon.people) and nobody.any():
         people = lib.exp(log_probs[..., lexicon.people]).sum(-1).clip(0, 1 - 1e-6)
         log_probs = log_probs - (lib.log1p(-people) * nobody[..., None])[..., None]  # the rest sums to 1 again
-        log_probs[..., lexicon.people] = lib.where(
-            nobody[..., None, None], new[..., :1], log_probs[..., lexicon.people]
-        )
+        log_probs[..., lexicon.people] = lib.where(nobody[..., None, None], never, log_probs[..., lexicon.people])
     if len(lexicon.columns):
         taken = _SHARE * noun_probs[..., None, :]  # (..., 1, M)
         of_nouns = lib.exp(log_probs[..., lexicon.said]).sum(-1)[..., None]

@@ -314,6 +314,22 @@ def test_nouns_of_a_clip_are_means_over_the_frames_that_were_looked_at() -> None
     assert not clip_nouns(np.zeros((3, 2), np.float32), np.ones(2)).any()
 
 
+@pytest.mark.parametrize("lib", [np.array, torch.tensor])
+def test_a_lexicon_may_add_more_tokens_than_the_decoder_has(lib: Any) -> None:
+    names = ["dog", *(f"noun{number}" for number in range(20))]
+    lexicon = make_lexicon(Pieces([b"", b"", b"", b"", b" dog", b" man"]), names=names, alike=np.eye(21), familiar=())
+    probabilities = ground(
+        lib(np.log(np.full((1, 6), 1 / 6, np.float32))),
+        lexicon,
+        noun_probs=lib(np.full(21, 1 / 42, np.float32)),
+        action_probs=lib(np.zeros(0, np.float32)),
+        after_being=lib(np.zeros(1, bool)),
+        nobody=lib(np.array(True)),
+    )
+    assert probabilities.shape == (1, 26)
+    assert float(np.exp(np.asarray(probabilities)).sum()) == pytest.approx(1, abs=1e-4)
+
+
 def test_a_vocabulary_without_nouns_is_left_as_it_is() -> None:
     pieces = Pieces([b"", b"", b"", b"", b" un", b" chien"])
     lexicon = make_lexicon(pieces, names=NAMES, alike=ALIKE, familiar=())
