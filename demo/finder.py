@@ -108,13 +108,15 @@ class Finder:
         arguments = ["captioner", "index", str(folder), "-r", "-o", str(index), "--quiet"]
         arguments += ["-m", checkpoint] if checkpoint else []
         yield Child(arguments, names=[folder, index], seconds=math.inf, late="")
+        if not index.exists():  # it was cancelled before
+            return
         archive = Archive.open(index)
         with self._turn:
             self._archive = archive  # a search that is under way still has the one before
 
     def count(self) -> int:
-        """Clips that can be found."""
-        return len(self._opened())
+        """Clips of the index that is searched now; 0 before the first search without one."""
+        return 0 if self._archive is None else len(self._archive)
 
     def playable(self, found: Found) -> Path:
         """The clip where the page may show it. Raises Refusal for one that is gone, or too large."""

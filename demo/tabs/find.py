@@ -47,7 +47,7 @@ def find_tab(finder: Finder, engine: Engine) -> list[Any]:
                 finder.line, strings.RUN_INDEX.format(name=folder.name), elem_id="index", variant="secondary"
             )
             build.status()
-            build.wire(partial(_index, finder), [], [])
+            build.wire(partial(index_folder, finder), [], [])
     held = gr.State([])
 
     def search(visitor: gr.Request, text: str) -> tuple[Any, ...]:
@@ -72,19 +72,24 @@ def find_tab(finder: Finder, engine: Engine) -> list[Any]:
     return [query, gallery, held]
 
 
-def _index(finder: Finder, _: str, stopped: threading.Event) -> Iterator[tuple[str]]:
+def index_folder(finder: Finder, _: str, stopped: threading.Event) -> Iterator[tuple[str]]:
     """Index the server's folder, and say how far that is."""
     with finder.indexing() as child:
         for seconds in child.wait(stopped, ending_seconds=ENDING_SECONDS):
             yield (working(strings.INDEXING, seconds, child.progress, ending=stopped.is_set()),)
-        failures = _failures(child)
+        failures = count_failures(child, stopped=stopped.is_set())
     said = (strings.INDEXING_STOPPED if stopped.is_set() else strings.INDEXED).format(count=finder.count())
     said += f" {strings.INDEX_FAILURES.format(count=failures)}" if failures else ""
     yield (progress(said, None),)
 
 
-def _failures(child: Child) -> int:
-    """How many files a run could not read. Raises Refusal for any other reason that it ended early."""
+def count_failures(child: Child, *, stopped: bool) -> int:
+    """How many files a run could not read. Raises Refusal for any other reason that it ended early.
+
+    Raises RuntimeError where it was killed and nobody had ``stopped`` it.
+    """
+    if child.code < 0 and not stopped:
+        raise RuntimeError(f"the indexing ended by signal {-child.code}")
     lines = child.said.splitlines()
     failures = [line for line in lines if line.endswith("]")]  # [code]
     if child.code not in (0, STOPPED) and len(failures) < len(lines):

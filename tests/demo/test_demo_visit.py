@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import threading
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -23,10 +24,12 @@ from captioner.manifest import read_manifest, write_manifest
 from captioner.retrieval.queries import Queries
 from captioner.video.frames import probe, sample_frames
 from demo import strings
+from demo.child import Child
 from demo.components.downloads import subtitles_of
 from demo.components.tools import tools
 from demo.finder import Finder, Source
 from demo.limits import Limits, Refusal
+from demo.tabs.find import count_failures, index_folder
 from demo.visit.correction import Told
 from demo.visit.line import Line
 from demo.visit.preview import recipe, write_preview
@@ -97,6 +100,23 @@ def test_a_visitor_finds_what_it_captioned_as_corrected_and_nobody_else_does(dem
     assert names('"zebra is sleeping"') == [("film.mp4", "a zebra is sleeping", 2.0)]
     assert len(names("a cat")) == 3
     finder.close()
+
+
+def test_indexing_that_is_cancelled_before_there_is_an_index_says_so(tmp_path: Path) -> None:
+    source, stopped = Source(index=tmp_path / "archive.db", folder=tmp_path), threading.Event()
+    finder = Finder(None, source=source, shelf=Shelf(seconds=60), limits=Limits())
+    stopped.set()
+    *_, (last,) = index_folder(finder, "me", stopped)
+    assert strings.INDEXING_STOPPED.format(count=0) in last
+    finder.close()
+
+
+def test_indexing_that_the_system_kills_is_no_success() -> None:
+    child = Child([], names=[], seconds=60.0, late="")
+    child.code = -9
+    assert count_failures(child, stopped=True) == 0
+    with pytest.raises(RuntimeError, match="signal 9"):
+        count_failures(child, stopped=False)
 
 
 def test_a_line_serves_in_order_and_tells_each_visitor_its_place() -> None:
