@@ -154,8 +154,21 @@ class Archive:
     def rerank(self, results: Results, query: str | Query, likelihood: Likelihood) -> Results:
         """The results by score plus ``LIKELIHOOD_WEIGHT`` times the decoder's likelihood of the query.
 
-        Raises CaptionerError where the index keeps no features, or those of another captioner. A row without features
-        counts as the least likely.
+        Raises what :meth:`likelihoods` raises.
+        """
+        text = (parse(query) if isinstance(query, str) else query).text
+        of_row = self.likelihoods(text, [each.row for each in results], likelihood)
+        if not of_row:
+            return results
+        found = [replace(each, likelihood=of_row[each.row]) for each in results]
+        found.sort(key=lambda each: (-each.score - LIKELIHOOD_WEIGHT * (each.likelihood or 0.0), each.row))
+        return replace(results, found=tuple(found))
+
+    def likelihoods(self, text: str, rows: Sequence[int], likelihood: Likelihood) -> dict[int, float]:
+        """The decoder's likelihood of a text by row; a row without features counts as the least likely.
+
+        Empty for an empty text, and where no row has features. Raises CaptionerError where the index keeps no
+        features, or those of another captioner.
         """
         if not has_features(self.connection):
             raise CaptionerError(
@@ -166,16 +179,12 @@ class Archive:
                 f"{self.path} was made with the model {self.facts.model}, and this is {likelihood.fingerprint}; "
                 "give the one that it was made with (-m)"
             )
-        text = (parse(query) if isinstance(query, str) else query).text
-        marks = ", ".join("?" * len(results))
-        kept = dict(self._rows(f"SELECT * FROM features WHERE moment IN ({marks})", *(each.row for each in results)))
+        marks = ", ".join("?" * len(rows))
+        kept = dict(self._rows(f"SELECT * FROM features WHERE moment IN ({marks})", *rows))
         if not (text and kept):
-            return results
-        of_row = dict(zip(kept, likelihood.of(text, list(kept.values())).tolist(), strict=True))
-        least = min(of_row.values())
-        found = [replace(each, likelihood=of_row.get(each.row, least)) for each in results]
-        found.sort(key=lambda each: (-each.order, each.row))
-        return replace(results, found=tuple(found))
+            return {}
+        found = likelihood.of(text, list(kept.values())).tolist()
+        return dict.fromkeys(rows, min(found)) | dict(zip(kept, found, strict=True))
 
     def like(self, vector: np.ndarray, *, count: int = 10, least_score: float = -1.0, without: int = 0) -> Results:
         """The rows whose vectors are most like ``vector`` (W,), but for the row ``without``."""

@@ -56,13 +56,13 @@ def likelihoods(
 ) -> Floats:
     """The decoder's likelihood (Q, N) of each sentence for the rows with the best ``RERANKED`` of the scores (Q, N).
 
-    It is so low for the others that they follow.
+    It is so low for the others that they follow. Raises CaptionerError where the index has those of another captioner.
     """
-    kept = dict(archive.connection.execute("SELECT * FROM features"))
     found = np.full(scores.shape, -1e6)
     for number, text in enumerate(sentences):
         best = np.argsort(-scores[number], kind="stable")[:RERANKED]
-        found[number, best] = likelihood.of(text, [kept[int(rows[place])] for place in best])
+        of_row = archive.likelihoods(text, rows[best].tolist(), likelihood)
+        found[number, best] = [of_row.get(row, -1e6) for row in rows[best].tolist()]
     return found
 
 

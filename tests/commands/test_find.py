@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -18,6 +19,7 @@ from captioner.cli import main
 from captioner.index.archive import Archive
 from captioner.index.indexer import Indexer
 from captioner.video.frames import sample_frames
+from eval.__main__ import main as evaluate
 from tests.media import render_clip
 from tests.tiny import tiny_checkpoint, tiny_retriever
 
@@ -98,6 +100,15 @@ def test_the_decoder_reranks_what_was_found_where_features_are_kept(
         assert main(["find", str(database), *options, "--retriever", str(models[1])]) in (1, 2)
         told = capsys.readouterr().err
         assert says in told and told.count("\n") == 1
+    with contextlib.closing(sqlite3.connect(index)) as connection, connection:
+        connection.execute("DELETE FROM features WHERE moment = ?", (reranked[0]["row"],))
+    left = [row["likelihood"] for row in rows(models, index, capsys, "a red circle", "--rerank", "-m", captioner)]
+    assert len(left) == 3 and len(set(left)) == 2, "a row without features is as likely as the least likely"
+    named = [{"id": f"{i}", "path": str(clips / f"{i}.mp4"), "captions": ["a red circle"]} for i in range(3)]
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in named))
+    measure = ["retrieval", str(index), str(tmp_path / "manifest.jsonl"), "--retriever", str(models[1])]
+    assert evaluate([*measure, "-m", captioner]) == 0 and "x likelihood" in capsys.readouterr().out
+    assert evaluate(measure) == 1 and "give the one that it was made with (-m)" in capsys.readouterr().err
     (clips / "0.mp4").rename(tmp_path / "0.mp4")
     try:
         assert index_of(models, clips, index, "--features") == 1
