@@ -77,15 +77,23 @@ def _mean(a: float, b: float, share: float) -> float:
 
 
 def _embedding(a: Embedding | None, b: Embedding | None, share: float) -> Embedding | None:
-    """The mean direction of both vectors; words are merged as nouns are, the thumbnail is the first."""
+    """The mean direction of both vectors, and mean features; words merge as nouns do, the thumbnail is the first."""
     if a is None or b is None:
         return a or b
     import numpy as np
 
-    first, second = (np.frombuffer(each.vector, np.float16).astype(np.float32) for each in (a, b))
-    vector = share * first + (1 - share) * second
+    def mean(*both: bytes) -> np.ndarray:
+        first, second = (np.frombuffer(each, np.float16).astype(np.float32) for each in both)
+        return share * first + (1 - share) * second
+
+    vector = mean(a.vector, b.vector)
     vector /= max(float(np.linalg.norm(vector)), 1e-12)
-    return replace(a, vector=vector.astype(np.float16).tobytes(), words=_sights(a.words, b.words, share))
+    return replace(
+        a,
+        vector=vector.astype(np.float16).tobytes(),
+        words=_sights(a.words, b.words, share),
+        features=mean(a.features, b.features).astype(np.float16).tobytes(),
+    )
 
 
 def _sights(a: tuple[DetectedNoun, ...], b: tuple[DetectedNoun, ...], share: float) -> tuple[DetectedNoun, ...]:

@@ -6,12 +6,13 @@ import dataclasses
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from captioner.caption.merging import merge_captions
-from captioner.caption.result import Alternative, Caption, DetectedNoun, Word
+from captioner.caption.result import Alternative, Caption, DetectedNoun, Embedding, Word
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 TEXTS = ("a man runs", "a man sits", "a cat")
@@ -106,6 +107,20 @@ def test_the_longer_part_counts_more() -> None:
     [one] = merge_captions([caption(0, 9, confidence=0.8), caption(9, 10, confidence=0.3)])
     assert one.confidence == pytest.approx(0.75)
     assert sum(one.words[0].attention[:4]) == pytest.approx(0.9)
+
+
+def test_what_an_index_keeps_is_a_mean_over_both_parts() -> None:
+    def kept(vector: list[float], features: list[float]) -> Embedding:
+        as_bytes = (np.array(numbers, np.float16).tobytes() for numbers in (vector, features))
+        return Embedding(vector=next(as_bytes), words=(), features=next(as_bytes))
+
+    first = dataclasses.replace(caption(0, 1), embedding=kept([1, 0], [1, 2, 3]))
+    second = dataclasses.replace(caption(1, 4), embedding=kept([0, 1], [5, 2, 7]))
+    [merged] = merge_captions([first, second])
+    assert merged.embedding is not None
+    assert np.frombuffer(merged.embedding.features, np.float16).tolist() == [4, 2, 6]
+    vector = np.frombuffer(merged.embedding.vector, np.float16)
+    assert vector[1] / vector[0] == pytest.approx(3, rel=1e-2) and np.linalg.norm(vector) == pytest.approx(1, abs=1e-3)
 
 
 def test_a_caption_of_one_scene_stays_alone() -> None:
