@@ -22,8 +22,8 @@ Draw captions into a video, for players and pages that show no subtitles.
     captioner caption film.mp4 --segments shots -f jsonl -o film.jsonl
     captioner burn film.mp4 film.jsonl -o film-captions.mp4
 
-CAPTIONS are the JSON Lines of `captioner caption`; - reads them from stdin. The result is an MP4 (H.264 and AAC) of
-at most 1080 rows and 30 frames a second, with the sound of VIDEO."""
+CAPTIONS are the JSON Lines of `captioner caption`; - reads them from stdin. Rows of other videos are left
+out. The result is an MP4 (H.264 and AAC) of at most 1080 rows and 30 frames a second, with the sound of VIDEO."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +40,20 @@ def run(options: argparse.Namespace) -> int:
     target = Path(options.output)
     refuse_to_overwrite([options.video, options.captions], [target])
     refuse_to_replace([target], overwrite=options.overwrite)
-    captions = _read(options.captions)
+    captions = _of(options.video, _read(options.captions), source=options.captions)
     print(burn(options.video, captions, target, timeout_seconds=options.timeout, overwrite=options.overwrite))
     return 0
+
+
+def _of(video: str, captions: list[Caption], *, source: str) -> list[Caption]:
+    """The captions of one video: rows of a single path are taken whatever its name, for the video may have moved."""
+    paths = {caption.path for caption in captions}
+    if len(paths) < 2:
+        return captions
+    own = [caption for caption in captions if Path(caption.path).name == Path(video).name]
+    if not own:
+        raise DataError(f"{source} has captions of {len(paths)} videos and none of {video}; give the rows of one video")
+    return own
 
 
 def _read(source: str) -> list[Caption]:

@@ -97,7 +97,7 @@ def _captions(
     for caption in merge_captions(each()):
         monitor.detail(f"{item.path}: {looked_at(caption)}, after {time.monotonic() - began:.2f} s")
         for warning in caption.warnings:
-            monitor.warning(item.path, warning)
+            monitor.warning(item.path, warning, seconds=caption.start_seconds)
         yield caption
 
 

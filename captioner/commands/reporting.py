@@ -89,7 +89,7 @@ def captioned(outcomes: Iterable[Outcome], ledger: Ledger, monitor: Monitor, *, 
         if not to_a_file:
             for caption in outcome.captions:
                 for warning in caption.warnings:
-                    monitor.warning(caption.path, warning)
+                    monitor.warning(caption.path, warning, seconds=caption.start_seconds)
         yield outcome
 
 

@@ -113,12 +113,12 @@ class Monitor:
         else:
             self._line(f"captioner: {about_file(path, message)} [{code}]", red=True)
 
-    def warning(self, path: str, message: str) -> None:
-        """Something about a file that was captioned all the same."""
+    def warning(self, path: str, message: str, *, seconds: float = 0.0) -> None:
+        """Something about a file that was captioned all the same, or about its segment from ``seconds``."""
         if self._json:
-            self._event("warning", path=path, message=message)
+            self._event("warning", path=path, seconds=round(seconds, 3), message=message)
         elif not self._quiet:
-            self._line(f"captioner: {path}: warning: {message}")
+            self._line(f"captioner: {path}{f' at {duration(seconds)}' if seconds >= 1 else ''}: warning: {message}")
 
     def say(self, message: str) -> None:
         """About the run."""

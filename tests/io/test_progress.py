@@ -53,6 +53,8 @@ def test_nothing_moves_where_nobody_looks(capsys: pytest.CaptureFixture[str]) ->
         "captioner: the end was repaired",
         "captioner: 198 captioned, 2 failed in 0 s",
     ]
+    Monitor().warning("film.mp4", "its frames are plain", seconds=68.2)
+    assert capsys.readouterr().err == "captioner: film.mp4 at 1 min 08 s: warning: its frames are plain\n"
     speak(Monitor(quiet=True))
     assert capsys.readouterr().err == "captioner: bad.mp4 is damaged [damaged]\n"
 

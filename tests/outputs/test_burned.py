@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -79,3 +80,19 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["burn", str(source), str(rows), "-o", str(out), "--overwrite"]) == 1
     said = capsys.readouterr().err
     assert "line 1: not valid JSON" in said and said.count("\n") == 1
+
+
+def test_captions_of_other_videos_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, rows, out = clip(tmp_path / "in.mkv", sound=False), tmp_path / "rows.jsonl", tmp_path / "out.mp4"
+
+    def burned(*paths: str) -> int:
+        named = [replace(c, path=path) for c, path in zip(captions(), paths, strict=True)]
+        rows.write_text("".join(json.dumps(row(c)) + "\n" for c in named), encoding="utf-8")
+        return main(["burn", str(source), str(rows), "-o", str(out), "--overwrite"])
+
+    assert burned("clips/in.mkv", "clips/other.mkv") == 0
+    light = brightest(out)
+    assert light[0.0][1] > 200 > light[1.1][1], "the caption of the other clip is drawn"
+    capsys.readouterr()
+    assert burned("a.mkv", "b.mkv") == 1
+    assert f"has captions of 2 videos and none of {source}" in capsys.readouterr().err
