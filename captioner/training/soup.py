@@ -113,6 +113,11 @@ def _together(papers: Sequence[dict[str, bytes]]) -> dict[str, bytes]:
     return found
 
 
+def _actions(checkpoint: Checkpoint) -> tuple[str, ...]:
+    detector = checkpoint.model.actions
+    return detector.labels if detector is not None else ()
+
+
 def _forms(checkpoint: Checkpoint) -> tuple[str, ...]:
     return checkpoint.model.detector.forms if checkpoint.model.detector else ()
 
@@ -124,6 +129,7 @@ def _difference(one: Checkpoint, other: Checkpoint) -> str:
         "the pieces": (one.tokenizer.pieces.spelled, other.tokenizer.pieces.spelled),
         "the decoder": (to_dict(one.model.decoder.config), to_dict(other.model.decoder.config)),
         "the words of the detector": (_forms(one), _forms(other)),
+        "the actions of the detector": (_actions(one), _actions(other)),
         "the CNN": (to_dict(one.model.encoder.config), to_dict(other.model.encoder.config)),
         "the weights' shapes": tuple(
             {name: tensor.shape for name, tensor in checkpoint.model.state_dict().items()}

@@ -12,8 +12,9 @@ from captioner.checkpoint.captioning import load_checkpoint, save_checkpoint
 from captioner.cli import main
 from captioner.errors import CheckpointError
 from captioner.language.config import SearchConfig
-from captioner.training.soup import _mean, average
+from captioner.training.soup import _difference, _mean, average
 from captioner.video.config import VideoConfig
+from captioner.vision.detector import ActionDetector
 from tests.tiny import tiny_checkpoint, tiny_model
 
 
@@ -93,3 +94,10 @@ def test_what_cannot_be_averaged_is_said(
     with pytest.raises(CheckpointError, match="they differ in the frames"):
         average(pair, tmp_path / "soup")
     assert not (tmp_path / "soup").exists()
+
+
+def test_detectors_of_other_actions_are_not_averaged(pair: tuple[Path, Path]) -> None:
+    one, other = map(load_checkpoint, pair)
+    for checkpoint, labels in ((one, ["riding a horse"]), (other, ["playing violin"])):
+        checkpoint.model.actions = ActionDetector(labels, width=checkpoint.model.encoder.width)
+    assert _difference(one, other) == "the actions of the detector"
