@@ -115,8 +115,8 @@ class Finder:
             self._archive = archive  # a search that is under way still has the one before
 
     def count(self) -> int:
-        """Clips of the index that is searched now; 0 before the first search without one."""
-        return 0 if self._archive is None else len(self._archive)
+        """Clips that can be found in the index that is searched now; 0 before the first search without one."""
+        return 0 if self._archive is None else self._archive.count()
 
     def playable(self, found: Found) -> Path:
         """The clip where the page may show it. Raises Refusal for one that is gone, or too large."""

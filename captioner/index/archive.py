@@ -136,6 +136,11 @@ class Archive:
         """Rows: clips or shots, those of files that are gone too."""
         return int(self._rows("SELECT count(*) FROM moments")[0][0])
 
+    def count(self) -> int:
+        """Rows of files that are there: what can be found."""
+        query = "SELECT count(*) FROM moments WHERE content IN (SELECT content FROM files WHERE NOT gone)"
+        return int(self._rows(query)[0][0])
+
     def find(self, query: str | Query, *, count: int = 10, least_score: float = -1.0) -> Results:
         """The best ``count`` rows with at least ``least_score``. Raises ConfigError for a malformed query."""
         if isinstance(query, str):
@@ -171,9 +176,8 @@ class Archive:
         features, or those of another captioner.
         """
         if not has_features(self.connection):
-            raise CaptionerError(
-                f"{self.path} keeps no features to rerank by; index anew with --features, and --overwrite"
-            )
+            why = "keeps no features to rerank by; index anew with --features, and --overwrite"
+            raise CaptionerError(f"{self.path} {why}")
         if self.facts.model != likelihood.fingerprint:
             raise CaptionerError(
                 f"{self.path} was made with the model {self.facts.model}, and this is {likelihood.fingerprint}; "

@@ -164,6 +164,7 @@ def test_changed_gone_and_moved_files_are_followed(
         found = {Path(each.path).stem: each.caption for each in archive.find("a circle", count=9)}
         rows = archive.connection.execute("SELECT path, gone FROM files").fetchall()
         [(words,)] = archive.connection.execute("SELECT count(*) FROM words WHERE words MATCH 'dog'").fetchall()
+        assert archive.count() == 3 < len(archive), "the row of the file that is gone is kept, and not found"
     assert found == {
         "scarlet": "a red circle moves left",
         "beach": "two green crosses grow",
