@@ -115,8 +115,9 @@ class SearchConfig:
     )
     """Holtzman et al. (2020)."""
     seed: int = setting(0, "seed of the samples", metavar="S")
-    evidence: bool = setting(True, "ignore the nouns of the ImageNet classifier")
-    """Let the caption say nouns that the CNN's own classifier detects, where the checkpoint has one."""
+    evidence: bool = setting(True, "ignore detected nouns and actions")
+    """Let the caption say nouns that the CNN's own classifier detects, and detected actions, where the checkpoint has
+    detectors of them."""
     word_weight: float = setting(0.2, "rerank: weight of the detected words; 0 is off", metavar="W", low=0)
     """For checkpoints with a detector of words."""
     least_weight: float = setting(
