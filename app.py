@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from captioner.cli import Parser
 from captioner.errors import ConfigError
 from captioner.io.program import run_program
 
@@ -51,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Caption videos in the browser; nothing leaves this machine.")
+    parser = Parser(description="Caption videos in the browser; nothing leaves this machine.")
     parser.add_argument("--checkpoint", metavar="DIR", help="checkpoint folder (default: the packaged checkpoint)")
     parser.add_argument(
         "--compare", metavar="DIR", action="append", default=[], help="another checkpoint to offer; repeatable"

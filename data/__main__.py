@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from captioner.cli import Parser
 from captioner.io.program import run_program
 from data.actions import actions
 from data.captions import captions
@@ -27,7 +28,7 @@ from data.verbs import verbs, words
 
 def build_parser() -> argparse.ArgumentParser:
     """One subcommand a data set; each sets ``build``, a function of the parsed arguments."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m data",
         description="Turn a data set in its published layout into a JSONL manifest.",
         epilog="docs/howto/data-sets.md describes each layout and the manifest.",
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
 
     _add_own_layouts(add)
+    parser.commands = dict(commands.choices)
     return parser
 
 

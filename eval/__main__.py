@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from captioner.cli import Parser
 from captioner.io.program import run_program
 
 # A command is a module with add_arguments(parser) and run(args) -> exit code. Only the one that is asked
@@ -29,7 +30,7 @@ COMMANDS = {
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
     """The parser, with the options of ``command`` alone filled in."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m eval",
         description="Scores that equal coco-caption's, without Java, with intervals and a signature.",
         epilog="docs/reference/scores.md defines every number.",
@@ -43,6 +44,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
             module = import_module(f"eval.commands.{name}")
             module.add_arguments(added)
             added.set_defaults(run=module.run)
+    parser.commands = dict(commands.choices)
     return parser
 
 

@@ -10,16 +10,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from app import main as serve
 from captioner.checkpoint.captioning import load_checkpoint
 from captioner.cli import main, make_parser
 from captioner.commands.models import load_model
 from captioner.commands.options import moment
 from captioner.errors import CheckpointError, VideoError
+from data.__main__ import main as convert
+from eval.__main__ import main as evaluate
 from tests.media import render_clip, render_text
 
 
@@ -158,6 +162,29 @@ def test_wrong_commands_say_so_in_one_line(
         found = int(stop.code or 0)
     message = capsys.readouterr().err
     assert found == status and said in message and message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "said"),
+    [
+        (
+            evaluate,
+            ["score", "a", "b", "--josn", "x"],
+            "python -m eval score: unknown argument --josn, did you mean --js",
+        ),
+        (evaluate, ["scor"], "'score'"),
+        (convert, ["folder", "x", "--out", "y", "--splt", "8"], "did you mean --split?"),
+        (convert, [], "required: DATASET"),
+        (serve, ["--prot", "3"], "did you mean --port?"),
+    ],
+)
+def test_wrong_commands_of_the_other_programs_too(
+    program: Callable[[list[str]], int], arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        program(arguments)
+    message = capsys.readouterr().err
+    assert stop.value.code == 2 and said in message and message.count("\n") == 1
 
 
 @pytest.mark.parametrize(
