@@ -90,6 +90,7 @@ def test_one_split_only(tmp_path: Path) -> None:
         ('{"id": "b", "start_seconds": -1}', "must be a number of seconds"),
         ('{"id": "b", "start_seconds": true}', "must be a number of seconds"),
         ('{"id": "b", "end_seconds": NaN}', "must be a number of seconds"),
+        ('{"id": "b", "end_seconds": 1' + "0" * 400 + "}", "must be a number of seconds"),
         ('{"id": "b", "start_seconds": 2, "end_seconds": 2}', "must be after start_seconds"),
         ('{"id": "b", "category": 3}', "'category' must be"),
         ('{"id": "a"}', "'a' appears twice"),
