@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from captioner.archive.journal import Journal
+from captioner.archive.journal import Journal, shard_of
 from captioner.errors import CaptionerError
+from captioner.io.inputs import Shard
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +43,22 @@ def test_what_was_written_is_found_again(tmp_path: Path) -> None:
         journal.append(done(50, "x\n\udcff.mp4"))
         entry = journal.find(f"{50:032x}", "x\n\udcff.mp4")
         assert entry is not None and not entry.failed
+
+
+def test_a_journal_that_is_written_anew_begins_with_the_format(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path) as journal:
+        journal.append(done(1))
+    with Journal(path, overwrite=True, shard="2/3") as journal:
+        assert journal.find(f"{1:032x}", "") is None
+        journal.append(done(2))
+    header, run, record = path.read_bytes().splitlines()
+    assert header == b'{"captioner_journal":1}' and json.loads(record) == done(2)
+    assert json.loads(run)["run"]["shard"] == "2/3"
+    assert shard_of(path) == Shard.parse("2/3") and shard_of(tmp_path / "none") is None
+    with Journal(path, overwrite=True):
+        pass
+    assert shard_of(path) is None
 
 
 def test_cut_off_anywhere_it_opens_with_all_whole_lines(tmp_path: Path) -> None:
