@@ -166,7 +166,7 @@ class Archive:
         if not of_row:
             return results
         found = [replace(each, likelihood=of_row[each.row]) for each in results]
-        found.sort(key=lambda each: (-each.score - LIKELIHOOD_WEIGHT * (each.likelihood or 0.0), each.row))
+        found.sort(key=lambda each: (-each.order, each.row))
         return replace(results, found=tuple(found))
 
     def likelihoods(self, text: str, rows: Sequence[int], likelihood: Likelihood) -> dict[int, float]:
