@@ -51,8 +51,8 @@ class Captioner:
         self._model = checkpoint.model.to(self.device)
         self.encoder = self._model.encoder.fast()
         self._model.decoder.lay_out_by_columns()
-        self._retriever = retriever or checkpoint_retriever(checkpoint)
-        self._wording = checkpoint_wording(checkpoint, self._retriever)
+        self.retriever = retriever or checkpoint_retriever(checkpoint)
+        self._wording = checkpoint_wording(checkpoint, self.retriever)
         lexicon = self._wording.lexicon
         self._lexicon = None if lexicon is None else to_tensors(lexicon, self.device)
         self._begins_word = torch.tensor(self._wording.pieces.begins_word())
@@ -173,8 +173,8 @@ class Captioner:
         observation = self._model.observe(*batch)
         memory = observation.memory if config.evidence else observation.memory._replace(evidence=None)
         evidence = _evidence(observation, self._wording.reliability, grounded=config.evidence)
-        if config.match_weight and self._retriever is not None:
-            vectors = self._retriever.model.vectors(*batch)
+        if config.match_weight and self.retriever is not None:
+            vectors = self.retriever.model.vectors(*batch)
             evidence = [replace(seen, vector=vector) for seen, vector in zip(evidence, vectors, strict=True)]
         found = self._search(memory, evidence, config)
         best = [

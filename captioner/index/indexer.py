@@ -48,7 +48,8 @@ class Indexer:
         self._captioner = captioner or Captioner(checkpoint, device=device)
         self.checkpoint, self.device = checkpoint, self._captioner.device
         self.video, self.search = checkpoint.video, checkpoint.search
-        self.retriever = load_retriever(retriever, encoder=checkpoint.model.encoder)
+        own = self._captioner.retriever if retriever is None else None
+        self.retriever = own or load_retriever(retriever, encoder=checkpoint.model.encoder)
         self._thumbnails, self._features = thumbnails, features
         detector = checkpoint.model.detector
         self._words = [min(form.split(), key=len) for form in detector.forms] if detector else []

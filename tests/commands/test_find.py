@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from captioner.caption.captioner import Captioner
+from captioner.checkpoint.captioning import load_checkpoint
 from captioner.cli import main
 from captioner.index.archive import Archive
 from captioner.index.indexer import Indexer
+from captioner.retrieval.checkpoint import load_retriever
 from captioner.video.frames import sample_frames
 from eval.__main__ import main as evaluate
 from tests.media import render_clip
@@ -200,6 +203,13 @@ def test_a_clip_finds_itself(models: tuple[Path, Path], clips: Path, made: Path)
     with Archive.open(made, retriever=retriever) as archive:
         best = archive.like(indexer.vector(sample_frames(clips / "1.mp4", indexer.video))).found[0]
     assert Path(best.path).name == "1.mp4" and best.similarity == pytest.approx(1, abs=1e-2)
+
+
+def test_the_captioners_retriever_is_not_loaded_again(models: tuple[Path, Path]) -> None:
+    checkpoint, retriever = load_checkpoint(models[0]), load_retriever(models[1])
+    captioner = Captioner(checkpoint, retriever=retriever)
+    assert Indexer(checkpoint, captioner=captioner).retriever is retriever
+    assert Indexer(checkpoint, captioner=captioner, retriever=models[1]).retriever is not retriever, "one was named"
 
 
 def test_every_format_has_every_result(
