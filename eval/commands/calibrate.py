@@ -31,8 +31,6 @@ from eval.commands.arguments import (
 from eval.report.table import check_outputs, columns
 from eval.scores.goodness import GOOD, is_good
 from eval.scores.reliability import (
-    Booleans,
-    Floats,
     Reliability,
     cross_validate,
     fit,
@@ -40,6 +38,7 @@ from eval.scores.reliability import (
     measure,
     unsure_below,
 )
+from eval.scores.statistics import Flags, Floats
 
 if TYPE_CHECKING:
     from captioner.checkpoint.captioning import Checkpoint
@@ -53,9 +52,9 @@ class Sample:
     signals: Floats
     """(clips, 5), of each caption: mean log-probability of its tokens, number of words, likeliest detected noun,
     support by the word detector, and match with the clip."""
-    moving: Booleans
+    moving: Flags
     """Which are of more than one frame."""
-    good: Booleans
+    good: Flags
     failed: int
     """Clips that could not be captioned; they are left out."""
 

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from captioner.manifest import Clip
-from eval.scores.statistics import Floats, Interval
+from eval.scores.statistics import Flags, Floats, Interval, auc
 
 if TYPE_CHECKING:
     from captioner.anomalies.watcher import Watcher
-
-Flags = NDArray[np.bool_]
 
 RESAMPLES, SEED = 500, 12345
 
@@ -33,15 +30,6 @@ class Scored:
     false_alarms: int
     """Events that overlap no span."""
     normal_hours: float
-
-
-def auc(scores: Floats, abnormal: Flags) -> float:
-    """Area under the ROC curve: how often an abnormal picture scores above a normal one, ties counted half."""
-    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
-    positive = int(abnormal.sum())
-    negative = len(abnormal) - positive
-    return float((ranks[abnormal].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
 def equal_error_rate(scores: Floats, abnormal: Flags) -> float:

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from captioner.errors import DataError
 from eval.scores.evaluation import Evaluation
 from eval.scores.goodness import is_good
-
-Floats = NDArray[np.float64]
-Booleans = NDArray[np.bool_]
+from eval.scores.statistics import Flags, Floats, auc
 
 BINS = 10
 LEAST_CLIPS, LEAST_EACH = 50, 5
@@ -85,7 +83,7 @@ class Reliability:
     kept: tuple[Kept, ...]
 
 
-def fit(signals: Floats, good: Booleans) -> tuple[float, ...]:
+def fit(signals: Floats, good: Flags) -> tuple[float, ...]:
     """Intercept and slopes of Platt's map, by Newton's method; a first slope below 0 is replaced by 0.
 
     Raises DataError where there are too few clips, or too few good or bad ones, to learn anything from.
@@ -99,7 +97,7 @@ def fit(signals: Floats, good: Booleans) -> tuple[float, ...]:
     return _platt(signals, good)
 
 
-def fit_offset(logits: Floats, good: Booleans) -> float:
+def fit_offset(logits: Floats, good: Flags) -> float:
     """The offset of the ``logits`` of some clips, with a standard normal prior: few clips move it little."""
     offset = 0.0
     for _ in range(50):
@@ -112,7 +110,7 @@ def fit_offset(logits: Floats, good: Booleans) -> float:
     return offset
 
 
-def cross_validate(signals: Floats, good: Booleans, *, seed: int = 12345) -> float:
+def cross_validate(signals: Floats, good: Flags, *, seed: int = 12345) -> float:
     """Log-loss (nats) of ten-fold cross-validation, the mean of ten random divisions into folds."""
     generator = np.random.default_rng(seed)
     losses = []
@@ -127,7 +125,7 @@ def cross_validate(signals: Floats, good: Booleans, *, seed: int = 12345) -> flo
 
 
 def measure(
-    confidence: Floats, good: Booleans, *, bins: int = BINS, resamples: int = 1000, seed: int = 12345
+    confidence: Floats, good: Flags, *, bins: int = BINS, resamples: int = 1000, seed: int = 12345
 ) -> Reliability:
     """Reliability curve, calibration error with its interval, and what a threshold keeps."""
     generator = np.random.default_rng(seed)
@@ -146,7 +144,7 @@ def measure(
         brier=float(np.mean((confidence - good) ** 2)),
         log_loss=_log_loss(confidence, good),
         constant_log_loss=_log_loss(np.full(len(good), share), good),
-        auc=_auc(confidence, good),
+        auc=auc(confidence, good) if 0 < share < 1 else None,
         bins=tuple(_bin(confidence[i], good[i]) for i in _parts(confidence, bins)),
         kept=tuple(_kept(confidence, good, threshold) for threshold in THRESHOLDS),
     )
@@ -164,7 +162,7 @@ def confidence_of(evaluation: Evaluation, rows: Mapping[str, Mapping[str, Any]])
     return measure(confidence, np.array([is_good(clip.caption, clip.references) for clip in clips]))
 
 
-def unsure_below(confidence: Floats, good: Booleans, *, share: float = GOOD_SHARE) -> float:
+def unsure_below(confidence: Floats, good: Flags, *, share: float = GOOD_SHARE) -> float:
     """The least threshold, in hundredths, above which at least ``share`` of the captions is good; 0 is none needed.
 
     1 where no threshold does.
@@ -178,14 +176,14 @@ def unsure_below(confidence: Floats, good: Booleans, *, share: float = GOOD_SHAR
     return 1.0
 
 
-def _platt(signals: Floats, good: Booleans) -> tuple[float, ...]:
+def _platt(signals: Floats, good: Flags) -> tuple[float, ...]:
     intercept, first, *others = _newton(signals, good)
     if first < 0:
         intercept, *others = _newton(signals[:, 1:], good)
     return intercept, max(0.0, first), *others
 
 
-def _newton(signals: Floats, good: Booleans) -> tuple[float, ...]:
+def _newton(signals: Floats, good: Flags) -> tuple[float, ...]:
     design = np.column_stack([np.ones(len(signals)), signals])
     size = design.shape[1]
     ridge, weights = np.diag([0.0] + [_RIDGE] * (size - 1)), np.zeros(size)
@@ -204,7 +202,7 @@ def _logistic(x: Floats) -> Floats:
     return 1 / (1 + np.exp(-np.clip(x, -500, 500)))
 
 
-def _log_loss(confidence: Floats, good: Booleans) -> float:
+def _log_loss(confidence: Floats, good: Flags) -> float:
     right = np.where(good, confidence, 1 - confidence)
     return float(-np.log(np.maximum(right, 1e-12)).mean())
 
@@ -215,7 +213,7 @@ def _parts(confidence: Floats, bins: int) -> list[NDArray[np.int64]]:
     return [part for part in np.array_split(order, bins) if len(part)]
 
 
-def _bin(confidence: Floats, good: Booleans) -> Bin:
+def _bin(confidence: Floats, good: Flags) -> Bin:
     return Bin(
         clips=len(good),
         low=float(confidence.min()),
@@ -225,20 +223,11 @@ def _bin(confidence: Floats, good: Booleans) -> Bin:
     )
 
 
-def _error(confidence: Floats, good: Booleans, bins: int) -> float:
+def _error(confidence: Floats, good: Flags, bins: int) -> float:
     gaps = [abs(float((confidence[i] - good[i]).sum())) for i in _parts(confidence, bins)]
     return sum(gaps) / len(good)
 
 
-def _kept(confidence: Floats, good: Booleans, threshold: float) -> Kept:
+def _kept(confidence: Floats, good: Flags, threshold: float) -> Kept:
     chosen = confidence >= threshold
     return Kept(threshold, float(chosen.mean()), float(good[chosen].mean()) if chosen.any() else None)
-
-
-def _auc(confidence: Floats, good: Booleans) -> float | None:
-    """The area under the ROC curve: Mann and Whitney's U over the pairs; a tie is half a win."""
-    ours, theirs = np.sort(confidence[good]), confidence[~good]
-    if not len(ours) or not len(theirs):
-        return None
-    below = (np.searchsorted(ours, theirs, "left") + np.searchsorted(ours, theirs, "right")) / 2
-    return float(1 - below.sum() / (len(ours) * len(theirs)))

@@ -40,7 +40,8 @@ from captioner.outputs.scores import Curve, plot
 from data.shapes import write_clip
 from data.walkway import walkway
 from eval.__main__ import main as evaluate
-from eval.scores.detection import auc, equal_error_rate
+from eval.scores.detection import equal_error_rate
+from eval.scores.statistics import auc
 
 
 def make_smaller(patch: pytest.MonkeyPatch, **settings: int) -> None:
