@@ -33,6 +33,7 @@ from captioner.archive.engine import Settings, Task, caption_tasks
 from captioner.archive.fetched import Fetching, caption_fetched
 from captioner.archive.pool import DecodePool
 from captioner.archive.run import Archive
+from captioner.errors import counted
 from captioner.io.inputs import Item, find_inputs
 from captioner.io.stores import Stores
 
@@ -85,7 +86,7 @@ def speed(paths: Sequence[str], rounds: int, threads: Sequence[int]) -> None:
     captioner = Captioner.load()
     with DecodePool(workers=2) as pool:
         ways: dict[str, Callable[[], None]] = {
-            f"loop, {count} thread{'s' * (count > 1)}": partial(loop, captioner, paths, count) for count in threads
+            f"loop, {counted(count, 'thread')}": partial(loop, captioner, paths, count) for count in threads
         }
         ways["batch run"] = lambda: batch(captioner, paths, pool)
         batch(captioner, paths[:4], pool)

@@ -72,6 +72,11 @@ def first_line(error: Exception) -> str:
     return line or type(error).__name__
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """``1 file``, ``2 files``; ``many`` for what does not end in a mere s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def about_file(path: str, message: str) -> str:
     """A message about a file, which it names once."""
     return message if " ".join(path.split()) in message else f"{path}: {message}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from captioner.errors import DataError, VideoError
+from captioner.errors import DataError, VideoError, counted
 from captioner.manifest import SPLITS
 from data.join import Join, file_digest, join
 from data.sources import (
@@ -65,7 +65,9 @@ def _leave_out_broken(files: dict[str, Path], captions: dict[str, list[str]]) ->
     for name in broken:
         del files[name], captions[name]
     if broken and not any(captions.get(name) for name in files):
-        raise DataError(f"none of the {len(broken)} clips with captions can be decoded; {next(iter(broken.values()))}")
+        raise DataError(
+            f"none of {counted(len(broken), 'clip')} with captions can be decoded; {next(iter(broken.values()))}"
+        )
     return list(broken.values())
 
 
@@ -105,7 +107,8 @@ def _splits_by_folder(files: dict[str, Path]) -> dict[str, str]:
     splits = {name: SUBFOLDERS[top] for name, top in tops.items() if top in SUBFOLDERS}
     if splits and (outside := [name for name in files if name not in splits]):
         raise DataError(
-            f"{len(splits)} clips lie in subfolders named for a split, but {len(outside)} do not ({outside[0]}); "
+            f"{counted(len(splits), 'clip lies', 'clips lie')} in subfolders named for a split, but "
+            f"{counted(len(outside), 'does', 'do')} not ({outside[0]}); "
             "move all clips into train, val and test, or none"
         )
     return splits

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.manifest import SPLITS, Clip, write_manifest
 from captioner.safe.whole import is_filled
 
@@ -96,8 +96,9 @@ def join(
     )
     if files and not result.clips:
         raise DataError(
-            f"no clip has captions and a split: the {len(files)} files are named like {next(iter(files))!r}, "
-            f"the captions are for ids like {next(iter(captions), 'none at all')!r}; check that both belong together"
+            f"no clip has captions and a split: the {counted(len(files), 'file is', 'files are')} named like "
+            f"{next(iter(files))!r}, the captions are for ids like {next(iter(captions), 'none at all')!r}; "
+            "check that both belong together"
         )
     if not files and not result.text:
         raise DataError("there are no train captions to write")
@@ -186,23 +187,25 @@ def report(result: Join) -> str:
     if result.clips:
         captions = sum(len(clip.captions) for clip in result.clips)
         labelled = any(clip.labels for clip in result.clips)
-        what = "labels" if labelled else f"{captions:,} captions"
-        lines.append(f"{len(result.clips):,} clips with {what} ({_by_split(result.clips)})")
+        what = "labels" if labelled else counted(captions, "caption")
+        lines.append(f"{counted(len(result.clips), 'clip')} with {what} ({_by_split(result.clips)})")
         if labelled:
             missing = result.captions_without_clip
             return "\n".join(
-                (*lines, f"{len(missing):,} labelled names without a clip{_examples(missing)}", *result.notes)
+                (*lines, f"{counted(len(missing), 'labelled name')} without a clip{_examples(missing)}", *result.notes)
             )
-    for count, what in (
-        (result.clips_without_captions, "clips without captions, left out"),
-        (result.captions_without_clip, "captioned videos without a clip"),
-        (result.captions_without_split, "captioned videos in no split, left out"),
+    for names, noun, what in (
+        (result.clips_without_captions, "clip", "without captions, left out"),
+        (result.captions_without_clip, "captioned video", "without a clip"),
+        (result.captions_without_split, "captioned video", "in no split, left out"),
     ):
-        if count:
-            lines.append(f"{len(count):,} {what}{_examples(count)}")
+        if names:
+            lines.append(f"{counted(len(names), noun)} {what}{_examples(names)}")
     if result.text:
         captions = sum(len(clip.captions) for clip in result.text)
-        lines.append(f"{captions:,} captions of {len(result.text):,} train videos without a clip kept as text")
+        lines.append(
+            f"{counted(captions, 'caption')} of {counted(len(result.text), 'train video')} without a clip kept as text"
+        )
     return "\n".join((*lines, *result.notes))
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.manifest import read_manifest
 from data.join import Join
 
@@ -56,7 +56,8 @@ def _labelled(manifest: str | Path, chosen: dict[str, tuple[str, ...]], *, at_le
     )
     left_out = len(clips) - len(labelled)
     classes = ", ".join(f"{label} {counts[label]}" for label in sorted(kept, key=lambda label: (-counts[label], label)))
-    return Join(clips=labelled, notes=(f"classes and their train clips: {classes}", f"{left_out} clips without one"))
+    notes = (f"classes and their train clips: {classes}", f"{counted(left_out, 'clip')} without one")
+    return Join(clips=labelled, notes=notes)
 
 
 def _common(captions: tuple[str, ...]) -> tuple[str, ...]:

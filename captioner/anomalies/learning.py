@@ -17,7 +17,7 @@ from captioner.anomalies.detector import Detector, Foresight, Nearest
 from captioner.anomalies.footage import read_footage
 from captioner.anomalies.scoring import BLOCK_SECONDS, Smoother, Tail
 from captioner.anomalies.sight import Sight
-from captioner.errors import DataError, VideoError, VideoErrorCode
+from captioner.errors import DataError, VideoError, VideoErrorCode, counted
 from captioner.io.signals import Stop
 from captioner.io.status import duration
 from captioner.video.frames import probe
@@ -94,7 +94,8 @@ def learn(
     if seconds < LEAST_SECONDS:
         named = f"; {failures[0][2]}" if failures else ""
         raise DataError(
-            f"normal footage of {seconds:.0f} seconds is too little: at least {LEAST_SECONDS:.0f} are needed{named}"
+            f"normal footage of {counted(round(seconds), 'second')} is too little: "
+            f"at least {LEAST_SECONDS:.0f} are needed{named}"
         )
     files = len({chunk.file for chunk in chunks})
     folds = {chunk.number: chunk.fold(files=files) for chunk in chunks}

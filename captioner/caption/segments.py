@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from captioner.errors import ConfigError
+from captioner.errors import ConfigError, counted
 from captioner.video.config import VideoConfig
 from captioner.video.container import Deadline, check_file, open_video, surprises_are_failures, why_undecodable
 from captioner.video.film import Film
@@ -241,7 +241,7 @@ def _by_reading(film: Film, cutter: _Cutter, video: VideoConfig, start: Fraction
 
 def _frames(film: Film, chosen: Chosen, *, lost: int = 0, warnings: tuple[str, ...] = ()) -> Frames:
     if lost:
-        warnings = (f"{lost} damaged frame{'s' * (lost != 1)} left out", *warnings)
+        warnings = (f"{counted(lost, 'damaged frame')} left out", *warnings)
     return Frames(
         pixels=chosen.pixels,
         is_blank=not shows_something(chosen.pixels),

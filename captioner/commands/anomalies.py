@@ -13,7 +13,7 @@ from captioner.anomalies.config import DetectorConfig, FootageConfig
 from captioner.commands.examples import with_examples
 from captioner.commands.options import formats
 from captioner.commands.settings import add_settings, override
-from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError
+from captioner.errors import CaptionerError, ConfigError, UsageError, VideoError, counted
 
 if TYPE_CHECKING:
     from captioner.anomalies.learning import Learnt
@@ -106,7 +106,7 @@ def learn(options: argparse.Namespace) -> int:
         raise UsageError("normal footage is read from files; a stream (-) can only be scored")
     if missing := next((path for path in paths if not Path(path).exists()), None):
         raise CaptionerError(f"there is no file {missing}; nothing was learned")
-    announce(f"learning from {len(paths)} files", quiet=options.quiet)
+    announce(f"learning from {counted(len(paths), 'file')}", quiet=options.quiet)
     monitor, status = Monitor(quiet=options.quiet), Status(quiet=options.quiet)
     from captioner.anomalies.learning import learn as learn_from
 
@@ -223,7 +223,8 @@ def _score_one(watcher: Watcher, path: str, stem: str, options: argparse.Namespa
                 monitor.say(str(place))
     if not events:
         share = highest / watcher.threshold
-        print(f"{visible(path)}: no anomaly in {last:.0f} seconds (highest score: {share:.2f} of the threshold)")
+        length = counted(round(last), "second")
+        print(f"{visible(path)}: no anomaly in {length} (highest score: {share:.2f} of the threshold)")
 
 
 def _stems(paths: Sequence[str]) -> list[tuple[str, str]]:

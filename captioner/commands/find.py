@@ -12,7 +12,7 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioner.errors import CaptionerError, UsageError
+from captioner.errors import CaptionerError, UsageError, counted
 from captioner.io.files import StandardOutput
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ def _say(archive: Archive, query: str, results: Results, *, quiet: bool) -> None
             file=sys.stderr,
         )
     if not results:
-        rows = len(archive)
-        print(f"captioner: nothing was found among {rows:,} clips" if rows else f"captioner: {archive.path} is empty; "
-              "captioner index adds clips to it", file=sys.stderr)  # fmt: skip
+        nothing = f"nothing was found among {counted(len(archive), 'clip')}"
+        empty = f"{archive.path} is empty; captioner index adds clips to it"
+        print(f"captioner: {nothing if len(archive) else empty}", file=sys.stderr)
 
 
 def _open(archive: Archive, title: str, results: Results) -> None:

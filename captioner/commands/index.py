@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from captioner.commands.options import add_frames, add_inputs, add_loudness, add_run, named_inputs
 from captioner.commands.settings import add_settings
-from captioner.errors import UsageError
+from captioner.errors import UsageError, counted
 from captioner.language.config import SearchConfig
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     refuse_to_replace([options.parquet], overwrite=options.overwrite)
     status = _make(options, monitor) if options.paths or options.manifest or options.captions else 0
     rows = write_table(options.output, options.parquet, overwrite=options.overwrite)
-    monitor.say(f"{rows} rows are in {options.parquet}")
+    monitor.say(f"{counted(rows, 'row is', 'rows are')} in {options.parquet}")
     return status
 
 
@@ -151,5 +151,5 @@ def _import(options: argparse.Namespace, monitor: Monitor) -> int:
                 writer.append(record)
             writer.place(Outcome(task=Task(index=files, item=Item(path=record["path"]), key=record["key"])))
             files, rows = files + 1, rows + len(record["captions"])
-    monitor.say(f"{rows} captions of {files} files are in {options.output}")
+    monitor.say(f"{options.output} has {counted(rows, 'caption')} of {counted(files, 'file')}")
     return 0

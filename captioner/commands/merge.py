@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioner.commands.options import add_named
-from captioner.errors import CaptionerError, UsageError
+from captioner.errors import CaptionerError, UsageError, counted
 from captioner.outputs.parquet import FORMAT as PARQUET
 from captioner.outputs.parquet import import_pyarrow, write_parquet
 from captioner.outputs.rows import from_row
@@ -113,7 +113,7 @@ def _refuse_conflicts(merge: Merge, monitor: Monitor, *, prefer: str | None) -> 
             monitor.failure(conflict.path, "conflict", f"{where} differ in {', '.join(conflict.keys)}")
     if count and prefer is None:
         raise CaptionerError(
-            f"{count} clips have rows that differ, and nothing was written; "
+            f"{counted(count, 'clip has', 'clips have')} rows that differ, and nothing was written; "
             "choose with --prefer first or --prefer last (of the files as they are given)"
         )
 
@@ -157,13 +157,13 @@ def _write(merge: Merge, form: str, options: argparse.Namespace) -> None:
 
 
 def _summary(merge: Merge, *, malformed: int, lacking: dict[str, int], output: str, failures: Path) -> str:
-    parts = [f"{output} has {merge.rows} rows from {len(merge.files)} files"]
+    parts = [f"{output} has {counted(merge.rows, 'row')} from {counted(len(merge.files), 'file')}"]
     if merge.repeated:
-        parts.append(f"{merge.repeated} duplicate rows left out")
+        parts.append(f"{counted(merge.repeated, 'duplicate row')} left out")
     if merge.unexpected:
-        parts.append(f"{merge.unexpected} rows of unexpected files, at the end")
+        parts.append(f"{counted(merge.unexpected, 'row')} of unexpected files, at the end")
     if malformed:
-        parts.append(f"{malformed} malformed lines left out")
+        parts.append(f"{counted(malformed, 'malformed line')} left out")
     if lacking:
         parts.append(", ".join(f"{count} {kind}" for kind, count in lacking.items()) + f", see {failures}")
     return "; ".join(parts)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from captioner.errors import UsageError
+from captioner.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from captioner.caption.clips import ClipModel
@@ -34,7 +34,9 @@ def load_model(options: argparse.Namespace) -> ClipModel:
 
         recognizer = Recognizer.load(options.model, device=options.device)
         if options.top is not None and not 1 <= options.top <= len(recognizer.labels):
-            raise UsageError(f"--top is {options.top}; the checkpoint knows {len(recognizer.labels)} actions")
+            raise UsageError(
+                f"--top is {options.top}; the checkpoint knows {counted(len(recognizer.labels), 'action')}"
+            )
         return ActionRows(recognizer)
     if options.kind == "index":
         from captioner.index.indexer import Indexer

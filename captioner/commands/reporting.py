@@ -11,7 +11,7 @@ from typing import Any
 
 from captioner.archive.engine import Failure, Outcome
 from captioner.archive.run import Archive, Counts, Engine
-from captioner.errors import CaptionerError, DataError
+from captioner.errors import CaptionerError, DataError, counted
 from captioner.io.files import ResumedFile, StandardOutput
 from captioner.io.growing import GrowingFile
 from captioner.io.inputs import Inputs, Item
@@ -29,9 +29,8 @@ def say_plan(archive: Archive, inputs: Inputs, monitor: Monitor) -> int:
         for state, item in archive.plan():
             sums[state] = sums.get(state, 0) + 1
             out.write(f"{state}\t{visible(item.path)}\n")
-    passed = inputs.hidden + inputs.others
     said = [f"{count} {state}" for state, count in sums.items()]
-    said += [f"{passed} other files and {inputs.duplicates} duplicates skipped"] * bool(passed or inputs.duplicates)
+    said += _skipped(inputs)
     monitor.say(f"dry run, nothing was done: {', '.join(said)}")
     return 0
 
@@ -161,20 +160,25 @@ def _summary(ended: str, counts: Counts, inputs: Inputs, *, journal: Path | None
         before = f"; {counts.failed_before} of them before, --retry-failed tries again" if counts.failed_before else ""
         parts.append(f"{failed} failed{where}{before}")
     if counts.malformed:
-        parts.append(f"{counts.malformed} malformed records of {journal} skipped and done again")
+        parts.append(f"{counted(counts.malformed, 'malformed record')} of {journal} skipped and done again")
     if counts.unwritten:
-        parts.append(f"{counts.unwritten} outputs could not be written")
+        parts.append(f"{counted(counts.unwritten, 'output')} could not be written")
     if counts.kept:
         parts.append(f"{counts.kept} left alone because their output exists (--overwrite replaces it)")
     if inputs.unreadable:
-        parts.append(f"{len(inputs.unreadable)} folders unreadable")
+        parts.append(f"{counted(len(inputs.unreadable), 'folder')} unreadable")
     if inputs.stores.repeated:
-        parts.append(f"{inputs.stores.repeated} requests repeated")
-    if (passed := inputs.hidden + inputs.others) or inputs.duplicates:
-        parts.append(f"{passed} other files and {inputs.duplicates} duplicates skipped")
-    text = ", ".join(parts)
+        parts.append(f"{counted(inputs.stores.repeated, 'request')} repeated")
+    text = ", ".join([*parts, *_skipped(inputs)])
     if ended != "done":
         left = counts.total - counts.settled
         on = "; the same command resumes" if journal else ""
         text = f"stopped with {left} of {counts.total} to do{on}: {text}"
     return text
+
+
+def _skipped(inputs: Inputs) -> list[str]:
+    passed, repeated = inputs.hidden + inputs.others, inputs.duplicates
+    if not (passed or repeated):
+        return []
+    return [f"{counted(passed, 'other file')} and {counted(repeated, 'duplicate')} skipped"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from captioner.errors import CaptionerError, ConfigError, VideoError, VideoErrorCode
+from captioner.errors import CaptionerError, ConfigError, VideoError, VideoErrorCode, counted
 from captioner.io.addresses import is_web, shown
 from captioner.io.stores import Remote, Stores
 from captioner.manifest import read_manifest
@@ -265,9 +265,9 @@ def _nothing(found: _Collector, named: Sequence[str]) -> str:
     places = ["stdin" if name == "-" else shown(name.removeprefix("@")) for name in named]
     said = f"no videos in {', '.join(places[:3])}" + (" ..." if len(places) > 3 else "")
     if found.hidden or found.others:
-        said += f" ({found.hidden} hidden and {found.others} other files skipped)"
+        said += f" ({found.hidden} hidden and {counted(found.others, 'other file')} skipped)"
     if found.photos:
-        said += f"; captioner caption takes the {found.photos} photos with --images"
+        said += f"; captioner caption takes {counted(found.photos, 'photo')} with --images"
     if found.subfolders:
         said += "; add -r to search subfolders"
     return said

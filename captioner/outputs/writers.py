@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from captioner.caption.result import Caption
+from captioner.errors import counted
 from captioner.outputs.rows import row
 from captioner.outputs.spreadsheet import csv_line
 from captioner.outputs.subtitles import clock, shown_ms, srt, vtt
@@ -60,7 +61,7 @@ def timed_txt(captions: Iterable[Caption]) -> Iterator[str]:
 def looked_at(caption: Caption) -> str:
     """What a caption was made of, for people."""
     times = caption.times_seconds
-    seen = f"{len(times)} frames from {times[0]:.1f} to {times[-1]:.1f} s" if times else "no frames"
+    seen = f"{counted(len(times), 'frame')} from {times[0]:.1f} to {times[-1]:.1f} s" if times else "no frames"
     return f"{seen}, confidence {caption.confidence:.2f}"
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from captioner.actions.checkpoint import ActionCheckpoint, save_recognizer
 from captioner.actions.config import HeadConfig
 from captioner.actions.network import ActionModel
-from captioner.errors import ConfigError, DataError
+from captioner.errors import ConfigError, DataError, counted
 from captioner.training.batch import collate_clips
 from captioner.training.config import Recipe
 from captioner.training.corpus import Corpus, load_corpora
@@ -73,7 +73,7 @@ class ActionTask:
         if several and not self.recipe.head.multi_label:
             raise DataError(f"{several.id!r} has {len(several.labels)} labels; set head.multi_label = true")
         log.say(
-            f"train: {len(self.corpus.clips)} clips of {len(counts)} labels; val: "
+            f"train: {counted(len(self.corpus.clips), 'clip')} of {len(counts)} labels; val: "
             + ", ".join(f"{name} {len(corpus.clips)}" for name, corpus in self.val.items())
         )
 

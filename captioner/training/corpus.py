@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.manifest import Clip, read_manifest
 from captioner.training.config import DataConfig, Recipe, Targets
 from captioner.training.features import FeatureCache
@@ -65,7 +65,7 @@ def load_corpora(
     def corpus(clips: Sequence[Clip], repeat: Sequence[int], views: int) -> Corpus:
         kept = [i for i, clip in enumerate(clips) if id(clip) not in failed]
         if not kept:
-            raise DataError(f"none of the {len(clips)} clips can be used; the first: {failures[0][1]}")
+            raise DataError(f"none of {counted(len(clips), 'clip')} can be used; the first: {failures[0][1]}")
         load = cache.load
         return Corpus(
             clips=[clips[i] for i in kept],
@@ -97,7 +97,7 @@ def detector_clips(
     cache = FeatureCache(recipe.data.cache, video=video, encoder=encoder)
     clips = [clip for path in getattr(recipe.data, name) for clip in read_manifest(path, split="train") if clip.path]
     if failures := cache.fill(clips):
-        raise DataError(f"{len(failures)} clips of data.{name} cannot be used; the first: {failures[0][1]}")
+        raise DataError(f"{counted(len(failures), 'clip')} of data.{name} cannot be used; the first: {failures[0][1]}")
     return clips, [cache.load(clip) for clip in clips]
 
 

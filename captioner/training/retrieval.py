@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from captioner.checkpoint.captioning import Checkpoint
-from captioner.errors import ConfigError, DataError
+from captioner.errors import ConfigError, DataError, counted
 from captioner.manifest import Clip, read_manifest
 from captioner.metrics.text import tokenize
 from captioner.retrieval.checkpoint import save_retriever
@@ -62,8 +62,9 @@ class RetrievalTask:
         self._text = [captions for captions in self._encoded(more) if len(captions) > 1]
         self._val_said = {name: self._encoded([_tokens(c) for c in corpus.clips]) for name, corpus in self.val.items()}
         log.say(
-            f"train: {len(said)} clips, {sum(map(len, said))} captions, {len(self._text)} clips' captions without "
-            f"them, {len(self.words)} words; val: " + ", ".join(f"{n} {len(c.clips)}" for n, c in self.val.items())
+            f"train: {counted(len(said), 'clip')}, {counted(sum(map(len, said)), 'caption')}, captions of "
+            f"{counted(len(self._text), 'clip')} without file, {counted(len(self.words), 'word')}; val: "
+            + ", ".join(f"{n} {len(c.clips)}" for n, c in self.val.items())
         )
         inputs = self._clips.shape[-1]
         places = self._encoder.places

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.language.tokenizer import CaptionTokenizer, normalise
 from captioner.manifest import read_manifest
 from captioner.metrics.characters import tokenizer_for
@@ -103,13 +103,13 @@ def _report(data: CaptionData, log: TrainingLog, *, longest: int) -> None:
     if wordless == len(captions):
         raise DataError(f"none of the {len(captions)} captions has a word in it (the first: {captions[0]!r})")
     if wordless:
-        log.say(f"left out: {wordless} captions without a word")
+        log.say(f"left out: {counted(wordless, 'caption')} without a word")
     if dropped := len(captions) - wordless - count:
-        log.say(f"left out: {dropped} captions of more than {longest} tokens (search.max_length)")
+        log.say(f"left out: {counted(dropped, 'caption')} of more than {longest} tokens (search.max_length)")
     if not count:
         raise DataError(f"no caption has at most {longest} tokens; raise search.max_length")
     log.say(
-        f"train: {len(data.train.clips)} clips, {count} captions; text: {len(data.text)}; val: "
+        f"train: {counted(len(data.train.clips), 'clip')}, {counted(count, 'caption')}; text: {len(data.text)}; val: "
         + ", ".join(f"{name} {len(c.clips)}" for name, c in data.val.items())
         + f"; vocabulary: {len(data.tokenizer)} pieces"
     )

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from captioner.config import first_difference, to_dict
-from captioner.errors import CaptionerError, ConfigError
+from captioner.errors import CaptionerError, ConfigError, counted
 from captioner.io.lock import FolderLock, remove_leftovers
 from captioner.io.status import Status
 from captioner.safe.whole import writing
@@ -155,7 +155,7 @@ class Trainer:
             stop = stage.validated and self._judge(stage, epoch, loss, seconds)
             self._save_state()
             if stop:
-                self.log.say(f"{stage.name}: no better for {self.config.patience} epochs; stopping early")
+                self.log.say(f"{stage.name}: no better for {counted(self.config.patience, 'epoch')}; stopping early")
                 break
 
     def _run_epoch(self, stage: Stage, epoch: int) -> float:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from captioner.checkpoint.cnn import Tuned, head, save_tuned
-from captioner.errors import ConfigError, DataError
+from captioner.errors import ConfigError, DataError, counted
 from captioner.manifest import Clip
 from captioner.metrics.content import content_words
 from captioner.training.augment import augment
@@ -75,7 +75,8 @@ class WordsTask:
         if not self.words and not self.actions:
             raise DataError(f"no word is in the captions of {_LEAST_CLIPS} clips or more, and there are no labels")
         log.say(
-            f"train: {len(self.corpus.clips)} clips; {len(self.words)} words, {len(self.actions)} actions; val: "
+            f"train: {counted(len(self.corpus.clips), 'clip')}; {counted(len(self.words), 'word')}, "
+            f"{counted(len(self.actions), 'action')}; val: "
             + ", ".join(f"{name} {len(corpus.clips)}" for name, corpus in self.val.items())
         )
         weight, bias = classifier_weights(begun.encoder.config.source)

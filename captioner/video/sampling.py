@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 
+from captioner.errors import counted
 from captioner.video.container import Deadline, open_video, read_packets
 from captioner.video.decoder import decoder_of
 from captioner.video.keyframes import Doubt, Packets, PacketsInMemory, PacketsOnDisk, frames_by_keyframe, restarts
@@ -52,7 +53,7 @@ class Report:
         """What is to be said of the clip once it was read."""
         said = []
         if self.lost:
-            said.append(f"{self.lost} damaged frame{'s' * (self.lost != 1)} left out")
+            said.append(f"{counted(self.lost, 'damaged frame')} left out")
         if self.joins:
             said.append(f"{self.joins + 1} recordings joined, each with its own clock: they follow each other here")
         return tuple(said)

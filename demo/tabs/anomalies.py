@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from captioner.anomalies.watcher import Watcher
+from captioner.errors import counted
 from data.walkway import walkway
 from demo import strings
 from demo.child import Child
@@ -85,7 +86,7 @@ def _child(limits: Limits, arguments: list[str], names: list[Path]) -> Child:
 
 def _learn(paths: list[Path], steps: float, stopped: threading.Event, limits: Limits) -> Iterator[tuple[Any, str]]:
     """What the page shows while it learns in a process of its own; at the end the folder of what was learnt."""
-    work, folder = strings.LEARNING.format(count=len(paths)), str(swept_folder("captioner-normal-"))
+    work, folder = strings.LEARNING.format(files=counted(len(paths), "file")), str(swept_folder("captioner-normal-"))
     child = _child(
         limits, ["learn", *map(str, paths), "-o", f"{folder}/model", f"--steps={steps:.0f}", "--quiet"], paths
     )
@@ -102,7 +103,7 @@ def _learn(paths: list[Path], steps: float, stopped: threading.Event, limits: Li
 def _learnt(watcher: Watcher, refused: str) -> str:
     """What was learnt from, and what could not be read."""
     source = watcher.checkpoint.learnt_from
-    said = strings.LEARNT.format(count=source["files"], seconds=source["seconds"])
+    said = strings.LEARNT.format(files=counted(source["files"], "file"), seconds=source["seconds"])
     if "stopped" in source:
         said = f"{strings.LEARNT_SO_FAR.format(where=source['stopped'])} {said}"
     return progress(f"{said} {refused}".strip(), None)

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from captioner.caption.result import Caption
-from captioner.errors import VideoError
+from captioner.errors import VideoError, counted
 from captioner.outputs.rows import row
 from demo import strings
 from demo.components.downloads import as_csv, as_json, links, subtitles_of
@@ -104,12 +104,12 @@ def _run(
         if stopped.is_set():
             break
         if pace.due():
-            done = strings.BATCH_PROGRESS.format(done=len(outcomes), count=count)
+            done = strings.BATCH_PROGRESS.format(done=len(outcomes), files=counted(count, "file"))
             yield tuple(outcomes), now, progress(done, len(outcomes) / count)
     good = len(now.captions)
     last = progress(strings.BATCH_DONE.format(good=good, bad=len(outcomes) - good), 1.0)
     if len(outcomes) < count:
-        last = progress(strings.BATCH_STOPPED.format(done=len(outcomes)), None)
+        last = progress(strings.BATCH_STOPPED.format(files=counted(len(outcomes), "file")), None)
     yield tuple(outcomes), now, last
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from captioner.caption.result import UNSURE
+from captioner.errors import counted
 from captioner.index.archive import Found
 from captioner.index.writers import why
 from captioner.io.signals import STOPPED
@@ -78,7 +79,9 @@ def index_folder(finder: Finder, _: str, stopped: threading.Event) -> Iterator[t
         for seconds in child.wait(stopped, ending_seconds=ENDING_SECONDS):
             yield (working(strings.INDEXING, seconds, child.progress, ending=stopped.is_set()),)
         failures = count_failures(child, stopped=stopped.is_set())
-    said = (strings.INDEXING_STOPPED if stopped.is_set() else strings.INDEXED).format(count=finder.count())
+    said = (strings.INDEXING_STOPPED if stopped.is_set() else strings.INDEXED).format(
+        clips=counted(finder.count(), "clip")
+    )
     said += f" {strings.INDEX_FAILURES.format(count=failures)}" if failures else ""
     yield (progress(said, None),)
 
@@ -109,7 +112,7 @@ def linked(finder: Finder, text: str, *, visitor: str) -> tuple[Any, ...]:
 def listed(answer: Answer) -> str:
     """What was found as a gallery, each clip with its moment, its caption and why it was found (HTML)."""
     results = answer.results
-    note = strings.FOUND_COUNT.format(count=len(results)) if results else strings.NOTHING_FOUND
+    note = strings.FOUND_COUNT.format(clips=counted(len(results), "clip")) if results else strings.NOTHING_FOUND
     unknown = strings.UNKNOWN_WORDS.format(words=", ".join(results.unknown)) if results.unknown else ""
     items = "".join(
         f'<li><button type="button" class="cap-hit" data-index="{index}">{_picture(picture)}'

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from captioner.caption.merging import merge_next
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, counted
 from demo import strings
 from demo.components.panel import panel, settings
 from demo.components.pictures import thumbnail
@@ -118,32 +118,32 @@ def run_timeline(films: Iterator[Seen], stopped: threading.Event) -> Iterator[tu
                     break
                 if pace.due():
                     # Only ever longer: gradio then sends what is new, not the whole list.
-                    yield html, _progress(seen, len(now.captions), began), Told()
+                    yield html, _progress(seen, counted(len(now.captions), "caption"), began), Told()
         except CaptionerError as error:
             if held is None:
                 raise
             failed = sentence(error)
     if held is not None:
         now = now.add(held, picture)
-    yield as_list(now), _last(len(now.captions), failed, stopped.is_set()), now
+    yield as_list(now), _last(counted(len(now.captions), "caption"), failed, stopped.is_set()), now
 
 
-def _last(count: int, failed: str, stopped: bool) -> str:
+def _last(captions: str, failed: str, stopped: bool) -> str:
     if failed:
-        return progress(strings.TIMELINE_FAILED.format(reason=failed, count=count), None)
+        return progress(strings.TIMELINE_FAILED.format(reason=failed, captions=captions), None)
     if stopped:
-        return progress(strings.TIMELINE_STOPPED.format(count=count), None)
-    return progress(strings.TIMELINE_DONE.format(count=count), 1.0)
+        return progress(strings.TIMELINE_STOPPED.format(captions=captions), None)
+    return progress(strings.TIMELINE_DONE.format(captions=captions), 1.0)
 
 
-def _progress(seen: Seen, count: int, began: float) -> str:
+def _progress(seen: Seen, captions: str, began: float) -> str:
     """How far a run has come and how long the rest will take, as HTML."""
     done, whole = end_of(seen.caption), seen.frames.duration_seconds
     if not whole or done <= 0:
-        return progress(strings.TIMELINE_PROGRESS_OPEN.format(count=count, done=clock(done)), None)
+        return progress(strings.TIMELINE_PROGRESS_OPEN.format(captions=captions, done=clock(done)), None)
     share = min(1.0, done / whole)
     left = clock((time.monotonic() - began) * (1 - share) / share)
-    said = strings.TIMELINE_PROGRESS.format(count=count, done=clock(done), whole=clock(whole), left=left)
+    said = strings.TIMELINE_PROGRESS.format(captions=captions, done=clock(done), whole=clock(whole), left=left)
     return progress(said, share)
 
 

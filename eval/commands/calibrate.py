@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.language.calibration import Calibration
 from captioner.manifest import SPLITS, Clip, read_manifest
 from captioner.safe.text import visible
@@ -155,7 +155,7 @@ def _samples(
     for number, (manifest, group) in enumerate(clips.items(), start=1):
         search = dataclasses.replace(captioner.search, min_confidence=0.0)
         folder = out / f"{number}-{Path(manifest).absolute().parent.name}-{split}"
-        print(f"eval: captioning {len(group)} clips of {visible(manifest)}", file=sys.stderr)
+        print(f"eval: captioning {counted(len(group), 'clip')} of {visible(manifest)}", file=sys.stderr)
         rows = caption_clips(captioner, group, search=search, out=folder, timeout_seconds=args.timeout)
         print_failures(rows)
         samples.append(_sample(manifest, group, rows))

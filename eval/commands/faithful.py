@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from captioner.errors import CaptionerError, DataError
+from captioner.errors import CaptionerError, DataError, counted
 from captioner.manifest import SPLITS, Clip, read_manifest
 from captioner.safe.text import visible
 from captioner.video.frames import sample_frames
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     words = sum(len(rows) for rows in falls)
     head = ["", *(f"{100 * share:.0f} %" for share in SHARES), "area", "95 % interval"]
     rows = [[c.way, *(f"{x:.2f}" for x in c.falls), f"{c.area:.3f}", f"{c.low:.3f} to {c.high:.3f}"] for c in curves]
-    parts = [f"{len(falls)} clips, {words} words; how much a word's log-probability falls (nats)"]
+    parts = [f"{counted(len(falls), 'clip')}, {counted(words, 'word')}; how much a word's log-probability falls (nats)"]
     parts += [columns([head, *rows]), sentence(curves)]
     values = {"shares": SHARES, "curves": [asdict(curve) for curve in curves], "sentence": sentence(curves)}
     print_and_write("\n".join(parts), values, args)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.safe.text import visible
 from eval.commands.compare import add_test_arguments, check_test_arguments
 from eval.commands.score import add_scoring_arguments, prepare_references, score_file
@@ -61,10 +61,14 @@ def run(args: argparse.Namespace) -> int:
         )
     scored = {clip.id for clip in current.clips}
     lost = [clip.id for clip in baseline.clips if clip.id not in scored]
-    print(f"{visible(current.name)} against the baseline {visible(baseline.name)} on {comparison.clips} clips")
+    print(
+        f"{visible(current.name)} against the baseline {visible(baseline.name)} on {counted(comparison.clips, 'clip')}"
+    )
     print(columns(rows))
     if lost:
-        print(f"FAILED: {len(lost)} clips of the baseline have no caption now ({visible(lost[0])!r} is one)")
+        print(
+            f"FAILED: {counted(len(lost), 'clip')} of the baseline without a caption now ({visible(lost[0])!r} is one)"
+        )
     if fallen:
         print(f"FAILED: {', '.join(fallen)} fell (p below {alpha:.4f} = {args.alpha} over {len(metrics)} metrics)")
     if not fallen and not lost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
+from captioner.errors import counted
 from captioner.metrics.text import TOKENIZER
 from captioner.safe.text import visible
 from eval.commands.arguments import add_json, add_overwrite, check_numbers, print_and_write
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     parts = [f"people against people in {visible(references.source)}{split}", columns(rows), line.describe()]
     parts.append(f"good: {100 * line.good:.1f} % of what they say; good is when {GOOD}")
     if line.skipped:
-        parts.append(f"{line.skipped} clips have one reference and were left out")
+        parts.append(f"{counted(line.skipped, 'clip')} with one reference left out")
     parts.append(f"signature: clips:{line.clips}|human:loo{line.draws}|case:lc|tok:{TOKENIZER}|seed:{line.seed}")
     print_and_write("\n".join(parts), dataclasses.asdict(line), args)
     return 0

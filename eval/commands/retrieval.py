@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.index.archive import LIKELIHOOD_WEIGHT, WORDS_WEIGHT, Archive
 from captioner.index.likelihood import Likelihood
 from captioner.index.schema import has_features
@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
             chosen = _LIKELIHOODS if args.weights else (LIKELIHOOD_WEIGHT,)
             systems |= {f"reranked ({w} x likelihood)": lambda w=w: default + w * likely for w in chosen}  # type: ignore[misc]
         measured = {name: RetrievalScores(score(), owners).measures() for name, score in systems.items()}
-    print(f"{len(clips)} clips, {len(sentences)} sentences ({args.split}); 95 % intervals by resampling clips")
+    sizes = f"{counted(len(clips), 'clip')}, {counted(len(sentences), 'sentence')}"
+    print(f"{sizes} ({args.split}); 95 % intervals by resampling clips")
     print(table(measured))
     if args.out:
         values = {name: {key: asdict(i) for key, i in found.items()} for name, found in measured.items()}

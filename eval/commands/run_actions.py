@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.manifest import Clip, read_manifest
 from eval.report import plots
 from eval.report.strips import try_strip
@@ -42,10 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if not known:
         raise DataError(f"the checkpoint knows none of the {len(unknown)} labels of {args.manifest}")
     if unknown:
-        left = (
-            f"{len(clips) - len(known)} clips left out: the checkpoint does not know {', '.join(sorted(unknown)[:3])}"
-        )
-        print(f"eval: {left}", file=sys.stderr)
+        left, lacking = counted(len(clips) - len(known), "clip"), ", ".join(sorted(unknown)[:3])
+        print(f"eval: {left} left out: the checkpoint does not know {lacking}", file=sys.stderr)
     out = Path(args.out)
     mine = args.overwrite or is_own(out)  # a run in it goes on, and writes its reports anew
     check_outputs([out / name for name in REPORTS], overwrite=mine)
@@ -56,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     name = args.name or f"{Path(args.checkpoint).resolve().name} {recognizer.checkpoint.fingerprint}"
     show = 0 if args.no_images else args.show
     written = write_report(recognition, intervals, kept, recognizer, out, name=name, show=show, overwrite=mine)
-    print(f"{name}: {len(kept)} clips of {len(recognition.labels)} labels")
+    print(f"{name}: {counted(len(kept), 'clip')} of {counted(len(recognition.labels), 'label')}")
     for measure_name, interval in intervals.items():
         low, high = 100 * interval.low, 100 * interval.high
         print(f"  {measure_name:<10}{100 * interval.score:6.2f}  ({low:.2f}-{high:.2f})")

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from captioner.errors import DataError, VideoError
+from captioner.errors import DataError, VideoError, counted
 from captioner.manifest import read_manifest
 from captioner.safe.text import visible
 from eval.report.table import check_outputs, write_text
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     found, kinds = intervals(films), by_category(films)
     hours = sum(film.normal_hours for film in films)
     alarms = sum(film.false_alarms for film in films)
-    print(f"{name}: {len(films)} films, {sum(film.spans for film in films)} abnormal spans")
+    print(f"{name}: {counted(len(films), 'film')}, {counted(sum(film.spans for film in films), 'abnormal span')}")
     for measure, interval in found.items():
         print(f"  {measure:<14}{100 * interval.score:6.2f}  ({100 * interval.low:.2f}-{100 * interval.high:.2f})")
     for kind, value in kinds.items():

@@ -7,7 +7,7 @@ import math
 import sys
 from pathlib import Path
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.manifest import read_manifest
 from captioner.metrics.characters import TOKENIZERS
 from eval.commands.arguments import MANY, add_overwrite, check_numbers
@@ -82,8 +82,8 @@ def score_file(path: str, prepared: PreparedReferences, args: argparse.Namespace
         print(f"eval: {path}: taken for {predictions.taken_for}", file=sys.stderr)
     if predictions.duplicates:
         which = f"the {args.duplicates} counts"
-        many = len(predictions.duplicates)
-        print(f"eval: {many} clips have two captions, {which}: {listed(predictions.duplicates)}", file=sys.stderr)
+        have = counted(len(predictions.duplicates), "clip has", "clips have")
+        print(f"eval: {have} two captions, {which}: {listed(predictions.duplicates)}", file=sys.stderr)
     return evaluate(
         predictions,
         prepared,

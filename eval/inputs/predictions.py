@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from data.sources import squeeze
 from eval.inputs.rows import captions_of, read_rows, short
 
@@ -67,8 +67,8 @@ def read_predictions(path: str | Path, *, duplicates: Duplicates = "first") -> P
         raise DataError(f"{path} holds no captions")
     if repeated and duplicates == "error":
         raise DataError(
-            f"{path}: {len(repeated)} clips have two different captions: {listed(repeated)}; take one of each out, or "
-            "choose with --duplicates first or last"
+            f"{path}: {counted(len(repeated), 'clip has', 'clips have')} two different captions: {listed(repeated)}; "
+            "take one of each out, or choose with --duplicates first or last"
         )
     failed = {clip: error for clip, error in failed.items() if clip not in captions}  # a later try succeeded
     return Predictions(str(path), captions, failed, tuple(repeated), alternatives, sum(breaks.values()), rows.taken_for)

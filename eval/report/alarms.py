@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.manifest import Clip
 from data.join import file_digest
 from eval.scores.diversity import Diversity
@@ -68,9 +68,10 @@ def leaks(clips: Sequence[Clip], train: Sequence[Clip]) -> list[tuple[Clip, Clip
 def _failed(evaluation: Evaluation) -> Alarm:
     coverage = evaluation.coverage
     failed, missing = len(coverage.failed), len(coverage.missing)
-    text = f"{coverage.scored} of {coverage.references} clips are scored; {failed} failed, {missing} have no caption"
+    text = f"{coverage.scored} of {coverage.references} clips are scored; {failed} failed, "
+    text += f"{counted(missing, 'has', 'have')} no caption"
     if coverage.empty:
-        text += f", {len(coverage.empty)} have an empty one"
+        text += f", {counted(len(coverage.empty), 'has', 'have')} an empty one"
     return Alarm("Clips left out", "alarm" if failed or missing or coverage.empty else "fine", text + ".")
 
 
@@ -78,7 +79,7 @@ def _collapse(found: Diversity) -> Alarm:
     distinct = round(found.unique_share * found.captions)
     text = (
         f"The most frequent caption, “{found.most_common}”, is given to {100 * found.most_common_share:.1f} % of "
-        f"{found.captions} clips; {distinct} captions are different."
+        f"{counted(found.captions, 'clip')}; {counted(distinct, 'caption is', 'captions are')} different."
     )
     if found.captions < COLLAPSE_CLIPS:
         return Alarm("Caption collapse", "unknown", text + f" Under {COLLAPSE_CLIPS} clips that says little.")
@@ -99,7 +100,9 @@ def _leakage(clips: Sequence[Clip], train: Sequence[Clip] | None) -> Alarm:
     pairs = leaks(clips, train)
     if not pairs:
         return Alarm(
-            title, "fine", f"None of {len(clips)} clips is among the {len(train)} training clips, by id or content."
+            title,
+            "fine",
+            f"None of {len(clips)} clips is among {counted(len(train), 'training clip')}, by id or content.",
         )
     named = ", ".join(f"{clip.id} is {other.id}" for clip, other in pairs[:NAMED])
     more = f" and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
@@ -119,7 +122,10 @@ def _copied(found: Diversity) -> Alarm:
 
 def _references(evaluation: Evaluation) -> Alarm:
     empty, none = evaluation.coverage.empty_references, len(evaluation.coverage.without_references)
-    text = f"{empty} reference captions have no word; {none} clips have no reference and cannot be scored."
+    text = (
+        f"{counted(empty, 'reference caption has', 'reference captions have')} no word; "
+        f"{counted(none, 'clip has', 'clips have')} no reference and cannot be scored."
+    )
     return Alarm("Empty references", "alarm" if empty or none else "fine", text)
 
 

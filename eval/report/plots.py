@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from captioner.errors import counted
 from captioner.outputs.svg import Svg, circle, line, picture, polyline, rect, text, title
 from eval.scores.reliability import Reliability
 
@@ -53,7 +54,7 @@ def histogram(values: Sequence[float], *, unit: str) -> Svg:
     parts = []
     for i, count in enumerate(counts):
         tall = (floor - ceiling) * count / most
-        told = title(f"{edges[i]:.0f} to {edges[i + 1]:.0f}: {count} clips")
+        told = title(f"{edges[i]:.0f} to {edges[i + 1]:.0f}: {counted(count, 'clip')}")
         parts.append(rect(left + i * wide + 0.5, floor - tall, wide - 1, tall, told, class_="bar"))
     parts.append(line(x(mean), 16, x(mean), floor, class_="mean"))
     peak = counts.index(most)
@@ -68,7 +69,7 @@ def histogram(values: Sequence[float], *, unit: str) -> Svg:
         anchor = "start" if tick == 0 else "end" if tick == ticks[-1] else "middle"
         parts.append(text(x(tick), floor + 16, f"{tick:g}", text_anchor=anchor))
     parts.append(text(width / 2, height - 6, unit, text_anchor="middle"))
-    label = f"Histogram of {unit} over {len(values)} clips, mean {mean:.1f}"
+    label = f"Histogram of {unit} over {counted(len(values), 'clip')}, mean {mean:.1f}"
     return picture(width, height, *parts, class_="histogram", label=label)
 
 

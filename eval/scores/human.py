@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.metrics.cider import CiderScorer
 from captioner.metrics.content import content_words
 from captioner.metrics.text import tokenize
@@ -39,7 +39,7 @@ class HumanLine:
         """How the line was drawn, in one sentence."""
         return (
             f"leave one out: one reference of each of {self.clips} clips, drawn at random, against the clip's others; "
-            f"document frequencies from those others; mean of {self.draws} draws"
+            f"document frequencies from those others; mean of {counted(self.draws, 'draw')}"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from captioner import __version__
-from captioner.errors import DataError
+from captioner.errors import DataError, counted
 from captioner.metrics.characters import PTB, Tokenizer, lacks_spaces
 from captioner.metrics.cider import CiderScorer, document_frequency
 from captioner.metrics.ngrams import Tokens
@@ -230,16 +230,17 @@ def _warnings(predictions: Predictions, prepared: PreparedReferences, coverage: 
         found.append(f"{count} of {clips} clips have no caption and were scored as empty ones")
     spaceless = [c for group in prepared.references.captions.values() for c in group if lacks_spaces(c)]
     if spaceless and prepared.tokenizer is PTB:
+        many = counted(len(spaceless), "reference caption is", "reference captions are")
         found.append(
-            f"{len(spaceless)} reference captions are in a script without spaces ({spaceless[0][:20]}): each counts as "
+            f"{many} in a script without spaces ({spaceless[0][:20]}): each counts as "
             "one word, and the scores mean nothing; score by characters with --tokenize char"
         )
     if coverage.empty_references:
-        found.append(f"{coverage.empty_references} reference captions have no word")
+        have = counted(coverage.empty_references, "reference caption has", "reference captions have")
+        found.append(f"{have} no word")
     if coverage.without_references:
-        found.append(f"{len(coverage.without_references)} clips have no references and were left out")
+        found.append(f"{counted(len(coverage.without_references), 'clip')} without references left out")
     if predictions.with_line_breaks:
-        count = predictions.with_line_breaks
-        hold = "1 caption holds" if count == 1 else f"{count} captions hold"
+        hold = counted(predictions.with_line_breaks, "caption holds", "captions hold")
         found.append(f"{hold} line breaks; white space was collapsed")
     return found

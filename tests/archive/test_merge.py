@@ -126,7 +126,7 @@ def test_holes_are_said(archive: list[str], tmp_path: Path, capsys: pytest.Captu
     missing = [(archive[n], "missing") for n in (3, 7)]
     assert ledger == [(archive[5], "damaged"), (archive[6], "failed"), *missing]  # archive[4] was captioned later
     assert all(f"{path}" in said and f"[{code}]" in said for path, code in ledger)
-    assert "2 failed, 2 missing" in said and "1 rows of unexpected files" in said
+    assert "2 failed, 2 missing" in said and "1 row of unexpected files" in said
     assert [each["path"] for each in read(Path("all.jsonl"))] == [*archive[:3], archive[4], "elsewhere.mp4"]
 
 
@@ -165,7 +165,7 @@ def test_a_malformed_line_is_named_and_the_others_are_kept(
     (tmp_path / "one.jsonl").write_bytes(b"\xef\xbb\xbf" + good + b"\r\n\r\n" + line + b"\n")
     assert merge("one.jsonl") == 1
     said = capsys.readouterr().err
-    assert "one.jsonl:3: " in said and problem in said and "[malformed]" in said and "1 malformed lines" in said
+    assert "one.jsonl:3: " in said and problem in said and "[malformed]" in said and "1 malformed line " in said
     assert [each["path"] for each in read(Path("all.jsonl"))] == [archive[0]]
 
 

@@ -142,5 +142,5 @@ def test_one_output_that_cannot_be_written_is_that_files_failure(
     assert "File name too long [unwritable]" in err and "Traceback" not in err
     listed = (folder / "captioner.failures.jsonl").read_text().splitlines()
     assert len(listed) == 1 and '"code": "unwritable"' in listed[0]
-    assert "1 outputs could not be written" in err and "1 left alone" in err
+    assert "1 output could not be written" in err and "1 left alone" in err
     assert not list(folder.glob(".captioner-*"))

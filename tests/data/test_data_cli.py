@@ -34,7 +34,7 @@ def test_results_on_stdout_and_everything_else_on_stderr(
     printed = capsys.readouterr()
     assert printed.out == f"{out / 'manifest.jsonl'}\n"
     assert "folder: 20 clips with 20 captions" in printed.err
-    assert "1 clips without captions, left out: silent.mp4" in printed.err
+    assert "1 clip without captions, left out: silent.mp4" in printed.err
     assert "\r" not in printed.err, "no progress where nobody is watching"
     first = (out / "manifest.jsonl").read_bytes()
     assert {clip.split for clip in read_manifest(out / "manifest.jsonl")} == {"train", "val", "test"}

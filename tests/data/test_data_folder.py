@@ -67,7 +67,7 @@ def test_subfolders_are_splits(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds the same video"):
         folder(tmp_path)
     place(tmp_path, {"a.mp4": "4"})
-    with pytest.raises(DataError, match=r"3 clips .* 1 do not|4 clips .* but 1 do not \(a\.mp4\)"):
+    with pytest.raises(DataError, match=r"3 clips .* 1 does not|4 clips .* but 1 does not \(a\.mp4\)"):
         folder(tmp_path)
 
 
@@ -163,7 +163,7 @@ def test_clips_that_cannot_be_decoded_are_named_and_left_out(tmp_path: Path) -> 
     assert any("junk.mp4 is a text file" in note for note in result.notes)
     assert any("empty.mkv is empty" in note for note in result.notes)
     only_junk = place(tmp_path / "only", {"junk.mp4": "junk", "junk.txt": "a man"})
-    with pytest.raises(DataError, match=r"none of the 1 clips with captions can be decoded; left out: .*text file"):
+    with pytest.raises(DataError, match=r"none of 1 clip with captions can be decoded; left out: .*text file"):
         own_clips(only_junk)
 
 

@@ -32,10 +32,10 @@ def test_both_sides_of_the_join_are_kept_and_reported(tmp_path: Path) -> None:
     assert [(c.id, c.path, c.split, c.captions) for c in result.text] == [("lost", None, "train", ("five", "six"))]
     assert report(result).splitlines() == [
         "2 clips with 3 captions (1 train, 0 val, 1 test)",
-        "1 clips without captions, left out: silent",
+        "1 clip without captions, left out: silent",
         "2 captioned videos without a clip: lost, gone",
-        "1 captioned videos in no split, left out: unlisted",
-        "2 captions of 1 train videos without a clip kept as text",
+        "1 captioned video in no split, left out: unlisted",
+        "2 captions of 1 train video without a clip kept as text",
     ]
 
 
@@ -45,7 +45,7 @@ def test_long_lists_show_three_examples() -> None:
 
 
 def test_an_empty_join_is_refused_with_examples_of_both_sides(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"the 1 files are named like 'a', the captions are for ids like 'vid1'"):
+    with pytest.raises(DataError, match=r"the 1 file is named like 'a', the captions are for ids like 'vid1'"):
         join({"vid1": ["x"]}, {"vid1": "train"}, files_in(tmp_path, a="1"))
     with pytest.raises(DataError, match="no train captions"):
         join({"vid1": ["x"]}, {"vid1": "test"}, {})

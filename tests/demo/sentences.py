@@ -19,6 +19,9 @@ _FILLING: dict[str, object] = {
     "megabytes": 500,
     "limit": 50,
     "count": 4,
+    "captions": "4 captions",
+    "clips": "4 clips",
+    "files": "4 files",
 }
 
 

@@ -107,7 +107,7 @@ def test_indexing_that_is_cancelled_before_there_is_an_index_says_so(tmp_path: P
     finder = Finder(None, source=source, shelf=Shelf(seconds=60), limits=Limits())
     stopped.set()
     *_, (last,) = index_folder(finder, "me", stopped)
-    assert strings.INDEXING_STOPPED.format(count=0) in last
+    assert strings.INDEXING_STOPPED.format(clips="0 clips") in last
     finder.close()
 
 

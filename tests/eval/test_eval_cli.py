@@ -219,7 +219,7 @@ def test_captions_made_elsewhere_get_a_report_too(manifest, tmp_path, capsys):
     assert capsys.readouterr().out.endswith(f"{out}/report.html\n{out}/report.md\n")
     text = (out / "report.html").read_text(encoding="utf-8")
     assert "Model card" not in text and "cannot be opened" in text and "0.77</td>" in text
-    assert "None of 32 clips is among the 1 training clips" in text
+    assert "None of 32 clips is among 1 training clip" in text
 
     annotations = [{"image_id": clip, "caption": c} for clip, captions in PEOPLE.items() for c in captions]
     coco = tmp_path / "coco.json"
@@ -277,7 +277,7 @@ def test_the_gate_fails_when_clips_have_lost_their_captions(manifest, good, tmp_
     assert main(["score", good, manifest, "--json", old]) == 0
     fewer = predictions(tmp_path / "fewer.jsonl", dict(list(GOOD.items())[:31]))
     assert gate(fewer, old, manifest) == 1
-    assert "1 clips of the baseline have no caption now ('clip31' is one)" in capsys.readouterr().out
+    assert "1 clip of the baseline without a caption now ('clip31' is one)" in capsys.readouterr().out
 
 
 def test_the_gate_refuses_what_cannot_be_compared(manifest, good, tmp_path, capsys):
@@ -344,7 +344,7 @@ def test_human_with_two_references_is_each_against_the_other(tmp_path, capsys):
     rows.append({"id": "c", "captions": ["alone"]})
     out_file = tmp_path / "human.json"
     assert main(["human", write_lines(tmp_path / "m.jsonl", rows), "--draws", "1", "--json", str(out_file)]) == 0
-    assert "1 clips have one reference and were left out" in capsys.readouterr().out
+    assert "1 clip with one reference left out" in capsys.readouterr().out
     found = json.loads(out_file.read_text())["scores"]["ROUGE-L"]
     orders = (pairs["a"], pairs["a"][::-1])
     either = [rouge_l({"a": x, "b": "p q"}, {"a": [y], "b": ["p q"]}).corpus for x, y in orders]

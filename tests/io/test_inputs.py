@@ -89,10 +89,10 @@ def test_a_manifest_names_clips_and_parts_of_them(folder: Path) -> None:
 def test_nothing_found_says_what_was_passed_by(folder: Path) -> None:
     (folder / "empty" / "inner").mkdir(parents=True)
     (folder / "empty" / "x.txt").touch()
-    with pytest.raises(CaptionerError, match=r"no videos in empty \(0 hidden and 1 other files skipped\); add -r"):
+    with pytest.raises(CaptionerError, match=r"no videos in empty \(0 hidden and 1 other file skipped\); add -r"):
         find_inputs(["empty"])
     (folder / "empty" / "x.JPG").touch()
-    with pytest.raises(CaptionerError, match="takes the 1 photos with --images"):
+    with pytest.raises(CaptionerError, match="takes 1 photo with --images"):
         find_inputs(["empty"])
     assert find_inputs(["empty"], images=True).items
 

@@ -49,7 +49,7 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert len(read_manifest(tmp_path / "manifest.jsonl")) == 1
     data = DataConfig(rendered=(str(tmp_path / "manifest.jsonl"),), cache=str(tmp_path / "cache"))
     recipe = Recipe(data=data, decoder=DecoderConfig(rendered=True))
-    with pytest.raises(DataError, match=r"1 clips of data.rendered cannot be used; the first: .*a\.png"):
+    with pytest.raises(DataError, match=r"1 clip of data.rendered cannot be used; the first: .*a\.png"):
         detector_clips(recipe, encoder, name="rendered", video=VideoConfig(frames=4, size=32))
 
 

@@ -205,7 +205,7 @@ def test_bad_clips_are_named_and_left_out(
     said = capsys.readouterr().err
     assert "left out" in said and "bad.mp4" in said and "train: 24 clips" in said
     write_manifest(tmp_path / "m.jsonl", [bad, dataclasses.replace(bad, id="v", split="val")])
-    with pytest.raises(DataError, match="none of the 1 clips can be used"):
+    with pytest.raises(DataError, match="none of 1 clip can be used"):
         fit(dataclasses.replace(recipe, data=data), tmp_path / "other", quiet=True)
 
 
@@ -365,7 +365,7 @@ def test_captions_without_a_word_are_called_so(
     )
     fit(from_manifest(recipe, path, epochs=1, scst_epochs=0), tmp_path / "some")
     said = capsys.readouterr().err
-    assert "left out: 1 captions without a word" in said and "search.max_length" not in said
+    assert "left out: 1 caption without a word" in said and "search.max_length" not in said
 
 
 def test_captions_in_a_script_that_the_start_does_not_know(
