@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from captioner.io.extras import import_onnx
 from captioner.io.status import Status, announce
 
 ABOUT = """\
@@ -31,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     folder = Path(options.output)
+    import_onnx()
     announce(f"exporting to {folder}", quiet=options.quiet)
     from captioner.checkpoint.captioning import load_checkpoint
     from captioner.checkpoint.files import check_output

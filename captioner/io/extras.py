@@ -14,3 +14,9 @@ def import_extra(module: str, *, extra: str, what: str, library: str = "") -> An
         return importlib.import_module(module)
     except ImportError:
         raise CaptionerError(f"{what} needs {library or module}: pip install 'captioner[{extra}]'") from None
+
+
+def import_onnx() -> None:
+    """What an export needs; raises CaptionerError where it is not installed."""
+    for library in ("onnx", "onnxruntime", "onnxscript"):
+        import_extra(library, extra="onnx", what="an export")

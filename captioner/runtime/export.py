@@ -21,7 +21,7 @@ from captioner.caption.parts import action_words, checkpoint_lexicon, checkpoint
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.config import to_dict
 from captioner.errors import CaptionerError
-from captioner.io.extras import import_extra
+from captioner.io.extras import import_onnx
 from captioner.io.status import Status
 from captioner.language.decoder import AttentionGRU, Memory
 from captioner.language.grounding import Lexicon
@@ -148,8 +148,7 @@ def export(
 
 
 def _check(checkpoint: Checkpoint) -> None:
-    for library in ("onnx", "onnxruntime", "onnxscript"):
-        import_extra(library, extra="onnx", what="an export")
+    import_onnx()
     config = checkpoint.model.decoder.config
     if config.temporal != "none":
         raise CaptionerError(f'a captioner with decoder.temporal = "{config.temporal}" cannot be exported as ONNX')

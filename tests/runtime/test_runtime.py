@@ -242,6 +242,14 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
+def test_without_onnx_an_export_says_so_before_anything_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    assert main(["export", "-o", str(tmp_path / "small")]) == 1
+    assert capsys.readouterr().err == "captioner: an export needs onnxscript: pip install 'captioner[onnx]'\n"
+
+
 def test_what_cannot_be_exported_or_run_is_said_in_one_line(
     exported: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
