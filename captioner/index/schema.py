@@ -8,6 +8,7 @@ The sixth is ``thumbnails``. A run that keeps features adds a seventh, ``feature
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ CREATE VIRTUAL TABLE words USING fts5 (
 CREATE TABLE vectors (block INTEGER PRIMARY KEY, numbers BLOB NOT NULL);
 CREATE TABLE thumbnails (moment INTEGER PRIMARY KEY, webp BLOB NOT NULL);
 """
+
+_TOUCH = "SELECT count(*) FROM sqlite_master"
+"""SQLite opens the file only when something is asked."""
 
 FEATURES_TABLE = "CREATE TABLE IF NOT EXISTS features (moment INTEGER PRIMARY KEY, numbers BLOB NOT NULL)"
 
@@ -111,9 +115,12 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     name = path.absolute().as_uri()
-    connection = sqlite3.connect(f"{name}?mode={mode}", uri=True, timeout=10, check_same_thread=False)
+    factory = sqlite3.Connection if mode == "rw" else _Reader
+    connection = sqlite3.connect(f"{name}?mode={mode}", uri=True, timeout=10, check_same_thread=False, factory=factory)
+    if isinstance(connection, _Reader):
+        connection.path = path.absolute()
     try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        connection.execute(_TOUCH).fetchone()
     except sqlite3.OperationalError:
         connection.close()
         if mode != "ro" or os.access(path.parent, os.W_OK):
@@ -121,6 +128,23 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
         # A folder that cannot be written to has no room for SQLite's shared memory, and no run can write there.
         return sqlite3.connect(f"{name}?immutable=1", uri=True, check_same_thread=False)
     return connection
+
+
+class _Reader(sqlite3.Connection):
+    """Closed, it leaves no -wal and no -shm beside the index, unless another connection needs them.
+
+    SQLite makes both for a reader, and removes them with the last connection that may write.
+    """
+
+    path: Path
+
+    def close(self) -> None:
+        super().close()
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if self.path.with_name(f"{self.path.name}-wal").stat().st_size:
+                return  # of a run that writes, or was killed
+            with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True, timeout=0)) as last:
+                last.execute(_TOUCH).fetchone()
 
 
 def has_features(connection: sqlite3.Connection) -> bool:

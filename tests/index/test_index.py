@@ -99,6 +99,21 @@ def names(index: Path, retriever: Path, query: str, **options: Any) -> list[str]
         return [Path(found.path).stem for found in archive.find(query, **options)]
 
 
+def test_a_reader_leaves_nothing_beside_the_index_and_takes_nothing_from_a_run(
+    index: Path, folder: Path, retriever: Path, queries: Queries
+) -> None:
+    def beside() -> set[str]:
+        return {path.name.removeprefix("archive.db") for path in index.parent.glob("archive.db?*")}
+
+    assert names(index, retriever, "circle") and beside() == set()
+    with IndexWriter(index, facts(queries)) as writer:
+        assert names(index, retriever, "circle") and beside() == {"-wal", "-shm"}
+        (folder / "new.mp4").write_text("new")
+        put(writer, folder / "new.mp4", "two green crosses", [], queries)
+        assert "new" not in names(index, retriever, "crosses"), "it is not committed yet"
+    assert names(index, retriever, "crosses")[0] == "new" and beside() == set()
+
+
 def test_a_sentence_finds_its_clip_and_says_why(index: Path, retriever: Path) -> None:
     with Archive.open(index, retriever=retriever) as archive:
         best = archive.find("a dog on a beach").found[0]
