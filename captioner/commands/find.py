@@ -79,13 +79,18 @@ def _find(archive: Archive, query: str, options: argparse.Namespace) -> Results:
         return archive.find(query, **_limits(options))
     from captioner.commands.models import loading
     from captioner.index.archive import RERANKED
+    from captioner.index.schema import GET_FEATURES
 
     with loading():
         from captioner.index.likelihood import Likelihood
 
         likelihood = Likelihood.load(options.model)
     found = archive.find(query, count=max(RERANKED, options.count), least_score=options.min_score)
-    return archive.rerank(found, query, likelihood).first(options.count)
+    reranked = archive.rerank(found, query, likelihood)
+    if (lacking := archive.without_features(found)) and not options.quiet:
+        last = f"{counted(lacking, 'result')} without features counted as the least likely"
+        print(f"captioner: {last}; {GET_FEATURES}", file=sys.stderr)
+    return reranked.first(options.count)
 
 
 def _limits(options: argparse.Namespace) -> dict[str, Any]:

@@ -118,7 +118,20 @@ def _index(options: argparse.Namespace, inputs: Inputs, monitor: Monitor) -> int
         outcomes, ledger = stack.enter_context(run)
         for _ in captioned(writer.placed(outcomes), ledger, monitor, to_a_file=True):
             pass
+    if options.features and archive.counts.done:
+        _say_features(Path(options.output), monitor)
     return exit_status(archive.counts, inputs)
+
+
+def _say_features(index: Path, monitor: Monitor) -> None:
+    """How many rows earlier runs made without features, if any."""
+    from captioner.index.schema import GET_FEATURES, connect, without_features
+
+    with contextlib.closing(connect(index)) as connection:
+        lacking = without_features(connection)
+    if lacking:
+        what = counted(lacking, "row of an earlier run has", "rows of earlier runs have")
+        monitor.say(f"{what} no features; {GET_FEATURES}")
 
 
 def _opened(options: argparse.Namespace, facts: Facts) -> contextlib.AbstractContextManager[IndexWriter | None]:

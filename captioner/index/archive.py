@@ -14,7 +14,7 @@ from captioner.errors import CaptionerError, ConfigError
 from captioner.index.evidence import Reason, Row, Term, evidence, terms_of, weight_of
 from captioner.index.query import Query, parse
 from captioner.index.rows import unpack
-from captioner.index.schema import Facts, connect, has_features, read_facts
+from captioner.index.schema import GET_FEATURES, Facts, connect, has_features, read_facts
 from captioner.index.stems import Stems
 from captioner.index.vectors import best, products, read_vectors
 from captioner.retrieval.queries import Queries
@@ -169,6 +169,12 @@ class Archive:
         found.sort(key=lambda each: (-each.order, each.row))
         return replace(results, found=tuple(found))
 
+    def without_features(self, results: Results) -> int:
+        """How many of the results have no features: they rerank as the least likely."""
+        rows = [each.row for each in results]
+        marks = ", ".join("?" * len(rows))
+        return len(rows) - int(self._rows(f"SELECT count(*) FROM features WHERE moment IN ({marks})", *rows)[0][0])
+
     def likelihoods(self, text: str, rows: Sequence[int], likelihood: Likelihood) -> dict[int, float]:
         """The decoder's likelihood of a text by row; a row without features counts as the least likely.
 
@@ -176,8 +182,7 @@ class Archive:
         features, or those of another captioner.
         """
         if not has_features(self.connection):
-            why = "keeps no features to rerank by; index anew with --features, and --overwrite"
-            raise CaptionerError(f"{self.path} {why}")
+            raise CaptionerError(f"{self.path} keeps no features to rerank by; {GET_FEATURES}")
         if self.facts.model != likelihood.fingerprint:
             raise CaptionerError(
                 f"{self.path} was made with the model {self.facts.model}, and this is {likelihood.fingerprint}; "

@@ -46,6 +46,8 @@ CREATE TABLE vectors (block INTEGER PRIMARY KEY, numbers BLOB NOT NULL);
 CREATE TABLE thumbnails (moment INTEGER PRIMARY KEY, webp BLOB NOT NULL);
 """
 
+GET_FEATURES = "index anew with --features, and --overwrite"
+
 _TOUCH = "SELECT count(*) FROM sqlite_master"
 """SQLite opens the file only when something is asked."""
 
@@ -150,6 +152,13 @@ class _Reader(sqlite3.Connection):
 def has_features(connection: sqlite3.Connection) -> bool:
     """Whether a run kept features in this index."""
     return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'features'").fetchone())
+
+
+def without_features(connection: sqlite3.Connection) -> int:
+    """Rows of files that are there of which no run kept features."""
+    there = "SELECT count(*) FROM moments WHERE content IN (SELECT content FROM files WHERE NOT gone)"
+    lacking = " AND id NOT IN (SELECT moment FROM features)" if has_features(connection) else ""
+    return int(connection.execute(there + lacking).fetchone()[0])
 
 
 def read_facts(connection: sqlite3.Connection) -> Facts:

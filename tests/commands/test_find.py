@@ -53,9 +53,12 @@ def made(models: tuple[Path, Path], clips: Path, tmp_path_factory: pytest.TempPa
 
 
 def index_of(models: tuple[Path, Path], clips: Path, index: Path, *options: str) -> int:
+    return main(["index", str(clips), "-o", str(index), *given(models), "-q", *options])
+
+
+def given(models: tuple[Path, Path]) -> list[str]:
     captioner, retriever = models
-    more = ["-m", str(captioner), "--retriever", str(retriever), "--jobs", "1", "-q", *options]
-    return main(["index", str(clips), "-o", str(index), *more])
+    return ["-m", str(captioner), "--retriever", str(retriever), "--jobs", "1"]
 
 
 def found(models: tuple[Path, Path], index: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
@@ -105,6 +108,10 @@ def test_the_decoder_reranks_what_was_found_where_features_are_kept(
         assert says in told and told.count("\n") == 1
     with contextlib.closing(sqlite3.connect(index)) as connection, connection:
         connection.execute("DELETE FROM features WHERE moment = ?", (reranked[0]["row"],))
+    assert main(["index", str(clips), "-o", str(index), *given(models), "--features"]) == 1
+    assert "1 row of an earlier run has no features; index anew" in capsys.readouterr().err
+    assert main(["find", str(index), "circle", "--rerank", "-m", captioner, "--retriever", str(models[1])]) == 0
+    assert "1 result without features counted as the least likely; index anew" in capsys.readouterr().err
     left = [row["likelihood"] for row in rows(models, index, capsys, "a red circle", "--rerank", "-m", captioner)]
     assert len(left) == 3 and len(set(left)) == 2, "a row without features is as likely as the least likely"
     named = [{"id": f"{i}", "path": str(clips / f"{i}.mp4"), "captions": ["a red circle"]} for i in range(3)]
