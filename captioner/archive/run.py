@@ -6,6 +6,7 @@ Outcomes come in the order of the list; each is in the journal before it is retu
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from collections import deque
@@ -223,11 +224,21 @@ class Archive:
 
     def _record(self, outcome: Outcome) -> Outcome:
         """Into the journal with it; what comes back is what the journal would give."""
+        outcome = self._unchanged(outcome)
         record = record_of(outcome)
         if self.journal and not (outcome.failure and outcome.failure.code in TRANSIENT):
             self.journal.append(record)
         self._count(_Settled(outcome.task, "captioned", outcome))
         return outcome_of(outcome.task, record)
+
+    def _unchanged(self, outcome: Outcome) -> Outcome:
+        """The outcome, or a failure where the file is another by now: its key is of what it was."""
+        task, path = outcome.task, outcome.task.item.path
+        with contextlib.suppress(VideoError):  # a file that is gone keeps what was read of it
+            if task.item.remote is None and self._key(task.item) != task.key:
+                changed = VideoError("changed", f"{path} changed during the run; give the command again")
+                return Outcome(task=task, failure=Failure.of(changed))
+        return outcome
 
     def _count(self, settled: _Settled) -> None:
         counts, outcome = self.counts, settled.outcome

@@ -231,6 +231,29 @@ def test_a_list_that_grows_has_its_outcomes_as_they_are_ready(captioner: Caption
     assert totals[-1] == 3 and archive.counts.settled == 3 and archive.counts.codes == {"not_found": 1}
 
 
+def test_a_file_that_is_replaced_while_it_is_read_is_not_known_by_what_it_was(
+    captioner: Captioner, clips: list[Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clips[0].read_bytes())
+    was = path.stat().st_mtime_ns
+
+    def engine(tasks: Iterator[Task]) -> Generator[Outcome, None, None]:
+        for task in tasks:
+            path.write_bytes(clips[1].read_bytes())
+            yield Outcome(task=task, captions=(captioner.caption(path),))
+
+    with Journal(tmp_path / "journal") as journal:
+        archive = Archive([Item(path=str(path))], settings=settings(captioner), model="m", journal=journal)
+        (outcome,) = archive.outcomes(engine)
+        assert outcome.failure and outcome.failure.code == "changed" and "give the command again" in str(outcome)
+    path.write_bytes(clips[0].read_bytes())
+    os.utime(path, ns=(was, was))
+    with Journal(tmp_path / "journal", read_only=True) as journal:
+        archive = Archive([Item(path=str(path))], settings=settings(captioner), model="m", journal=journal)
+        assert [state for state, _ in archive.plan()] == ["caption"]
+
+
 def test_failures_are_tried_again_only_when_asked_to(captioner: Captioner, clips: list[Path], tmp_path: Path) -> None:
     out, paths = tmp_path / "out", clips[4:7]
     assert run_archive(captioner, paths, out).counts.failed == 1
