@@ -79,7 +79,7 @@ def _find(archive: Archive, query: str, options: argparse.Namespace) -> Results:
         return archive.find(query, **_limits(options))
     from captioner.commands.models import loading
     from captioner.index.archive import RERANKED
-    from captioner.index.schema import GET_FEATURES
+    from captioner.index.schema import GET_FEATURES, without_features
 
     with loading():
         from captioner.index.likelihood import Likelihood
@@ -87,7 +87,8 @@ def _find(archive: Archive, query: str, options: argparse.Namespace) -> Results:
         likelihood = Likelihood.load(options.model)
     found = archive.find(query, count=max(RERANKED, options.count), least_score=options.min_score)
     reranked = archive.rerank(found, query, likelihood)
-    if (lacking := archive.without_features(found)) and not options.quiet:
+    lacking = without_features(archive.connection, [each.row for each in found])
+    if lacking and not options.quiet:
         last = f"{counted(lacking, 'result')} without features counted as the least likely"
         print(f"captioner: {last}; {GET_FEATURES}", file=sys.stderr)
     return reranked.first(options.count)

@@ -169,12 +169,6 @@ class Archive:
         found.sort(key=lambda each: (-each.order, each.row))
         return replace(results, found=tuple(found))
 
-    def without_features(self, results: Results) -> int:
-        """How many of the results have no features: they rerank as the least likely."""
-        rows = [each.row for each in results]
-        marks = ", ".join("?" * len(rows))
-        return len(rows) - int(self._rows(f"SELECT count(*) FROM features WHERE moment IN ({marks})", *rows)[0][0])
-
     def likelihoods(self, text: str, rows: Sequence[int], likelihood: Likelihood) -> dict[int, float]:
         """The decoder's likelihood of a text by row; a row without features counts as the least likely.
 

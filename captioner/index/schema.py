@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,11 +155,16 @@ def has_features(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'features'").fetchone())
 
 
-def without_features(connection: sqlite3.Connection) -> int:
-    """Rows of files that are there of which no run kept features."""
-    there = "SELECT count(*) FROM moments WHERE content IN (SELECT content FROM files WHERE NOT gone)"
-    lacking = " AND id NOT IN (SELECT moment FROM features)" if has_features(connection) else ""
-    return int(connection.execute(there + lacking).fetchone()[0])
+def without_features(connection: sqlite3.Connection, rows: Sequence[int] | None = None) -> int:
+    """Of how many of the rows no run kept features; by default of all rows of files that are there."""
+    query = "SELECT count(*) FROM moments WHERE "
+    if rows is None:
+        query += "content IN (SELECT content FROM files WHERE NOT gone)"
+    else:
+        query += f"id IN ({', '.join('?' * len(rows))})"
+    if has_features(connection):
+        query += " AND id NOT IN (SELECT moment FROM features)"
+    return int(connection.execute(query, rows or ()).fetchone()[0])
 
 
 def read_facts(connection: sqlite3.Connection) -> Facts:
