@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from captioner.config import to_dict
-from captioner.errors import CheckpointError
+from captioner.config import first_difference, from_dict, to_dict
+from captioner.errors import CheckpointError, ConfigError
 from captioner.safe.whole import put, writing
 from captioner.training.config import Recipe
 
@@ -106,6 +107,17 @@ def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as lists and numbers only, as a saved state holds it."""
     values: dict[str, Any] = json.loads(json.dumps(to_dict(recipe)))
     return values
+
+
+def difference(saved: dict[str, Any], recipe: Recipe) -> str:
+    """How a saved recipe differs from this one, for people; empty: not at all.
+
+    A setting that it lacks is newer than it, and counts as its default.
+    """
+    with contextlib.suppress(ConfigError):  # of a setting that this version does not know
+        saved = plain(from_dict(Recipe, saved))
+    now = plain(recipe)
+    return "" if saved == now else first_difference(saved, now)
 
 
 def digest(path: str) -> str:

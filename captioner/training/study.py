@@ -16,13 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from captioner.config import first_difference
 from captioner.errors import CaptionerError, ConfigError
 from captioner.io.extras import import_extra
 from captioner.io.lock import FolderLock
 from captioner.io.status import Part, Status, duration
 from captioner.training.config import Recipe
-from captioner.training.runstate import plain
+from captioner.training.runstate import difference, plain
 from captioner.training.space import Choices, Space, with_settings
 from captioner.training.trials import Trial, best_of
 
@@ -85,13 +84,12 @@ class Study:
             direction="maximize",
             load_if_exists=True,
         )
-        recipe, space = plain(self._recipe), {name: repr(choice) for name, choice in self._space.items()}
+        space = {name: repr(choice) for name, choice in self._space.items()}
         found = self._study.user_attrs
         if not found:
-            self._study.set_user_attr("recipe", recipe)
+            self._study.set_user_attr("recipe", plain(self._recipe))
             self._study.set_user_attr("space", space)
-        elif found.get("recipe") != recipe:
-            why = first_difference(found["recipe"], recipe)
+        elif why := difference(found["recipe"], self._recipe):
             raise ConfigError(f"{self._out} holds a search for another recipe ({why}); choose another --out")
         elif found.get("space") != space:
             raise ConfigError(f"{self._out} holds a search in another space; choose another --out")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from captioner.config import first_difference, to_dict
+from captioner.config import to_dict
 from captioner.errors import CaptionerError, ConfigError, counted
 from captioner.io.lock import FolderLock, remove_leftovers
 from captioner.io.status import Status
@@ -28,7 +28,16 @@ from captioner.training.log import TrainingLog
 from captioner.training.optimizer import build_optimizer, rate_factor, set_rate
 from captioner.training.processes import Processes
 from captioner.training.retrieval import RetrievalTask
-from captioner.training.runstate import Average, Position, digest, load_state, plain, save_state, save_tensors
+from captioner.training.runstate import (
+    Average,
+    Position,
+    difference,
+    digest,
+    load_state,
+    plain,
+    save_state,
+    save_tensors,
+)
 from captioner.training.task import Batch, Scores, Stage, Task
 from captioner.training.words import WordsTask
 from captioner.vision.precision import fast_dtype
@@ -97,8 +106,7 @@ class Trainer:
         self.recipe, self.config, self.out = recipe, recipe.train, out
         state = load_state(out / "state.pt") if (out / "state.pt").exists() else None
         processes.wait()  # before anything is written
-        if state and state["recipe"] != plain(recipe):
-            why = first_difference(state["recipe"], plain(recipe))
+        if state and (why := difference(state["recipe"], recipe)):
             raise ConfigError(
                 f"{out} holds a run of another recipe ({why}); choose another --out, and to go on from what was "
                 f"learned there --set train.start={out / 'checkpoint'}"

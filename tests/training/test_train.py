@@ -174,6 +174,12 @@ def test_early_stopping(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_a_run_of_another_recipe_is_not_continued(recipe: Recipe, tmp_path: Path) -> None:
     fit(changed(recipe, epochs=1, scst_epochs=0), tmp_path / "run", quiet=True)
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    del state["recipe"]["train"]["patience"]  # as an older version saved it
+    torch.save(state, tmp_path / "run" / "state.pt")
+    fit(changed(recipe, epochs=1, scst_epochs=0), tmp_path / "run", quiet=True)
+    with pytest.raises(ConfigError, match=r"another recipe .*train\.patience was 0, now 3"):
+        fit(changed(recipe, epochs=1, scst_epochs=0, patience=3), tmp_path / "run", quiet=True)
     with pytest.raises(ConfigError, match="another recipe"):
         fit(changed(recipe, epochs=1, scst_epochs=0, seed=9), tmp_path / "run", quiet=True)
     (tmp_path / "run" / "state.pt").write_bytes(b"not a state")
