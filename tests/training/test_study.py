@@ -58,7 +58,13 @@ def test_a_grid_is_tried_whole_and_resumed(
     assert "lstm" in capsys.readouterr().out
     assert (out / "trials.svg").read_text().count("<circle") == 4
     monkeypatch.setattr("captioner.training.train.fit", None)  # nothing is trained again
+    (out / "best.toml").write_text("# mine\n" + (out / "best.toml").read_text())
     assert main(command) == 0
+    assert (out / "best.toml").read_text().startswith("# mine")
+    told = capsys.readouterr()
+    assert "best.toml was edited and stays as it is" in told.err and "best.toml" not in told.out
+    (out / "best.toml").unlink()
+    assert main(command) == 0 and load_recipe(out / "best.toml") == best
     space.write_text("[train]\nbatch_size = [4]\n")
     assert main(command) == 1
     assert "holds a search in another space" in capsys.readouterr().err
