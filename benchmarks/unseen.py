@@ -171,6 +171,7 @@ def train(part: Part, words: Path) -> Path:
             phrases=96,
             grounding=True,
             actions=True,
+            several=True,
         ),
         search=SEARCH,
         train=TrainConfig(

@@ -29,6 +29,8 @@ class Observation(NamedTuple):
     """(B, W) of the detector's words in each clip; None without a detector."""
     people_probs: Tensor | None
     """(B,) that a person is in the clip; None without a detector of people."""
+    several_probs: Tensor | None
+    """(B,) that the clip's captions say several people or animals; None without a detector of that."""
     rendered_probs: Tensor | None
     """(B,) that the clip shows graphics, not the world; None without a detector of them."""
     action_probs: Tensor | None
@@ -55,6 +57,7 @@ class CaptionModel(nn.Module):
         rank = config.detector
         self.detector = WordDetector(forms, width=encoder.width, rank=rank) if rank else None
         self.people = ClipDetector(encoder.width) if config.grounding else None
+        self.several = ClipDetector(encoder.width) if config.several else None
         self.rendered = ClipDetector(encoder.width) if config.rendered else None
         self.actions = ActionDetector(actions, width=encoder.width) if config.actions else None
         self.phrases: Tensor | None
@@ -71,9 +74,10 @@ class CaptionModel(nn.Module):
         memory, noun_probs = self._read(own, shown, mask)
         word_probs = None if self.detector is None else self.detector(own, mask)
         people_probs = None if self.people is None else self.people(own, mask)
+        several_probs = None if self.several is None else self.several(own, mask)
         rendered_probs = None if self.rendered is None else self.rendered(own, mask)
         action_probs = None if self.actions is None else self.actions(own, mask)
-        return Observation(memory, noun_probs, word_probs, people_probs, rendered_probs, action_probs)
+        return Observation(memory, noun_probs, word_probs, people_probs, several_probs, rendered_probs, action_probs)
 
     def _read(self, own: Tensor, shown: Tensor, mask: Tensor) -> tuple[Memory, Tensor | None]:
         """The memory of what the CNN sees, and the probabilities of the nouns that are read from ``shown``."""

@@ -210,6 +210,7 @@ class Captioner:
                 noun_probs=self._tensor([one.noun_probs for one in given]),
                 action_probs=self._tensor([one.action_probs for one in given]),
                 nobody=self._tensor([one.nobody for one in given]),
+                alone=self._tensor([one.alone for one in given]),
                 token=self._tensor([one.token for one in given]),
             )
         return self._model.generate(
@@ -235,7 +236,7 @@ class Captioner:
 
 def _evidence(observation: Observation, reliability: np.ndarray | None, *, grounded: bool) -> list[Evidence]:
     """Of each clip, as arrays; ``grounded``: with what the classifier saw."""
-    noun_probs, word_probs, people_probs, rendered_probs, action_probs = (
+    noun_probs, word_probs, people_probs, several_probs, rendered_probs, action_probs = (
         None if part is None else part.cpu().numpy() for part in observation[1:]
     )
     return [
@@ -243,6 +244,7 @@ def _evidence(observation: Observation, reliability: np.ndarray | None, *, groun
             noun_probs=noun_probs[i] if noun_probs is not None and grounded else None,
             word_probs=None if word_probs is None else word_probs[i],
             people_prob=None if people_probs is None else float(people_probs[i]),
+            several_prob=None if several_probs is None else float(several_probs[i]),
             rendered_prob=0.0 if rendered_probs is None else float(rendered_probs[i]),
             action_probs=action_probs[i] if action_probs is not None and grounded else None,
             reliability=reliability,

@@ -22,10 +22,14 @@ from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker, reranks
 from captioner.retrieval.queries import Queries
 from captioner.video.frames import Frames
-from captioner.vision.nouns import nouns
+from captioner.vision.nouns import animals, nouns
 
 BLANK = "there is nothing to see in it: its frames are plain, striped or noise"
 UNCALIBRATED = "min_confidence is not a probability here: this checkpoint's confidence is not calibrated"
+_SEVERAL = 0.2
+"""Where it is less probable that captions say several people or animals, this one cannot."""
+_PERSON_BY_ANIMAL = 0.8
+"""How probable a person must be to be said of a clip that shows an animal; of others a half is enough."""
 _LEAST = 0.05
 """Nouns less probable than this are not told."""
 _MOST = 5
@@ -59,7 +63,8 @@ class Wording:
         """What the search of a clip is conditioned on; None where the checkpoint is not grounded."""
         if self.lexicon is None or evidence.nouns is None:
             return None
-        nobody = evidence.people_prob is not None and evidence.people_prob < 0.5
+        needed = _PERSON_BY_ANIMAL if evidence.shows_animal else 0.5
+        nobody = evidence.people_prob is not None and evidence.people_prob < needed
         pointed = evidence.nouns[self.lexicon.columns]
         token = required_token(pointed, self.lexicon) if self.reranks(config) and config.noun_weight > 0 else -1
         acts = np.zeros(0, np.float32) if evidence.actions is None else evidence.actions
@@ -68,6 +73,7 @@ class Wording:
             noun_probs=pointed,
             action_probs=np.asarray(acts * (not nobody) / max(1.0, float(acts.sum())), dtype=np.float32),
             nobody=np.array(nobody),
+            alone=np.array(evidence.several_prob is not None and evidence.several_prob < _SEVERAL),
             token=np.array(token),
         )
 
@@ -90,6 +96,8 @@ class Evidence:
     """That the clip shows graphics, not the world; 0 without a detector of them."""
     people_prob: float | None = None
     """That a person is in the clip; None where the checkpoint is not grounded."""
+    several_prob: float | None = None
+    """That captions say several people or animals; None where that is not detected."""
     action_probs: np.ndarray | None = None
     """(A,) of what people do in the clip; None without a detector of actions."""
     vector: np.ndarray | None = None
@@ -103,6 +111,14 @@ class Evidence:
         if self.reliability is None or self.noun_probs is None:
             return None
         return clip_nouns(self.noun_probs, self.reliability)
+
+    @property
+    def shows_animal(self) -> bool:
+        """Whether the classifier finds an animal likelier than not."""
+        if self.noun_probs is None:
+            return False
+        read = self.noun_probs[(self.noun_probs != 0).any(axis=1)]
+        return bool(len(read) and read.mean(axis=0)[animals()].sum() > 0.5)
 
     @property
     def actions(self) -> np.ndarray | None:

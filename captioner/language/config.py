@@ -37,6 +37,8 @@ class DecoderConfig:
     grounding: bool = False
     """Ground the search: it says detected nouns that captions hardly have, and no person where the people detector
     finds none. It needs ``evidence``."""
+    several: bool = False
+    """Detect whether captions would say several people or animals: where that is unlikely, a grounded search cannot."""
     rendered: bool = False
     """Detect rendered pictures (slides, screens, charts, cartoons), whose captions are then unsure. It learns from
     ``data.rendered``."""
@@ -59,6 +61,7 @@ class DecoderConfig:
         require(self.detector > 0 or not self.phrases, "decoder.phrases needs decoder.detector, which it reranks with")
         require(bool(self.evidence) or not self.grounding, "decoder.grounding needs decoder.evidence")
         require(self.grounding or not self.actions, "decoder.actions needs decoder.grounding")
+        require(self.grounding or not self.several, "decoder.several needs decoder.grounding")
         require(0 <= self.dropout < 1, f"decoder.dropout is {self.dropout}; it must be in [0, 1)")
 
 

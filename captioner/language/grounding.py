@@ -7,7 +7,8 @@ Four conditions change the decoder's log-probabilities; none is trained with it.
 - The same for actions: after "is" its probability of any verb is shared with what people are detected to do. An action
   ("brushing teeth") is one token to the search, which the decoder reads piece by piece.
 - Constrained beam search (Anderson et al. 2017): a second beam holds sentences that say the likeliest unfamiliar noun.
-- Where the people detector finds nobody, no word for a person can be said.
+- Where the people detector finds nobody, no word for a person can be said; where another finds it unlikely that
+  captions say several, no word for several people or animals.
 
 It knows no model. The functions take arrays of numpy or of torch alike.
 """
@@ -35,6 +36,12 @@ _PEOPLE = """
 """
 PEOPLE = frozenset(_PEOPLE.split())
 """Words that say a person."""
+_SEVERAL = """
+    two three four five several group men women boys girls people children kids babies toddlers ladies guys players
+    crowd adults teenagers riders dancers couple friends family team band bikers
+"""
+SEVERAL = frozenset(_SEVERAL.split())
+"""Words that say several people or animals."""
 NOUN_PRIOR = 0.03
 """Probability of an unfamiliar noun in any clip."""
 _REQUIRED = math.e * NOUN_PRIOR
@@ -63,6 +70,8 @@ class Lexicon:
     """(S,) the decoder's own tokens that say a noun."""
     people: np.ndarray
     """(Q,) the decoder's own tokens that say a person."""
+    several: np.ndarray
+    """(R,) the decoder's own tokens that say several people or animals."""
     inputs: np.ndarray
     """(V + E + F,) the token that the decoder reads for each: its own, that of the noun that looks most alike, or the
     first of the action."""
@@ -115,6 +124,7 @@ def make_lexicon(
         tokens=np.array([token[column] for column in columns], dtype=np.int64),
         said=np.array(sorted({own[names[column]] for column in known} | plurals - people), dtype=np.int64),
         people=np.array(sorted(people), dtype=np.int64),
+        several=np.array(sorted(own[word] for word in SEVERAL if word in own), dtype=np.int64),
         inputs=np.array([*range(size), *stand_ins, *(action[0] for action in long)], dtype=np.int64),
         acts=np.array([act[action] for action in map(tuple, actions)], dtype=np.int64),
         rest=rest.reshape(len(long), longest - 1),
@@ -131,22 +141,23 @@ def make_lexicon(
 
 
 def ground(
-    log_probs: Any, lexicon: Lexicon, *, noun_probs: Any, action_probs: Any, after_being: Any, nobody: Any
+    log_probs: Any, lexicon: Lexicon, *, noun_probs: Any, action_probs: Any, after_being: Any, nobody: Any, alone: Any
 ) -> Any:
     """Log-probabilities (..., K, V + E + F) from the decoder's (..., K, V).
 
     ``noun_probs`` (..., M) are of the lexicon's nouns in each clip, ``action_probs`` (..., A) of its actions; either
     sums to 1 at most. ``after_being`` (..., K) says where an action can come; ``nobody`` (...) is True where no person
-    can be said.
+    can be said, ``alone`` (...) where not several people or animals can.
     """
     lib = _library(log_probs)
     never = lib.full_like(log_probs[..., :1], _NEVER)
     new = lib.broadcast_to(never, (*never.shape[:-1], len(lexicon.inputs) - lexicon.size))
     log_probs = lib.concatenate([log_probs, new], -1)
-    if len(lexicon.people) and nobody.any():
-        people = lib.exp(log_probs[..., lexicon.people]).sum(-1).clip(0, 1 - 1e-6)
-        log_probs = log_probs - (lib.log1p(-people) * nobody[..., None])[..., None]  # the rest sums to 1 again
-        log_probs[..., lexicon.people] = lib.where(nobody[..., None, None], never, log_probs[..., lexicon.people])
+    for tokens, unsaid in ((lexicon.people, nobody), (lexicon.several, alone)):
+        if len(tokens) and unsaid.any():
+            taken = lib.exp(log_probs[..., tokens]).sum(-1).clip(0, 1 - 1e-6)
+            log_probs = log_probs - (lib.log1p(-taken) * unsaid[..., None])[..., None]  # the rest sums to 1 again
+            log_probs[..., tokens] = lib.where(unsaid[..., None, None], never, log_probs[..., tokens])
     if len(lexicon.columns):
         taken = _SHARE * noun_probs[..., None, :]  # (..., 1, M)
         of_nouns = lib.exp(log_probs[..., lexicon.said]).sum(-1)[..., None]
@@ -173,6 +184,8 @@ class Condition:
     """(..., A) of the lexicon's actions."""
     nobody: Any
     """(...) bool: no person can be said."""
+    alone: Any
+    """(...) bool: not several people or animals can be said."""
     token: Any
     """(...) the token that a second beam has to say, -1 for none."""
 
@@ -188,6 +201,7 @@ class Condition:
                 action_probs=self.action_probs,
                 after_being=(tokens[..., None] == self.lexicon.being).any(-1),
                 nobody=self.nobody,
+                alone=self.alone,
             )
             return grounded, after
 
@@ -232,6 +246,12 @@ def _pieces(tokens: Sequence[int], lexicon: Lexicon) -> tuple[int, ...]:
                 *(piece for piece in lexicon.rest[token - first].tolist() if piece >= 0),
             ]
     return tuple(spelled)
+
+
+def says_several(words: Sequence[str]) -> bool:
+    """Whether the subject of a sentence is several: "two men", "a group of dogs", "a man and a woman"."""
+    start = words[:4]
+    return not SEVERAL.isdisjoint(start) or ("and" in start and len(PEOPLE.intersection(words[:7])) > 1)
 
 
 def required_token(noun_probs: np.ndarray, lexicon: Lexicon) -> int:

@@ -59,14 +59,14 @@ class _Encoder(nn.Module):
 
 class _Memory(nn.Module):
     """Features (T, P, D) -> values (N, H), keys (N, A), evidence (V), nouns (T, M), words (W), people (),
-    rendered (), actions (A), the clip's vector (W), and the first state (1, H) each.
+    several (), rendered (), actions (A), the clip's vector (W), and the first state (1, H) each.
     """
 
     def __init__(self, model: CaptionModel, retriever: RetrieverCheckpoint | None) -> None:
         super().__init__()
         self.decoder, self.evidence, self.detector = model.decoder, model.evidence, model.detector
         self.parts, self.people, self.rendered = model.encoder.parts, model.people, model.rendered
-        self.actions = model.actions
+        self.actions, self.several = model.actions, model.several
         self.retriever = None if retriever is None else retriever.model.clips
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
@@ -80,15 +80,16 @@ class _Memory(nn.Module):
             evidence, nouns = (part[0] for part in self.evidence(shown, mask, vocabulary=len(self.decoder.bias)))
         words = self.detector(clip, mask)[0] if self.detector is not None else features[0, 0, :1]
         people = self.people(clip, mask)[0] if self.people is not None else features[0, 0, 0] * 0 + 1
+        several = self.several(clip, mask)[0] if self.several is not None else features[0, 0, 0] * 0 + 1
         rendered = self.rendered(clip, mask)[0] if self.rendered is not None else features[0, 0, 0] * 0
         actions = self.actions(clip, mask)[0] if self.actions is not None else features[0, 0, :0]
         clips = None if self.retriever is None else pooled(features[None], mask, places=clip.shape[2])
         vector = features[0, 0, :1] if self.retriever is None else self.retriever(clips)[0]
-        observed = memory.values[0], memory.keys[0], evidence, nouns, words, people, rendered, actions, vector
+        observed = memory.values[0], memory.keys[0], evidence, nouns, words, people, several, rendered, actions, vector
         return (*observed, *(part[0] for part in state))
 
 
-_OBSERVED = ("values", "keys", "evidence", "nouns", "words", "people", "rendered", "actions", "vector")
+_OBSERVED = ("values", "keys", "evidence", "nouns", "words", "people", "several", "rendered", "actions", "vector")
 """What a clip's memory gives before the state."""
 
 

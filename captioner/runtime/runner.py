@@ -31,11 +31,11 @@ from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.choice import distinct_frames, look_every
 
-FORMAT = 7
+FORMAT = 8
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
 QUERIES = "queries.npz"
-LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "inputs", "acts", "rest", "verbs", "being")
+LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "several", "inputs", "acts", "rest", "verbs", "being")
 DEFAULT = Path(__file__).parent / "default"
 """The packaged captioner in eight bits; in captioner-runtime alone (recipes/runtime)."""
 _FRAMES_AT_ONCE = 8
@@ -123,8 +123,8 @@ class Runner:
 
     def _tell(self, features: np.ndarray, looked: np.ndarray, frames: Frames, place: Place) -> Caption:
         """The caption of a clip as one scene."""
-        values, keys, evidence, noun_probs, words, people, rendered, actions, vector, *start = self._memory.run(
-            None, {"features": features}
+        values, keys, evidence, noun_probs, words, people, several, rendered, actions, vector, *start = (
+            self._memory.run(None, {"features": features})
         )
         memory, state = {"values": values, "keys": keys, "evidence": evidence}, tuple(start)
         observed = self.search.evidence and self._has_evidence
@@ -132,6 +132,7 @@ class Runner:
             noun_probs=noun_probs * looked[:, None] if observed else None,
             word_probs=words if self._wording.reranker else None,
             people_prob=float(people),
+            several_prob=float(several),
             rendered_prob=float(rendered),
             action_probs=actions if observed and len(actions) else None,
             reliability=self._wording.reliability,

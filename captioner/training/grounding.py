@@ -1,5 +1,5 @@
-"""Fits what grounds captions to the training clips: who is in a clip, what they do, which of the classifier's nouns to
-trust, and what was rendered."""
+"""Fits what grounds captions to the training clips: who is in a clip and whether several, what they do, which of the
+classifier's nouns to trust, and what was rendered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from captioner.errors import DataError
-from captioner.language.grounding import PEOPLE
+from captioner.language.grounding import PEOPLE, says_several
 from captioner.language.pieces import UNK
 from captioner.language.tokenizer import CaptionTokenizer, normalise
 from captioner.manifest import Clip
@@ -30,7 +30,11 @@ def learn_grounding(model: CaptionModel, corpus: Corpus) -> None:
     captions = [[normalise(caption) for caption in clip.captions] for clip in corpus.clips]
     own, shown = zip(*(model.encoder.parts(array) for array in features), strict=True)
     shares = [float(np.mean([not PEOPLE.isdisjoint(caption.split()) for caption in told])) for told in captions]
-    model.people.learn(torch.stack([clip.mean(dim=(0, 1)) for clip in own]), torch.tensor(shares))
+    means = torch.stack([clip.mean(dim=(0, 1)) for clip in own])
+    model.people.learn(means, torch.tensor(shares))
+    if model.several is not None:
+        several = [float(np.mean([says_several(caption.split()) for caption in told])) for told in captions]
+        model.several.learn(means, torch.tensor(several))
     model.evidence.learn_reliability(zip(shown, captions, strict=True))
 
 

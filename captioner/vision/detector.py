@@ -62,7 +62,7 @@ class WordDetector(nn.Module):
 
 
 class ClipDetector(nn.Module):
-    """Features of a clip to a probability: that its captions say a person, or that it was rendered.
+    """Features of a clip to a probability: that its captions say a person, or several, or that it was rendered.
 
     It is not trained with the decoder.
     """

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 
 CLASSES = 1000
+_ANIMALS = 398
+"""ImageNet's first classes, which are animals."""
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,9 @@ def nouns() -> tuple[Noun, ...]:
             classes += range(int(first), int(last or first) + 1)
         found.append(Noun(name, broader, tuple(classes)))
     return tuple(found)
+
+
+@cache
+def animals() -> list[int]:
+    """The places of those nouns that are animals."""
+    return [place for place, noun in enumerate(nouns()) if max(noun.classes) < _ANIMALS]

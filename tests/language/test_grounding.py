@@ -24,20 +24,21 @@ from captioner.language.grounding import (
     make_lexicon,
     read_on,
     required_token,
+    says_several,
     spelled_out,
 )
 from captioner.language.pieces import Pieces
 from captioner.language.search import search
 from captioner.runtime.beam import beam_search
 
-WORDS = ("a", "man", "is", "riding", "dog", "dogs", "cat", "horse", "bird")
+WORDS = ("a", "man", "is", "riding", "dog", "dogs", "cat", "horse", "two")
 PIECES = Pieces([b"", b"", b"", b"", *(f" {word}".encode() for word in WORDS), b"zeb", b"ra"])
 NAMES = ("dog", "cat", "horse", "zebra", "fire truck")
 ALIKE = np.eye(5) + np.array(
     [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0.1, 0.2, 0.9, 0, 0], [0.3, 0, 0, 0, 0]]
 )
 FAMILIAR = {"a", "man", "is", "dog", "dogs", "cat"}
-IS, RIDING, DOG, HORSE, ZEBRA, FIRE_TRUCK, RIDING_A_HORSE = 6, 7, 8, 11, 15, 16, 17
+IS, RIDING, DOG, HORSE, TWO, ZEBRA, FIRE_TRUCK, RIDING_A_HORSE = 6, 7, 8, 11, 12, 15, 16, 17
 LEXICON = make_lexicon(PIECES, names=NAMES, alike=ALIKE, familiar=FAMILIAR, actions=[(RIDING, 4, HORSE), (RIDING,)])
 
 
@@ -46,7 +47,7 @@ def test_a_lexicon_has_a_token_for_every_noun() -> None:
     assert [NAMES[column] for column in LEXICON.columns] == ["horse", "zebra", "fire truck"]  # dog and cat are familiar
     assert LEXICON.tokens.tolist() == [HORSE, ZEBRA, FIRE_TRUCK]
     assert LEXICON.said.tolist() == [DOG, 9, 10, HORSE]  # the plural too
-    assert LEXICON.people.tolist() == [5]
+    assert LEXICON.people.tolist() == [5] and LEXICON.several.tolist() == [TWO]
     assert LEXICON.inputs.tolist() == [*range(15), HORSE, DOG, RIDING]  # the nouns that look most alike
     assert LEXICON.pieces.decode([4, ZEBRA, 6, 7, 4, FIRE_TRUCK]) == "a zebra is riding a fire truck"
     assert [word for word, *_ in LEXICON.pieces.words([4, FIRE_TRUCK])] == ["a", "fire", "truck"]
@@ -60,13 +61,18 @@ def test_a_lexicon_has_a_token_for_every_action() -> None:
 
 
 def slowly(
-    log_probs: np.ndarray, noun_probs: np.ndarray, action_probs: np.ndarray, after_being: bool, nobody: bool
+    log_probs: np.ndarray,
+    noun_probs: np.ndarray,
+    action_probs: np.ndarray,
+    after_being: bool,
+    nobody: bool,
+    alone: bool,
 ) -> np.ndarray:
     """:func:`ground` of one hypothesis, token by token."""
     probabilities = [*np.exp(log_probs).tolist(), 0.0, 0.0, 0.0]
-    if nobody:
-        rest = 1 - sum(probabilities[token] for token in LEXICON.people)
-        probabilities = [0 if i in LEXICON.people else p / rest for i, p in enumerate(probabilities)]
+    for unsaid in [LEXICON.people] * nobody + [LEXICON.several] * alone:
+        rest = 1 - sum(probabilities[token] for token in unsaid)
+        probabilities = [0 if i in unsaid else p / rest for i, p in enumerate(probabilities)]
     of_nouns = sum(probabilities[token] for token in LEXICON.said)
     for token in LEXICON.said:
         probabilities[token] *= 1 - 0.9 * noun_probs.sum()
@@ -80,9 +86,9 @@ def slowly(
     return np.array(probabilities)
 
 
-@given(st.integers(0, 2**32 - 1), st.booleans())
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
 @settings(max_examples=50, deadline=None)
-def test_numpy_torch_and_a_loop_agree_and_probabilities_sum_to_one(seed: int, nobody: bool) -> None:
+def test_numpy_torch_and_a_loop_agree_and_probabilities_sum_to_one(seed: int, nobody: bool, alone: bool) -> None:
     rng = np.random.default_rng(seed)
     log_probs = np.log(rng.dirichlet(np.ones(15), size=3)).astype(np.float32)
     noun_probs = (rng.dirichlet(np.ones(4))[:3]).astype(np.float32)
@@ -95,6 +101,7 @@ def test_numpy_torch_and_a_loop_agree_and_probabilities_sum_to_one(seed: int, no
         action_probs=action_probs,
         after_being=after_being,
         nobody=np.array(nobody),
+        alone=np.array(alone),
     )
     in_torch = ground(
         torch.from_numpy(log_probs)[None],
@@ -103,10 +110,11 @@ def test_numpy_torch_and_a_loop_agree_and_probabilities_sum_to_one(seed: int, no
         action_probs=torch.from_numpy(action_probs)[None],
         after_being=torch.from_numpy(after_being)[None],
         nobody=torch.tensor([nobody]),
+        alone=torch.tensor([alone]),
     )
     np.testing.assert_allclose(in_torch[0].numpy(), in_numpy, rtol=1e-4, atol=1e-5)
     for row, after, found in zip(log_probs, after_being, np.exp(in_numpy), strict=True):
-        expected = slowly(row, noun_probs, action_probs, bool(after), nobody)
+        expected = slowly(row, noun_probs, action_probs, bool(after), nobody, alone)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
         assert found.sum() == pytest.approx(1, abs=1e-4)
 
@@ -126,19 +134,20 @@ def in_numpy(tokens: np.ndarray, state: tuple[np.ndarray, ...]) -> tuple[np.ndar
 CONFIG = SearchConfig(beams=4, n_best=4, max_length=8)
 
 
-def condition(token: int, *, nobody: bool = False, riding: float = 0.0) -> Condition:
+def condition(token: int, *, nobody: bool = False, alone: bool = False, riding: float = 0.0) -> Condition:
     """Of numpy arrays."""
     return Condition(
         lexicon=LEXICON,
         noun_probs=np.array([0.2, 0.3, 0.0], np.float32),
         action_probs=np.array([riding, 0.0], np.float32),
         nobody=np.array(nobody),
+        alone=np.array(alone),
         token=np.array(token),
     )
 
 
 def found_in_torch(given: Condition) -> list[Any]:
-    names = ("noun_probs", "action_probs", "nobody", "token")
+    names = ("noun_probs", "action_probs", "nobody", "alone", "token")
     tensors = {name: torch.as_tensor(getattr(given, name))[None] for name in names}
     batch = Condition(lexicon=to_tensors(LEXICON, torch.device("cpu")), **tensors)
     [found] = search(
@@ -299,6 +308,30 @@ def test_nobody_says_a_person_where_nobody_is(find: Any) -> None:
     assert not any(5 in h.tokens for h in find(condition(-1, nobody=True)))
 
 
+def test_one_alone_is_not_said_to_be_two() -> None:
+    given, state = np.array([1]), (np.zeros(1, np.int64),)
+    for alone in (False, True):
+        log_probs, _ = condition(-1, alone=alone).step(in_numpy)(given, state)
+        assert np.isinf(log_probs[0, TWO]) == alone
+        assert np.exp(log_probs).sum() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "several"),
+    [
+        ("two dogs are running", True),
+        ("a group of people are dancing", True),
+        ("a man and a woman are walking", True),
+        ("a man is talking to people", False),
+        ("a black and white dog is running with a man", False),
+        ("a man", False),
+        ("", False),
+    ],
+)
+def test_sentences_about_several(sentence: str, several: bool) -> None:
+    assert says_several(sentence.split()) == several
+
+
 def test_the_likeliest_unfamiliar_noun_is_required_if_it_is_likely_at_all() -> None:
     assert required_token(np.array([0.2, 0.3, 0.0]), LEXICON) == ZEBRA
     assert required_token(np.array([0.9, 0.0, 0.0]), LEXICON) == HORSE
@@ -325,6 +358,7 @@ def test_a_lexicon_may_add_more_tokens_than_the_decoder_has(lib: Any) -> None:
         action_probs=lib(np.zeros(0, np.float32)),
         after_being=lib(np.zeros(1, bool)),
         nobody=lib(np.array(True)),
+        alone=lib(np.array(True)),
     )
     assert probabilities.shape == (1, 26)
     assert float(np.exp(np.asarray(probabilities)).sum()) == pytest.approx(1, abs=1e-4)
@@ -343,5 +377,6 @@ def test_a_vocabulary_without_nouns_is_left_as_it_is() -> None:
         action_probs=nothing,
         after_being=np.ones(2, bool),
         nobody=np.array(True),
+        alone=np.array(True),
     )
     assert np.array_equal(same, log_probs) and math.isfinite(float(same.sum()))

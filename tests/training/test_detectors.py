@@ -16,8 +16,10 @@ from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.model import CaptionModel
 from captioner.training.config import DataConfig, Recipe
 from captioner.training.corpus import Corpus, action_labels, detector_clips
-from captioner.training.grounding import check_labels, learn_actions, learn_rendered
+from captioner.training.grounding import check_labels, learn_actions, learn_grounding, learn_rendered
 from captioner.video.config import VideoConfig
+from captioner.vision.config import EncoderConfig
+from captioner.vision.encoder import FrameEncoder
 from tests.media import render_image
 from tests.tiny import tiny_model
 
@@ -79,6 +81,24 @@ def test_actions_are_learned_from_labels_and_from_captions(tmp_path: Path) -> No
     assert (
         max(seen[3]) < 0.3 and seen[2][0] < 0.3 and seen[2][1] > seen[3][1]
     )  # a horse alone is not known to be ridden
+
+
+def test_people_and_several_are_learned_from_captions() -> None:
+    encoder = FrameEncoder.load(EncoderConfig(source="efficientnet-lite2"))
+    config = DecoderConfig(embed=8, hidden=8, attention=8, evidence="efficientnet-lite2", grounding=True, several=True)
+    model = CaptionModel(encoder, config, vocabulary=10)
+    rng = np.random.default_rng(0)
+    told = ["A man runs .", "two men run", "a dog runs", "Two dogs run"]
+    arrays = [rng.normal(0, 0.1, (2, 1, encoder.width)).astype(np.float32) for _ in range(40)]
+    for place, array in enumerate(arrays):
+        array[..., place % 4] += 1
+    clips = [Clip(id=str(i), path=None, split="train", captions=(told[i % 4],)) for i in range(40)]
+    learn_grounding(model, Corpus(clips=clips, arrays=arrays, repeat=[], views=[]))
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    for detector, truth in ((model.people, [1, 1, 0, 0]), (model.several, [0, 1, 0, 1])):
+        assert detector is not None
+        found = [float(detector(torch.from_numpy(array)[None], mask)) > 0.5 for array in arrays[:4]]
+        assert found == [bool(one) for one in truth]
 
 
 def probabilities(model: CaptionModel, features: np.ndarray) -> list[float]:
