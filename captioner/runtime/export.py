@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.caption.parts import action_words, checkpoint_lexicon, checkpoint_retriever
+from captioner.caption.parts import action_words, checkpoint_retriever, checkpoint_wording
+from captioner.caption.telling import Wording
 from captioner.checkpoint.captioning import Checkpoint
 from captioner.config import to_dict
 from captioner.errors import CaptionerError
@@ -27,7 +28,6 @@ from captioner.language.decoder import AttentionGRU, Memory
 from captioner.language.grounding import Lexicon
 from captioner.model import CaptionModel
 from captioner.retrieval.checkpoint import RetrieverCheckpoint
-from captioner.retrieval.queries import Queries
 from captioner.retrieval.retriever import pooled
 from captioner.runtime.runner import CONFIG, ENCODER, FORMAT, LEXICON_ARRAYS, MEMORY, QUERIES, STEP, UNTUNED
 from captioner.safe.whole import whole_folder
@@ -183,26 +183,24 @@ def _write(checkpoint: Checkpoint, folder: Path, begin: Begin) -> None:
     after = ["log_probs", "attention", *(f"next{i}" for i in range(len(state)))]
     begin(STEP)
     _save(step, given, folder / STEP, names, after, shapes)
-    queries = None if retriever is None else retriever.queries()
-    if queries is not None:
-        np.savez(folder / QUERIES, **queries.weights)  # type: ignore[arg-type]
-    (folder / CONFIG).write_text(json.dumps(_settings(checkpoint, queries)) + "\n", encoding="utf-8")
+    wording = checkpoint_wording(checkpoint, retriever)
+    if wording.queries is not None:
+        np.savez(folder / QUERIES, **wording.queries.weights)  # type: ignore[arg-type]
+    (folder / CONFIG).write_text(json.dumps(_settings(checkpoint, wording)) + "\n", encoding="utf-8")
     for name, paper in checkpoint.papers.items():
         (folder / name).write_bytes(paper)
 
 
-def _settings(checkpoint: Checkpoint, queries: Queries | None) -> dict[str, Any]:
+def _settings(checkpoint: Checkpoint, wording: Wording) -> dict[str, Any]:
     """What stands in config.json."""
     model = checkpoint.model
-    calibration, lexicon = checkpoint.calibration, checkpoint_lexicon(checkpoint)
-    reliability = model.evidence.reliability if model.evidence is not None else None
     return {
         "runtime": FORMAT,
         "opset": OPSET,
-        "fingerprint": checkpoint.fingerprint,
+        "fingerprint": wording.fingerprint,
         "video": to_dict(checkpoint.video),
         "search": to_dict(checkpoint.search),
-        "calibration": to_dict(calibration) if calibration else None,
+        "calibration": to_dict(wording.calibration) if wording.calibration else None,
         "places": model.encoder.places,
         "untuned": model.encoder.config.untuned,
         "evidence": model.evidence is not None,
@@ -210,10 +208,10 @@ def _settings(checkpoint: Checkpoint, queries: Queries | None) -> dict[str, Any]
         "phrases": "" if model.phrases is None else base64.b64encode(model.phrases.cpu().numpy().tobytes()).decode(),
         "actions": action_words(model.actions.labels) if model.actions is not None else [],
         "usual": [round(x, 4) for x in model.detector.usual.tolist()] if model.detector is not None else [],
-        "pieces": [piece.decode("latin-1") for piece in (lexicon or checkpoint.tokenizer).pieces.spelled],
-        "lexicon": _plain(lexicon) if lexicon else None,
-        "query_words": [] if queries is None else list(queries.words.words),
-        "reliability": [round(x, 4) for x in reliability.tolist()] if reliability is not None else [],
+        "pieces": [piece.decode("latin-1") for piece in wording.pieces.spelled],
+        "lexicon": _plain(wording.lexicon) if wording.lexicon else None,
+        "query_words": [] if wording.queries is None else list(wording.queries.words.words),
+        "reliability": [] if wording.reliability is None else [round(x, 4) for x in wording.reliability.tolist()],
     }
 
 
