@@ -30,7 +30,7 @@ from captioner.caption.clips import EncodedClip
 from captioner.checkpoint.captioning import load_checkpoint
 from captioner.checkpoint.cnn import Tuned, head, save_tuned
 from captioner.language.config import DecoderConfig, SearchConfig
-from captioner.language.grounding import PEOPLE
+from captioner.language.lexicon import PEOPLE
 from captioner.language.tokenizer import normalise
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.metrics.cider import CiderScorer

@@ -105,9 +105,10 @@ class CaptionModel(nn.Module):
         def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             return self.decoder.step(memory, tokens, state)
 
+        start = self.decoder.start(memory)
         found = search(
             condition.step(step) if condition else step,
-            self.decoder.start(memory),
+            condition.start(start) if condition else start,
             config=config,
             bos_id=BOS,
             eos_id=EOS,

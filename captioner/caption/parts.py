@@ -11,7 +11,7 @@ import torch
 
 from captioner.caption.telling import Wording
 from captioner.checkpoint.captioning import Checkpoint
-from captioner.language.grounding import Lexicon, make_lexicon
+from captioner.language.lexicon import Lexicon, make_lexicon
 from captioner.language.reranker import Reranker
 from captioner.metrics.content import carries
 from captioner.retrieval.checkpoint import RetrieverCheckpoint, load_retriever

@@ -16,8 +16,9 @@ import numpy as np
 from captioner.caption.result import Alternative, Caption, DetectedNoun, Place, Word
 from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
-from captioner.language.grounding import Condition, Lexicon, clip_nouns, likely_actions, required_token
+from captioner.language.grounding import Condition, clip_nouns, likely_actions, required_token
 from captioner.language.hypothesis import Hypothesis
+from captioner.language.lexicon import Lexicon
 from captioner.language.pieces import Pieces
 from captioner.language.reranker import Reranker, reranks
 from captioner.retrieval.queries import Queries

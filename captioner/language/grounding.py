@@ -1,14 +1,15 @@
 """Lets the search say the nouns and actions that are detected, also those that training captions hardly have.
 
-Four conditions change the decoder's log-probabilities; none is trained with it.
+Five conditions change the decoder's log-probabilities; none is trained with it.
 
 - The noun pointer, as in pointer-generator networks (See et al. 2017): the decoder decides when a noun comes, and the
   classifier which one. Its probability of any noun is shared with the unfamiliar nouns that the classifier sees.
 - The same for actions: after "is" its probability of any verb is shared with what people are detected to do. An action
-  ("brushing teeth") is one token to the search, which the decoder reads piece by piece.
+  ("brushing teeth") is one token to the search, which the decoder reads piece by piece. It comes after a person.
 - Constrained beam search (Anderson et al. 2017): a second beam holds sentences that say the likeliest unfamiliar noun.
 - Where the people detector finds nobody, no word for a person can be said; where another finds it unlikely that
   captions say several, no word for several people or animals.
+- Nothing is named twice: no "bike on a bicycle", and no "dog with a dog".
 
 It knows no model. The functions take arrays of numpy or of torch alike.
 """
@@ -17,31 +18,17 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from captioner.language.hypothesis import Hypothesis
-from captioner.language.pieces import Pieces
+from captioner.language.lexicon import Lexicon
 
 State = tuple[Any, ...]
 Step = Callable[[Any, State], tuple[Any, State]]
-_PEOPLE = """
-    man men woman women boy boys girl girls person people child children kid kids baby babies toddler toddlers lady
-    ladies guy guys player players crowd group someone somebody male female couple adult adults teenager teenagers
-    infant cyclist skier skateboarder snowboarder surfer climber hiker rider riders dancer dancers friend friends
-    family team cook chef singer band biker bikers
-"""
-PEOPLE = frozenset(_PEOPLE.split())
-"""Words that say a person."""
-_SEVERAL = """
-    two three four five several group men women boys girls people children kids babies toddlers ladies guys players
-    crowd adults teenagers riders dancers couple friends family team band bikers
-"""
-SEVERAL = frozenset(_SEVERAL.split())
-"""Words that say several people or animals."""
 NOUN_PRIOR = 0.03
 """Probability of an unfamiliar noun in any clip."""
 _REQUIRED = math.e * NOUN_PRIOR
@@ -52,102 +39,23 @@ action."""
 _NEVER = -math.inf
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lexicon:
-    """Which tokens say nouns, people and actions. Tokens from ``size`` on are new: E nouns that have no piece of their
-    own, then F actions of several pieces.
-    """
-
-    names: tuple[str, ...]
-    """The classifier's N nouns."""
-    size: int
-    """V: the decoder's own tokens."""
-    columns: np.ndarray
-    """(M,) the unfamiliar nouns: their columns among the classifier's nouns."""
-    tokens: np.ndarray
-    """(M,) the token that says each of them."""
-    said: np.ndarray
-    """(S,) the decoder's own tokens that say a noun."""
-    people: np.ndarray
-    """(Q,) the decoder's own tokens that say a person."""
-    several: np.ndarray
-    """(R,) the decoder's own tokens that say several people or animals."""
-    inputs: np.ndarray
-    """(V + E + F,) the token that the decoder reads for each: its own, that of the noun that looks most alike, or the
-    first of the action."""
-    acts: np.ndarray
-    """(A,) the token that says each of the detector's actions."""
-    rest: np.ndarray
-    """(F, L) the tokens that the decoder reads after the first, -1 after the last."""
-    verbs: np.ndarray
-    """(G,) the decoder's own tokens that say what somebody is doing."""
-    being: np.ndarray
-    """(2,) the decoder's own tokens that come before a verb: "is", "are"."""
-    pieces: Pieces
-    """What all of them spell."""
-
-
-def make_lexicon(
-    pieces: Pieces,
-    *,
-    names: Sequence[str],
-    alike: np.ndarray,
-    familiar: Container[str],
-    actions: Sequence[Sequence[int]] = (),
-) -> Lexicon:
-    """The lexicon of a vocabulary.
-
-    ``names`` are the classifier's N nouns, ``alike`` (N, N) says how much alike they look, and ``familiar`` are the
-    words that many training captions have. ``actions`` are the decoder's tokens of each of the detector's actions.
-    """
-    own = {
-        spelled.decode("utf-8", "ignore").strip(): i for i, spelled in enumerate(pieces.spelled) if spelled[:1] == b" "
-    }
-    people = {own[word] for word in PEOPLE if word in own}
-    known = [column for column, name in enumerate(names) if name in own and own[name] not in people]
-    added = [column for column, name in enumerate(names) if name not in own]
-    size = len(pieces)
-    token = {**{column: own[names[column]] for column in known}, **{c: size + i for i, c in enumerate(added)}}
-    stand_ins = [own[names[max(known, key=lambda other: alike[column, other])]] for column in added] if known else []
-    plurals = {own[f"{names[column]}s"] for column in known if f"{names[column]}s" in own}
-    columns = [column for column in token if names[column] not in familiar] if known else []
-    long = [tuple(action) for action in actions if len(action) > 1]
-    act = {(token,): token for token in range(size)} | {
-        action: size + len(stand_ins) + place for place, action in enumerate(long)
-    }
-    longest = max(map(len, long), default=1)
-    rest = np.array([[*action[1:], *[-1] * (longest - len(action))] for action in long], dtype=np.int64)
-    return Lexicon(
-        names=tuple(names),
-        size=size,
-        columns=np.array(columns, dtype=np.int64),
-        tokens=np.array([token[column] for column in columns], dtype=np.int64),
-        said=np.array(sorted({own[names[column]] for column in known} | plurals - people), dtype=np.int64),
-        people=np.array(sorted(people), dtype=np.int64),
-        several=np.array(sorted(own[word] for word in SEVERAL if word in own), dtype=np.int64),
-        inputs=np.array([*range(size), *stand_ins, *(action[0] for action in long)], dtype=np.int64),
-        acts=np.array([act[action] for action in map(tuple, actions)], dtype=np.int64),
-        rest=rest.reshape(len(long), longest - 1),
-        verbs=np.array(sorted(own[word] for word in own if word.endswith("ing") and len(word) > 4), dtype=np.int64),
-        being=np.array([own[word] for word in ("is", "are") if word in own], dtype=np.int64),
-        pieces=Pieces(
-            [
-                *pieces.spelled,
-                *(f" {names[column]}".encode() for column in added[: len(stand_ins)]),
-                *(b"".join(pieces.spelled[token] for token in action) for action in long),
-            ]
-        ),
-    )
-
-
 def ground(
-    log_probs: Any, lexicon: Lexicon, *, noun_probs: Any, action_probs: Any, after_being: Any, nobody: Any, alone: Any
+    log_probs: Any,
+    lexicon: Lexicon,
+    *,
+    noun_probs: Any,
+    action_probs: Any,
+    acting: Any,
+    nobody: Any,
+    alone: Any,
+    said: Any,
 ) -> Any:
     """Log-probabilities (..., K, V + E + F) from the decoder's (..., K, V).
 
     ``noun_probs`` (..., M) are of the lexicon's nouns in each clip, ``action_probs`` (..., A) of its actions; either
-    sums to 1 at most. ``after_being`` (..., K) says where an action can come; ``nobody`` (...) is True where no person
-    can be said, ``alone`` (...) where not several people or animals can.
+    sums to 1 at most. ``acting`` (..., K) says where an action can come; ``nobody`` (...) is True where no person can
+    be said, ``alone`` (...) where not several people or animals can, and ``said`` (..., K, H) where one of
+    ``lexicon.named`` would name something once more.
     """
     lib = _library(log_probs)
     never = lib.full_like(log_probs[..., :1], _NEVER)
@@ -164,12 +72,14 @@ def ground(
         log_probs[..., lexicon.said] += lib.log1p(-taken.sum(-1))[..., None]
         pointed = lib.log((of_nouns * taken).clip(1e-30, 1))
         log_probs[..., lexicon.tokens] = lib.logaddexp(log_probs[..., lexicon.tokens], pointed)
-    if len(lexicon.acts) and after_being.any():
-        taken = _SHARE * action_probs[..., None, :] * after_being[..., None]  # (..., K, A)
+    if len(lexicon.acts) and acting.any():
+        taken = _SHARE * action_probs[..., None, :] * acting[..., None]  # (..., K, A)
         of_verbs = lib.exp(log_probs[..., lexicon.verbs]).sum(-1)[..., None]
         log_probs[..., lexicon.verbs] += lib.log1p(-taken.sum(-1))[..., None]
         pointed = lib.where(taken > 0, lib.log((of_verbs * taken).clip(1e-30, 1)), lib.full_like(taken, _NEVER))
         log_probs[..., lexicon.acts] = lib.logaddexp(log_probs[..., lexicon.acts], pointed)
+    if said.any():
+        log_probs[..., lexicon.named] = lib.where(said, never, log_probs[..., lexicon.named])
     return log_probs
 
 
@@ -189,21 +99,31 @@ class Condition:
     token: Any
     """(...) the token that a second beam has to say, -1 for none."""
 
+    def start(self, state: State) -> State:
+        """``state`` before the first word, with which of the lexicon's tokens name something that was said: none."""
+        kinds = self.lexicon.kinds[self.lexicon.named]
+        return (*state, _library(kinds).broadcast_to(kinds == 0, (*self.nobody.shape, 1, len(kinds))))
+
     def step(self, step: Step) -> Step:
-        """``step`` under this condition."""
+        """``step`` under this condition, from the states of :meth:`start`."""
+        lexicon = self.lexicon
+        kinds = lexicon.kinds[lexicon.named]
 
         def conditioned(tokens: Any, state: State) -> tuple[Any, State]:
-            log_probs, after = read_on(step, tokens, *step(self.lexicon.inputs[tokens], state), lexicon=self.lexicon)
+            *own, said = state
+            said = said | (lexicon.kinds[tokens][..., None] == kinds)
+            log_probs, after = read_on(step, tokens, *step(lexicon.inputs[tokens], tuple(own)), lexicon=lexicon)
             grounded = ground(
                 log_probs,
-                self.lexicon,
+                lexicon,
                 noun_probs=self.noun_probs,
                 action_probs=self.action_probs,
-                after_being=(tokens[..., None] == self.lexicon.being).any(-1),
+                acting=(tokens[..., None] == lexicon.being).any(-1) & (said & (kinds < 0)).any(-1),
                 nobody=self.nobody,
                 alone=self.alone,
+                said=said,
             )
-            return grounded, after
+            return grounded, (*after, said)
 
         return conditioned
 
@@ -246,12 +166,6 @@ def _pieces(tokens: Sequence[int], lexicon: Lexicon) -> tuple[int, ...]:
                 *(piece for piece in lexicon.rest[token - first].tolist() if piece >= 0),
             ]
     return tuple(spelled)
-
-
-def says_several(words: Sequence[str]) -> bool:
-    """Whether the subject of a sentence is several: "two men", "a group of dogs", "a man and a woman"."""
-    start = words[:4]
-    return not SEVERAL.isdisjoint(start) or ("and" in start and len(PEOPLE.intersection(words[:7])) > 1)
 
 
 def required_token(noun_probs: np.ndarray, lexicon: Lexicon) -> int:

@@ -25,7 +25,7 @@ from captioner.errors import CaptionerError
 from captioner.io.extras import import_onnx
 from captioner.io.status import Status
 from captioner.language.decoder import AttentionGRU, Memory
-from captioner.language.grounding import Lexicon
+from captioner.language.lexicon import Lexicon
 from captioner.model import CaptionModel
 from captioner.retrieval.checkpoint import RetrieverCheckpoint
 from captioner.retrieval.retriever import pooled

@@ -20,8 +20,9 @@ from captioner.config import from_dict
 from captioner.errors import CaptionerError, CheckpointError, ConfigError, first_line
 from captioner.language.calibration import Calibration
 from captioner.language.config import SearchConfig
-from captioner.language.grounding import Lexicon, spelled_out
+from captioner.language.grounding import spelled_out
 from captioner.language.hypothesis import Hypothesis
+from captioner.language.lexicon import Lexicon
 from captioner.language.pieces import BOS, EOS, PAD, UNK, Pieces
 from captioner.language.reranker import Reranker
 from captioner.retrieval.queries import Queries, Vocabulary
@@ -31,11 +32,24 @@ from captioner.video.config import VideoConfig
 from captioner.video.frames import Frames, sample_frames
 from captioner.vision.choice import distinct_frames, look_every
 
-FORMAT = 8
+FORMAT = 9
 ENCODER, UNTUNED, MEMORY, STEP = "encoder.onnx", "untuned.onnx", "memory.onnx", "step.onnx"
 CONFIG = "config.json"
 QUERIES = "queries.npz"
-LEXICON_ARRAYS = ("columns", "tokens", "said", "people", "several", "inputs", "acts", "rest", "verbs", "being")
+LEXICON_ARRAYS = (
+    "columns",
+    "tokens",
+    "said",
+    "people",
+    "several",
+    "inputs",
+    "acts",
+    "rest",
+    "verbs",
+    "being",
+    "named",
+    "kinds",
+)
 DEFAULT = Path(__file__).parent / "default"
 """The packaged captioner in eight bits; in captioner-runtime alone (recipes/runtime)."""
 _FRAMES_AT_ONCE = 8
@@ -160,7 +174,7 @@ class Runner:
 
         found = beam_search(
             condition.step(step) if condition else step,
-            state,
+            condition.start(state) if condition else state,
             config=self._wording.searched(self.search),
             bos_id=BOS,
             eos_id=EOS,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from captioner.errors import DataError
-from captioner.language.grounding import PEOPLE, says_several
+from captioner.language.lexicon import PEOPLE, says_several
 from captioner.language.pieces import UNK
 from captioner.language.tokenizer import CaptionTokenizer, normalise
 from captioner.manifest import Clip

@@ -9,7 +9,7 @@ import pytest
 
 from captioner.caption.telling import Evidence, Wording
 from captioner.language.config import SearchConfig
-from captioner.language.grounding import make_lexicon
+from captioner.language.lexicon import make_lexicon
 from captioner.language.pieces import Pieces
 from captioner.vision.nouns import nouns
 
