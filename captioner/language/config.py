@@ -139,6 +139,7 @@ class SearchConfig:
     odd_price: float = setting(
         1.0, "rerank: penalty for each trigram that no training caption has; 0 is off", metavar="P", low=0
     )
+    """A sentence without "is" or "are" pays half of it."""
     scene_change: float = setting(
         0.0,
         "find scenes by this cosine distance, caption the most confident; 0 is off",

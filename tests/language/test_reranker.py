@@ -77,6 +77,17 @@ def test_what_nobody_wrote_has_its_price() -> None:
         assert reranker.rerank(found, texts, word_probs=CHANCES, config=config)[0] is found[first]
 
 
+def test_a_sentence_without_a_verb_has_half_that_price() -> None:
+    table = np.zeros(512, dtype=np.uint8)
+    texts = ["a cat in the snow", "a cat is in the snow"]
+    Trigrams(table).add(texts)
+    reranker = Reranker(FORMS, USUAL, table)
+    for behind, first in ((0.4, 1), (0.6, 0)):
+        found = [said(-1.0), said(-1.0 - behind)]
+        config = SearchConfig(word_weight=0.2, odd_price=1.0)
+        assert reranker.rerank(found, texts, word_probs=CHANCES, config=config)[0] is found[first]
+
+
 def test_an_unfamiliar_noun_that_the_classifier_sees_counts_and_a_sure_one_overrules_the_detector() -> None:
     reranker = Reranker(FORMS, USUAL, nouns=("dog", "cat", "fire truck", "zebra"))
     found = [said(-1.0), said(-2.5)]
