@@ -35,6 +35,8 @@ _LEAST = 0.05
 """Nouns less probable than this are not told."""
 _MOST = 5
 """Nouns told of a clip."""
+_SUBJECT = 3
+"""Words of the first of two subjects, at most: "a brown dog"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,7 @@ def tell(
         support = wording.reranker.support(decoded, word_probs=evidence.word_probs)
     detected: tuple[DetectedNoun, ...] = ()
     if evidence.noun_probs is not None and not frames.is_blank:
-        said = fit_articles([word.text for word in words])
+        said = fit_verb(fit_articles([word.text for word in words]))
         words = [replace(word, text=text) for word, text in zip(words, said, strict=True)]
         detected = detected_nouns(evidence.noun_probs, frames.times_seconds, said=said)
     text = " ".join(word.text for word in words)
@@ -267,6 +269,15 @@ def fit_articles(words: Sequence[str]) -> list[str]:
         _article(after) if word in ("a", "an") and after in _first_words() else word
         for word, after in zip_longest(words, words[1:], fillvalue="")
     ]
+
+
+def fit_verb(words: Sequence[str]) -> list[str]:
+    """A caption's words with the verb that fits two subjects: "a man and a dog is" becomes "a man and a dog are"."""
+    subject = words[: words.index("is")] if "is" in words else ()
+    first = subject.index("and") if "and" in subject else 0
+    if not (0 < first <= _SUBJECT and {"a", "an", "the"}.intersection(subject[first + 1 : first + 2])):
+        return list(words)
+    return [*subject, "are", *words[len(subject) + 1 :]]
 
 
 def _article(noun: str) -> str:

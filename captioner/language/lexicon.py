@@ -91,7 +91,7 @@ def make_lexicon(
     plurals = {own[f"{names[column]}s"] for column in known if f"{names[column]}s" in own}
     columns = [column for column in token if names[column] not in familiar] if known else []
     long = [tuple(action) for action in actions if len(action) > 1]
-    act = {(token,): token for token in range(size)}
+    act: dict[tuple[int, ...], int] = {(token,): token for token in range(size)}
     act |= {action: place for place, action in enumerate(long, size + len(stand_ins))}
     spelled = [
         *pieces.spelled,

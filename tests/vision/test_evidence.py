@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from captioner.caption.telling import detected_nouns, fit_articles
+from captioner.caption.telling import detected_nouns, fit_articles, fit_verb
 from captioner.checkpoint.captioning import load_checkpoint, save_checkpoint
 from captioner.errors import ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig
@@ -130,6 +130,23 @@ def seen(**chances: float) -> torch.Tensor:
 )
 def test_the_article_fits_the_noun(said: str, fitted: str) -> None:
     assert " ".join(fit_articles(said.split())) == fitted
+
+
+@pytest.mark.parametrize(
+    ("said", "fitted"),
+    [
+        ("a man and a woman is sitting", "a man and a woman are sitting"),
+        ("a man and a brown dog is on a bed", "a man and a brown dog are on a bed"),
+        ("a black and white dog is running", "a black and white dog is running"),
+        ("a man in a shirt and a hat is sitting", "a man in a shirt and a hat is sitting"),  # one man
+        ("a dog is playing with a man and a boy", "a dog is playing with a man and a boy"),
+        ("a man and", "a man and"),
+        ("is and a", "is and a"),
+        ("", ""),
+    ],
+)
+def test_the_verb_fits_two_subjects(said: str, fitted: str) -> None:
+    assert " ".join(fit_verb(said.split())) == fitted
 
 
 def test_a_noun_is_as_reliable_as_captions_say() -> None:
