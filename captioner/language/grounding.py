@@ -54,7 +54,7 @@ def ground(
 
     ``noun_probs`` (..., M) are of the lexicon's nouns in each clip, ``action_probs`` (..., A) of its actions; either
     sums to 1 at most. ``acting`` (..., K) says where an action can come; ``nobody`` (...) is True where no person can
-    be said, ``alone`` (...) where not several people or animals can, and ``said`` (..., K, H) where one of
+    be said, ``alone`` (...) where not several people or animals can. ``said`` (..., K, H) is True where one of
     ``lexicon.named`` would name something once more.
     """
     lib = _library(log_probs)
