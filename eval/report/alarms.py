@@ -68,7 +68,7 @@ def leaks(clips: Sequence[Clip], train: Sequence[Clip]) -> list[tuple[Clip, Clip
 def _failed(evaluation: Evaluation) -> Alarm:
     coverage = evaluation.coverage
     failed, missing = len(coverage.failed), len(coverage.missing)
-    text = f"{coverage.scored} of {coverage.references} clips are scored; {failed} failed, "
+    text = f"Scores cover {coverage.scored} of {counted(coverage.references, 'clip')}; {failed} failed, "
     text += f"{counted(missing, 'has', 'have')} no caption"
     if coverage.empty:
         text += f", {counted(len(coverage.empty), 'has', 'have')} an empty one"

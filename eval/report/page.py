@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioner.config import to_dict
+from captioner.errors import counted
 from captioner.io.extras import import_extra
 from captioner.language.config import SearchConfig
 from captioner.manifest import Clip
@@ -150,7 +151,7 @@ def environment(*, html: bool) -> Any:
         # Markdown has no autoescape of its own: every value goes through markdown() instead.
         finalize=None if html else markdown,
     )
-    made.filters["points"] = lambda score: f"{100 * score:.1f}"
+    made.filters |= {"points": lambda score: f"{100 * score:.1f}", "counted": counted}
     return made
 
 

@@ -126,6 +126,7 @@ def test_one_clip_and_no_second_reference_still_make_a_report(tmp_path: Path, ch
     text = page.read_text(encoding="utf-8")
     assert "People" not in text and "Where the score comes from" not in text
     assert "CIDEr is 0 because there is one clip" in text and "names no file" in text
+    assert "1 clip, all that have references" in text and "1 clips" not in text
     assert "people" not in short.read_text(encoding="utf-8").split("\n")[2]
 
 
