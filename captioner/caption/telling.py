@@ -30,7 +30,7 @@ UNCALIBRATED = "min_confidence is not a probability here: this checkpoint's conf
 _SEVERAL = 0.2
 """Where it is less probable that captions say several people or animals, this one cannot."""
 _PERSON_BY_ANIMAL = 0.8
-"""How probable a person must be to be said of a clip that shows an animal; of others a half is enough."""
+"""How probable a person must be to be said of a clip that shows an animal and no action; else a half is enough."""
 _LEAST = 0.05
 """Nouns less probable than this are not told."""
 _MOST = 5
@@ -66,11 +66,11 @@ class Wording:
         """What the search of a clip is conditioned on; None where the checkpoint is not grounded."""
         if self.lexicon is None or evidence.nouns is None:
             return None
-        needed = _PERSON_BY_ANIMAL if evidence.shows_animal else 0.5
+        acts = np.zeros(0, np.float32) if evidence.actions is None else evidence.actions
+        needed = _PERSON_BY_ANIMAL if evidence.shows_animal and not acts.any() else 0.5
         nobody = evidence.people_prob is not None and evidence.people_prob < needed
         pointed = evidence.nouns[self.lexicon.columns]
         token = required_token(pointed, self.lexicon) if self.reranks(config) and config.noun_weight > 0 else -1
-        acts = np.zeros(0, np.float32) if evidence.actions is None else evidence.actions
         return Condition(
             lexicon=self.lexicon,
             noun_probs=pointed,

@@ -20,7 +20,7 @@ WORDING = Wording(
     reranker=None,
     calibration=None,
     fingerprint="",
-    lexicon=make_lexicon(PIECES, names=NAMES, alike=np.eye(len(NAMES)), familiar=()),
+    lexicon=make_lexicon(PIECES, names=NAMES, alike=np.eye(len(NAMES)), familiar=(), actions=[(4,)]),
     reliability=np.ones(len(NAMES), np.float32),
 )
 
@@ -38,6 +38,14 @@ def seen(noun: str, probability: float) -> Evidence:
 def test_beside_an_animal_a_person_must_be_surer(noun: str, probability: float, person: float, nobody: bool) -> None:
     condition = WORDING.condition(replace(seen(noun, probability), people_prob=person), SearchConfig())
     assert condition is not None and condition.nobody == nobody
+
+
+@pytest.mark.parametrize(("acting", "nobody"), [(0.4, True), (0.6, False)])
+def test_an_action_beside_an_animal_makes_a_person_sure_enough(acting: float, nobody: bool) -> None:
+    evidence = replace(seen("dog", 0.9), people_prob=0.7, action_probs=np.array([acting], np.float32))
+    condition = WORDING.condition(evidence, SearchConfig())
+    assert condition is not None and condition.nobody == nobody
+    assert condition.action_probs == pytest.approx([0 if nobody else acting])
 
 
 @pytest.mark.parametrize(("several", "alone"), [(None, False), (0.1, True), (0.3, False)])
