@@ -142,7 +142,7 @@ TIMELINE_PROGRESS: Final = "{captions}, {done} of {whole}, about {left} left"
 TIMELINE_PROGRESS_OPEN: Final = "{captions}, {done} so far"
 TIMELINE_START: Final = "Reading the video …"
 TIMELINE_DONE: Final = "Done: {captions}. They are shown on the player as subtitles."
-TIMELINE_STOPPED: Final = "Stopped. Kept: {captions} made so far."
+TIMELINE_STOPPED: Final = "Stopped: {captions} made so far and kept."
 TIMELINE_FAILED: Final = "{reason} Kept: {captions} made before that."
 DOWNLOAD: Final = "Download"
 RUN_TOO_LONG: Final = "Stopped after {minutes:.0f} minutes, the longest a run may take here."
@@ -218,7 +218,7 @@ BATCH_CSV_COLUMNS: Final = (
 )
 BATCH_PROGRESS: Final = "{done} of {files}"
 BATCH_DONE: Final = "Done: {good} captioned, {bad} refused."
-BATCH_STOPPED: Final = "Stopped. Kept: {files} done so far."
+BATCH_STOPPED: Final = "Stopped: {files} done so far and kept."
 TOO_MANY: Final = "These are {count} files; this demo takes up to {limit} at once."
 
 SIDE_A: Final = "A"
