@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", help="work/msvd/manifest.jsonl")
     parser.add_argument("--split", choices=("train", "val", "test"), action="append", help="default: train and val")
-    parser.add_argument("--tries", type=int, default=100, help="splices of two, and of three (default: 100)")
+    parser.add_argument("--tries", type=int, default=300, help="splices of two, and of three (default: 300)")
     parser.add_argument("--change", type=float, nargs="+", help="scene_change (default: 0, and the checkpoint's)")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -64,6 +65,7 @@ def main() -> None:
     generator = np.random.default_rng(0)
     names = np.array(list(clips))
 
+    @lru_cache(maxsize=200)
     def frames(clip: Clip) -> Frames:
         assert clip.path is not None
         return sample_frames(clip.path, captioner.video)

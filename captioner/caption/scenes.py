@@ -12,12 +12,10 @@ from numpy.linalg import norm
 from captioner.caption.result import Caption, Word
 from captioner.video.frames import Frames
 
-_SUPPORT = 2.0
-"""What a caption's support counts beside its score (benchmarks/scenes.py)."""
-_MARGIN = 1.25
-"""By how many nats a scene must be surer than the whole: a clip of one scene with a cut in it loses otherwise."""
-_LEAST_SHARE = 0.25
-"""A scene of a smaller part of the clip's frames is not described alone, nor is one of a single frame."""
+_ODDS = 1.5
+"""How many times the odds of the whole's caption those of a scene's must be (benchmarks/scenes.py)."""
+_LEAST_SECONDS = 4.0
+"""A shorter scene does not count, nor does one of a single frame: short shots tell one story together."""
 
 Tell = Callable[[Sequence[Frames], Sequence[slice]], Sequence[Caption]]
 """Captions of some frames of a clip: the frames, and where they lie in it."""
@@ -44,38 +42,37 @@ def find_scenes(features: np.ndarray, *, change: float) -> list[slice]:
 def surest(whole: Caption, frames: Frames, features: np.ndarray, tell: Tell, *, change: float) -> Caption:
     """The caption of the ``whole`` clip, or of the scene that it is surer of; ``change`` 0 leaves it as it is.
 
-    ``features`` (T, P, D) are the fine-tuned CNN's. A clip of one scene keeps its caption, and so does one whose surest
-    scene gets the same sentence.
+    ``features`` (T, P, D) are the fine-tuned CNN's. A clip keeps its caption if fewer than two of its scenes last
+    long enough, or if the surest gets the same sentence.
     """
     if not change or frames.is_blank or whole.support is None:
         return whole
-    scenes = find_scenes(features.mean(axis=1), change=change)
+    spans = [(scene, _span(scene, whole)) for scene in find_scenes(features.mean(axis=1), change=change)]
+    scenes = [s for s, (start, end) in spans if s.stop - s.start > 1 and end - start >= _LEAST_SECONDS]
     if len(scenes) < 2:
-        return whole
-    least = max(2, _LEAST_SHARE * len(features))
-    scenes = [scene for scene in scenes if scene.stop - scene.start >= least]
-    if not scenes:
         return whole
     parts = [
         replace(frames, pixels=frames.pixels[scene], times_seconds=frames.times_seconds[scene]) for scene in scenes
     ]
     told = [_in_clip(part, scene, whole) for part, scene in zip(tell(parts, scenes), scenes, strict=True)]
-    best = max(told, key=_sureness)
-    return whole if best.text == whole.text or _sureness(best) < _sureness(whole) + _MARGIN else best
+    best = max(told, key=lambda caption: caption.confidence)
+    surer = best.confidence * (1 - whole.confidence) > _ODDS * whole.confidence * (1 - best.confidence)
+    return best if surer and best.text != whole.text else whole
 
 
-def _sureness(caption: Caption) -> float:
-    return caption.score + _SUPPORT * (caption.support or 0.0)
-
-
-def _in_clip(part: Caption, scene: slice, whole: Caption) -> Caption:
-    """The caption of a scene as one of the clip: it attends to no other frame."""
+def _span(scene: slice, whole: Caption) -> tuple[float, float]:
+    """Start and end in seconds of a scene of the clip: half-way between its frames and its neighbours'."""
     times = whole.times_seconds
     start = (times[scene.start - 1] + times[scene.start]) / 2 if scene.start else whole.start_seconds
     end = whole.end_seconds if whole.end_seconds is not None else times[-1]
     if scene.stop < len(times):
         end = (times[scene.stop - 1] + times[scene.stop]) / 2
-    before, after = scene.start, len(times) - scene.stop
+    return start, end
+
+
+def _in_clip(part: Caption, scene: slice, whole: Caption) -> Caption:
+    """The caption of a scene as one of the clip: it attends to no other frame."""
+    before, after = scene.start, len(whole.times_seconds) - scene.stop
 
     def widen(word: Word) -> Word:
         nothing = (0.0,) * (len(word.grid[0]) if word.grid else 0)
@@ -85,9 +82,9 @@ def _in_clip(part: Caption, scene: slice, whole: Caption) -> Caption:
     return replace(
         part,
         words=tuple(map(widen, part.words)),
-        times_seconds=times,
+        times_seconds=whole.times_seconds,
         start_seconds=whole.start_seconds,
         end_seconds=whole.end_seconds,
         warnings=whole.warnings,
-        scene_seconds=(start, end),
+        scene_seconds=_span(scene, whole),
     )

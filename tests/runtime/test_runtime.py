@@ -144,7 +144,8 @@ def test_a_scene_is_described_the_same_without_torch(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("captioner.vision.fast.fast_dtype", lambda device: torch.float32)
-    monkeypatch.setattr("captioner.caption.scenes._MARGIN", -100.0)  # of several scenes one is always described
+    monkeypatch.setattr("captioner.caption.scenes._ODDS", 0.0)  # of several scenes one is always described
+    monkeypatch.setattr("captioner.caption.scenes._LEAST_SECONDS", 1.0)
     shapes = sample_frames(shapes_clip(tmp_path / "shapes.mp4", number=3), VideoConfig(frames=8, size=128))
     leaves = np.repeat(dead_leaves(1, height=128, width=128).numpy(), 8, axis=0)
     write_clip(tmp_path / "scenes.mp4", np.concatenate([leaves, shapes.pixels]), rate=4)
