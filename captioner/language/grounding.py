@@ -129,7 +129,7 @@ class Condition:
 
 
 def read_on(step: Step, tokens: Any, log_probs: Any, state: State, *, lexicon: Lexicon) -> tuple[Any, State]:
-    """What follows the last piece of an action, where ``log_probs`` (..., K, V) and ``state`` are of its first."""
+    """The word after an action of several pieces, where ``log_probs`` (..., K, V) and ``state`` are of its first."""
     first = len(lexicon.inputs) - len(lexicon.rest)
     several = tokens >= first  # (..., K)
     if not several.any():
@@ -143,6 +143,8 @@ def read_on(step: Step, tokens: Any, log_probs: Any, state: State, *, lexicon: L
         next_probs, after = step(rest[..., place].clip(0), state)
         log_probs = lib.where(goes_on[..., None], next_probs, log_probs)
         state = tuple(lib.where(goes_on[..., None], new, old) for new, old in zip(after, state, strict=True))
+    inside = log_probs[..., lexicon.within]  # of a word, which the action has ended
+    log_probs[..., lexicon.within] = lib.where(several[..., None], lib.full_like(inside, _NEVER), inside)
     return log_probs, state
 
 

@@ -54,6 +54,8 @@ class Lexicon:
     """(A,) the token that says each of the detector's actions."""
     rest: np.ndarray
     """(F, L) the tokens that the decoder reads after the first, -1 after the last."""
+    within: np.ndarray
+    """(I,) the decoder's own tokens that go on within a word, which an action ends."""
     verbs: np.ndarray
     """(G,) the decoder's own tokens that say what somebody is doing."""
     being: np.ndarray
@@ -110,6 +112,7 @@ def make_lexicon(
         inputs=np.array([*range(size), *stand_ins, *(action[0] for action in long)], dtype=np.int64),
         acts=np.array([act[action] for action in map(tuple, actions)], dtype=np.int64),
         rest=_rest(long),
+        within=np.array([i for i, p in enumerate(pieces.spelled) if p and p[:1] != b" "], dtype=np.int64),
         verbs=np.array(sorted(own[word] for word in own if word.endswith("ing") and len(word) > 4), dtype=np.int64),
         being=np.array([own[word] for word in ("is", "are") if word in own], dtype=np.int64),
         named=kinds.nonzero()[0],

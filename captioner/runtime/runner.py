@@ -45,6 +45,7 @@ LEXICON_ARRAYS = (
     "inputs",
     "acts",
     "rest",
+    "within",
     "verbs",
     "being",
     "named",

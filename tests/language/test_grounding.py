@@ -305,6 +305,8 @@ def test_the_decoder_reads_an_action_piece_by_piece_beside_another_hypothesis() 
     slow: tuple[np.ndarray, ...] = (start[0][:1],)
     for piece in (RIDING, 4, HORSE):
         expected, slow = in_numpy(np.array([piece]), slow)
+    assert LEXICON.within.tolist() == [13, 14]  # "zeb", "ra"
+    expected[:, LEXICON.within] = -np.inf  # no "riding a horsera"
     of_dog, dog = in_numpy(np.array([DOG]), (start[0][1:],))
     np.testing.assert_array_equal(log_probs, np.concatenate([expected, of_dog]))
     np.testing.assert_array_equal(after[0], np.concatenate([slow[0], dog[0]]))
