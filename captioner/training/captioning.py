@@ -54,6 +54,8 @@ class CaptionTask:
                 why = "one clip, or the same captions for all" if name in self.silent else f"under {LEAST_CLIPS} clips"
                 log.say(f"validation: CIDEr says too little on {name} ({why}): {self._what_chooses()}")
         model = start.model if start else self._new_model(begun, data.said)
+        if start and model.people is not None:
+            learn_grounding(model, self.corpus)  # who is in other clips says little of who is in these
         if model.phrases is not None:
             Trigrams(model.phrases.numpy()).add(data.said, least=1 if start else 2)
         self.model = model.to(device)

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+_FEW = 20
+"""The ridge on what changes is as much again where there are so many clips."""
+
 
 class WordDetector(nn.Module):
     """Features of frames to the probability of each of W words.
@@ -78,11 +81,14 @@ class ClipDetector(nn.Module):
     def learn(self, features: Tensor, shares: Tensor, *, strength: float = 0.1) -> None:
         """Fit it to clips: mean features (C, D), and what is true of each clip (C,), 0 to 1.
 
-        ``strength`` is of the ridge on the weights of standardised features.
+        It starts from what it has learned before: few clips change little. ``strength`` is of the ridge on the change
+        of the weights of standardised features.
         """
-        weight, bias = _logistic(features, shares[:, None], strength=strength)
-        self.weight.copy_(weight[0])
-        self.bias.copy_(bias[0])
+        known = features @ self.weight + self.bias
+        learned = bool(self.weight.any())
+        weight, bias = _logistic(features, shares[:, None], base=known[:, None] if learned else None, strength=strength)
+        self.weight.add_(weight[0])
+        self.bias.add_(bias[0])
 
     @torch.no_grad()
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
@@ -123,13 +129,14 @@ class ActionDetector(nn.Module):
 
 
 def _logistic(
-    features: Tensor, shares: Tensor, *, known: Tensor | None = None, strength: float
+    features: Tensor, shares: Tensor, *, known: Tensor | None = None, base: Tensor | None = None, strength: float
 ) -> tuple[Tensor, Tensor]:
     """Logistic regressions of each column of ``shares`` (C, A) on features (C, D): weights (A, D) and bias (A,).
 
-    ``strength`` is of the ridge on the weights of standardised features.
+    ``strength`` is of the ridge on the weights of standardised features. With ``base`` (C, A) they are what is to be
+    added to these logits, the bias has a ridge too, and few clips change little.
     """
-    middle, scale = features.mean(dim=0), features.std(dim=0) + 1e-6
+    middle, scale = features.mean(dim=0), features.std(dim=0, correction=0) + 1e-6
     standard = (features - middle) / scale
     count = None if known is None else known.float()
     weight = torch.zeros(features.shape[1] + 1, shares.shape[1], requires_grad=True)
@@ -137,9 +144,11 @@ def _logistic(
 
     def cost() -> Tensor:
         optimiser.zero_grad()
-        logits = standard @ weight[:-1] + weight[-1]
+        logits = standard @ weight[:-1] + weight[-1] + (0 if base is None else base)
         losses = nn.functional.binary_cross_entropy_with_logits(logits, shares, weight=count, reduction="none")
         loss = losses.sum(dim=1).mean() + strength * (weight[:-1] ** 2).sum()
+        if base is not None:
+            loss = loss + ((weight[-1] ** 2).sum() + _FEW * strength * (weight[:-1] ** 2).sum()) / len(features)
         loss.backward()
         return loss
 

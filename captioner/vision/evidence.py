@@ -57,7 +57,8 @@ class Evidence(nn.Module):
         promised, the share that captions said. A noun that was never promised counts as reliable.
         """
         assert self.reliability is not None
-        said, promised = torch.full((2, len(nouns())), _RELIABLE_CLIPS)
+        promised = torch.full_like(self.reliability, _RELIABLE_CLIPS)
+        said = promised * self.reliability  # as learned before, if it was
         for features, captions in clips:
             chance = self.probabilities(features[self.looked(features)]).mean(dim=0)
             text = f" {' / '.join(captions)} "

@@ -116,7 +116,7 @@ def test_an_empty_split_is_pointed_out(tmp_path: Path) -> None:
     [
         ({"a.txt": "x"}, "holds no clips"),
         ({"a.mp4": "1"}, r"holds no captions: .*captions\.csv"),
-        ({"a.mp4": "1", "b.txt": "a man"}, "the 1 files are named like 'a.mp4', the captions are for ids like 'b.txt'"),
+        ({"a.mp4": "1", "b.txt": "a man"}, "the 1 file is named like 'a.mp4', the captions are for ids like 'b.txt'"),
         ({"a.mp4": "1", "a.mov": "2", "a.txt": "x"}, r"a\.txt could belong to a\.mov or to a\.mp4"),
         ({"a.mp4": "1", "captions.csv": "a.mp4,a man"}, "must name the columns file and caption"),
         ({"a.mp4": "1", "captions.csv": ""}, "must name the columns file and caption"),

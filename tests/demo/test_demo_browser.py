@@ -448,7 +448,7 @@ def test_a_link_finds_and_a_choice_plays(demo: Demo, page: Any, tmp_path: Path) 
     tab(page, "Find")  # and what was captioned here is found
     page.fill("#find-query input, #find-query textarea", "path:old.avi")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#find-result:has-text('1 clips')")
+    page.wait_for_selector("#find-result:has-text('1 clip')")
     page.locator(".cap-hit").first.click()
     page.wait_for_selector("#find-why:has-text('old.avi')")
     page.wait_for_selector("#find-player video[data-preview]")  # a browser plays no AVI

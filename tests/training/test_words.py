@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from captioner.checkpoint.captioning import load_checkpoint, read_config
 from captioner.checkpoint.cnn import load_whole
 from captioner.errors import CheckpointError, ConfigError
 from captioner.language.config import DecoderConfig, SearchConfig, TokenizerConfig
+from captioner.language.lexicon import says_several
 from captioner.language.reranker import Trigrams
 from captioner.manifest import Clip, read_manifest, write_manifest
 from captioner.metrics.content import content_words
@@ -103,6 +105,9 @@ def test_the_tail_learns_and_the_trunk_stays(tuned: Path) -> None:
     assert not any(name.endswith(("running_mean", "running_var")) for name in changed)
 
 
+GROUNDED: dict[str, Any] = {"evidence": SOURCE, "grounding": True, "several": True}
+
+
 def recipe_from(source: Path, **changes: object) -> Recipe:
     """A small captioner on the CNN at ``source``."""
     settings = {"decoder": DecoderConfig(embed=16, hidden=16, attention=8, evidence=SOURCE)} | changes
@@ -134,13 +139,14 @@ def test_a_captioner_takes_the_detector_of_words_over(tuned: Path, recipe: Recip
     data = dataclasses.replace(recipe.data, manifests=recipe.data.manifests[:1], val=(), views=1)
     train = TrainConfig(epochs=1, batch_size=8, threads=1)
     captions = recipe_from(
-        tuned, data=data, train=train, decoder=DecoderConfig(embed=8, hidden=8, detector=8, phrases=8)
+        tuned, data=data, train=train, decoder=DecoderConfig(embed=8, hidden=8, detector=8, phrases=8, **GROUNDED)
     )
     folder = fit(captions, tmp_path / "run", quiet=True)
     detector = load_checkpoint(folder).model.detector
     assert detector is not None and len(detector.forms) == len(json.loads((tuned / "config.json").read_text())["words"])
     assert any("moves" in forms.split() for forms in detector.forms)
-    clip = next(clip for clip in read_manifest(recipe.data.manifests[0]) if clip.split == "train")
+    clips = read_manifest(recipe.data.manifests[0], split="train")
+    clip = next(clip for clip in clips if not says_several(clip.captions[0].split()))
     table = load_checkpoint(folder).model.phrases
     assert table is not None
     assert Trigrams(table.numpy()).unknown("two green hairs are") > 0
@@ -150,7 +156,8 @@ def test_a_captioner_takes_the_detector_of_words_over(tuned: Path, recipe: Recip
         data=DataConfig(manifests=(str(tmp_path / "own" / "manifest.jsonl"),), cache=recipe.data.cache),
         train=dataclasses.replace(train, start=str(folder)),
     )
-    after = load_checkpoint(fit(own, tmp_path / "again", quiet=True)).model.phrases
+    again = load_checkpoint(fit(own, tmp_path / "again", quiet=True)).model
+    after = again.phrases
     assert after is not None and torch.equal(after & table, table)  # nothing is forgotten
     assert Trigrams(after.numpy()).unknown("two green hairs are") == 0
     colour = next(word for word in clip.captions[0].split() if any(word in f.split() for f in detector.forms))
@@ -158,6 +165,9 @@ def test_a_captioner_takes_the_detector_of_words_over(tuned: Path, recipe: Recip
     cache = FeatureCache(recipe.data.cache, video=recipe.video, encoder=model.encoder)
     cache.fill([clip])
     features = torch.from_numpy(cache.load(clip))[None]
+    mask = torch.ones(features.shape[:2], dtype=torch.bool)
+    assert model.several is not None and again.several is not None  # what grounds captions is of the clips in use
+    assert again.several(features, mask) > model.several(features, mask)
     seen = detector(features, torch.ones(features.shape[:2], dtype=torch.bool))[0]
     column = next(i for i, forms in enumerate(detector.forms) if colour in forms.split())
     assert (

@@ -134,3 +134,22 @@ def test_people_are_told_apart() -> None:
     clips[:, 1] = 0
     mask[:, 1] = False
     torch.testing.assert_close(people(clips, mask), found)  # hidden frames say nothing
+
+
+def test_a_detector_learns_on_from_what_it_has_learned() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(400, 16, generator=generator)
+    shares = (features[:, 3] > 0).float()
+
+    def of_other_clips(count: int) -> torch.Tensor:
+        """Its probabilities of the clips it began with, after clips of which nothing was ever true."""
+        detector = ClipDetector(16)
+        detector.learn(features, shares)
+        if count:
+            detector.learn(torch.randn(count, 16, generator=generator), torch.zeros(count))
+        return detector(features[:, None, None], torch.ones(400, 1, dtype=torch.bool))
+
+    before, few, many = map(of_other_clips, (0, 2, 200))
+    assert many.mean() < few.mean() < before.mean()
+    assert ((few > 0.5) == (before > 0.5)).float().mean() > 0.7, "two clips change little"
+    assert (many < 0.5).float().mean() > 0.9
