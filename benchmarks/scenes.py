@@ -4,8 +4,9 @@
     python benchmarks/scenes.py work/msvd/manifest.jsonl --split test    # for the report
 
 A splice is two or three clips one after the other, sampled as one file would be. Its caption is scored against the
-references of each clip, and the best CIDEr counts. The document frequencies are of all clips of the split. Rows: with
-the checkpoint's ``scene_change``, and with 0. Of train clips the captions are too good, but the difference speaks.
+references of each clip, and the best CIDEr counts. Of photos it is a slide show, six seconds each. The document
+frequencies are of all clips of the split. Rows: with the checkpoint's ``scene_change``, and with 0. Of train clips the
+captions are too good, but the difference speaks.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from captioner.manifest import Clip, read_manifest
 from captioner.metrics.cider import CiderScorer
 from captioner.video.frames import Frames, sample_frames
 
+_PHOTO_SECONDS = 6.0
+
 
 def splice(clips: Sequence[Frames], count: int) -> Frames:
     """The clips one after the other: the frames nearest to ``count`` moments of the whole."""
-    lengths = np.array([clip.duration_seconds or 1.0 for clip in clips])
+    lengths = np.array([clip.duration_seconds or _PHOTO_SECONDS for clip in clips])
     starts, total = np.cumsum(lengths) - lengths, float(lengths.sum())
     pixels, times = [], []
     for moment in (np.arange(count) + 0.5) * total / count:
