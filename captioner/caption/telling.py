@@ -118,10 +118,7 @@ class Evidence:
     @property
     def shows_animal(self) -> bool:
         """Whether the classifier finds an animal likelier than not."""
-        if self.noun_probs is None:
-            return False
-        read = self.noun_probs[(self.noun_probs != 0).any(axis=1)]
-        return bool(len(read) and read.mean(axis=0)[animals()].sum() > 0.5)
+        return self.noun_probs is not None and bool(clip_nouns(self.noun_probs, np.ones(1))[animals()].sum() > 0.5)
 
     @property
     def actions(self) -> np.ndarray | None:

@@ -185,7 +185,7 @@ def likely_actions(action_probs: np.ndarray) -> np.ndarray:
 def clip_nouns(noun_probs: np.ndarray, reliability: np.ndarray) -> np.ndarray:
     """Probabilities (N,) of the nouns in a clip from those in its frames (T, N).
 
-    They are the mean over the frames with noun probabilities, times the reliability (N,) of each noun.
+    They are the mean over the frames with noun probabilities, times the reliability of each noun (N,), or of all (1,).
     """
     read = noun_probs[(noun_probs != 0).any(axis=1)]
     if not len(read):

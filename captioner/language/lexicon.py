@@ -23,6 +23,8 @@ _SEVERAL = """
 """
 SEVERAL = frozenset(_SEVERAL.split())
 """Words that say several people or animals."""
+BEING = ("is", "are")
+"""Words before what somebody is doing."""
 _SAME = {"bike": "bicycle", "tv": "television", "sofa": "couch", "telephone": "phone"}
 """Words for a classifier's noun that it calls by another."""
 
@@ -114,7 +116,7 @@ def make_lexicon(
         rest=_rest(long),
         within=np.array([i for i, p in enumerate(pieces.spelled) if p and p[:1] != b" "], dtype=np.int64),
         verbs=np.array(sorted(own[word] for word in own if word.endswith("ing") and len(word) > 4), dtype=np.int64),
-        being=np.array([own[word] for word in ("is", "are") if word in own], dtype=np.int64),
+        being=np.array([own[word] for word in BEING if word in own], dtype=np.int64),
         named=kinds.nonzero()[0],
         kinds=kinds,
         pieces=Pieces(spelled),

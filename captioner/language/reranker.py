@@ -20,15 +20,15 @@ import numpy as np
 from captioner.language.config import SearchConfig
 from captioner.language.grounding import NOUN_PRIOR
 from captioner.language.hypothesis import Hypothesis
+from captioner.language.lexicon import BEING
 
 _LEAST = 1e-6
 _SURE = 0.3
 """From this probability on the classifier has a say in the words that the detector knows."""
 _NONE = 0.05
 """Stands for the probability of the least likely word where a sentence has none that the detector knows."""
-_BEING = frozenset(("is", "are"))
 _FRAGMENT = 0.5
-"""A sentence without either is as odd as half an unknown trigram: "a man in the snow"."""
+"""A sentence without "is" or "are" is as odd as half an unknown trigram: "a man in the snow"."""
 _HASHES = 3
 """Bits of the filter that stand for a trigram."""
 
@@ -100,7 +100,7 @@ class Reranker:
             if matches is not None:
                 worth += config.match_weight * float(matches[place])
             if self._trigrams and config.odd_price:
-                fragment = _BEING.isdisjoint(text.split())
+                fragment = not any(word in BEING for word in text.split())
                 worth -= config.odd_price * (self._trigrams.unknown(text) + _FRAGMENT * fragment)
             return worth
 

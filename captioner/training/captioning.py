@@ -55,7 +55,7 @@ class CaptionTask:
                 log.say(f"validation: CIDEr says too little on {name} ({why}): {self._what_chooses()}")
         model = start.model if start else self._new_model(begun, data.said)
         if start and model.people is not None:
-            learn_grounding(model, self.corpus)  # who is in other clips says little of who is in these
+            learn_grounding(model, self.corpus)  # it goes on from what the start has learned
         if model.phrases is not None:
             Trigrams(model.phrases.numpy()).add(data.said, least=1 if start else 2)
         self.model = model.to(device)

@@ -24,7 +24,7 @@ _ACTION_RIDGE = 0.01
 
 
 def learn_grounding(model: CaptionModel, corpus: Corpus) -> None:
-    """Fit the detector of people and the reliability of nouns to clips with captions."""
+    """Fit the detectors of people and of several, and the reliability of nouns, to clips with captions."""
     assert model.people is not None and model.evidence is not None
     features = [torch.from_numpy(np.asarray(array)).float() for array in corpus.arrays]
     captions = [[normalise(caption) for caption in clip.captions] for clip in corpus.clips]

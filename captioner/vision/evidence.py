@@ -54,7 +54,7 @@ class Evidence(nn.Module):
 
     def learn_reliability(self, clips: Iterable[tuple[Tensor, Sequence[str]]]) -> None:
         """From training clips, each with its features (T, P, D) and captions: of all that a noun's probability
-        promised, the share that captions said. A noun that was never promised counts as reliable.
+        promised, the share that captions said. A noun that was never promised stays as reliable as it was.
         """
         assert self.reliability is not None
         promised = torch.full_like(self.reliability, _RELIABLE_CLIPS)
